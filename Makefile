@@ -1,0 +1,42 @@
+# Two commands do everything on a machine with Python 3.11+, pip and make:
+#   make demo   sets up and runs the main job on a recorded history
+#   make test   sets up and runs all checks
+.PHONY: demo test setup lint types layers unit bench clean
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "durable needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/durable replay fixtures/histories/flat_overflow_reentered.json
+
+test: lint types layers unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports --no-logo
+
+unit: setup
+	$(BIN)/pytest -q -n auto
+
+bench: setup
+	$(BIN)/python tests/benchmarks/bench_core.py
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Runtime and tools for Lambda durable executions."""
