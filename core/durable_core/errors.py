@@ -1,0 +1,79 @@
+"""What can go wrong, said so that it shows who is to blame.
+
+Every error carries its facts as fields and makes its one line of text from them only in
+`__str__`. `durable_cli.exits` maps the classes to exit codes; nothing else does.
+"""
+
+from __future__ import annotations
+
+
+class DurableError(Exception):
+    """Any failure that this project reports by itself: one clear line, never a traceback."""
+
+
+class WireError(DurableError):
+    """A JSON value that is not what the service API says it is.
+
+    `path` is where inside the document (`Events[3].StepSucceededDetails`), `expected` what should
+    stand there, `found` what does.
+    """
+
+    def __init__(self, path: str, expected: str, found: str) -> None:
+        super().__init__(path, expected, found)
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"{self.path}: expected {self.expected}, found {self.found}"
+
+
+class SourceError(DurableError):
+    """A file, stream or document that can't be read as what it should be. The input is to blame.
+
+    `source` is the name that the user gave, `where` the line, byte or EventId (or None), `problem`
+    says what is wrong and what was expected.
+    """
+
+    def __init__(self, source: str, problem: str, where: str | None = None) -> None:
+        super().__init__(source, problem, where)
+        self.source = source
+        self.problem = problem
+        self.where = where
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.source, self.where, self.problem) if part)
+
+
+class HistoryError(DurableError):
+    """Events that can't belong to one execution. The history is to blame.
+
+    Raised by `fold`; `event_id` is the event at which it showed, or None.
+    """
+
+    def __init__(self, problem: str, event_id: int | None = None) -> None:
+        super().__init__(problem, event_id)
+        self.problem = problem
+        self.event_id = event_id
+
+    def __str__(self) -> str:
+        return self.problem if self.event_id is None else f"event {self.event_id}: {self.problem}"
+
+
+class ImpossibleOperation(DurableError):
+    """A recorded operation in a state that the service never writes for its type.
+
+    Raised by `decide`; says nothing about the code that is replayed.
+    """
+
+    def __init__(self, operation_id: str, problem: str) -> None:
+        super().__init__(operation_id, problem)
+        self.operation_id = operation_id
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"operation {self.operation_id}: {self.problem}"
+
+
+class UsageError(DurableError):
+    """The command line asks for something that can't be. The user's call is to blame."""

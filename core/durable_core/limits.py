@@ -1,0 +1,86 @@
+"""Every limit of the service, in one dated table with the source of each.
+
+Limits move. When one does, this file is the only one to change. `ServiceLimits` holds the values
+as a frozen value so that a what-if can switch one (`dataclasses.replace`); the caps and rules by
+which each SDK batches are in `batching`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+AS_OF = "2026-11"
+
+KIB = 1024
+MIB = 1024 * 1024
+
+_MODEL = "service model, botocore 1.44"
+_ANSWER = "the service's own InvalidParameterValueException"
+_QUOTA = "Lambda quotas page, 2026-11"
+_RUNNER = "AWS's Python local runner 1.4.0 enforces it"
+
+
+def _limit(value: int, what: str, unit: str, source: str) -> int:
+    return field(default=value, metadata={"what": what, "unit": unit, "source": source})  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """The limits that the service enforces, in the units that their names end in."""
+
+    payload_bytes: int = _limit(
+        256 * KIB, "payload of one operation, UTF-8", "bytes", f"{_ANSWER}; reference 2026-11"
+    )
+    error_bytes: int = _limit(32 * KIB, "error object as JSON", "bytes", _RUNNER)
+    request_bytes: int = _limit(
+        750 * KIB, "one checkpoint request", "bytes", "the cap in every AWS SDK, 2026-11"
+    )
+    response_bytes: int = _limit(
+        6 * MIB - 50, "final response of a handler", "bytes", "AWS's SDKs, 2026-11"
+    )
+    operations: int = _limit(3_000, "operations of one execution", "operations", _QUOTA)
+    stored_bytes: int = _limit(
+        100_000_000, "bytes written by one execution", "bytes", f"{_QUOTA} (100 MB)"
+    )
+    wait_min_seconds: int = _limit(1, "shortest wait or retry delay", "seconds", _MODEL)
+    wait_max_seconds: int = _limit(31_622_400, "longest wait or retry delay", "seconds", _MODEL)
+    callback_timeout_seconds: int = _limit(
+        99_999_999, "longest callback timeout or heartbeat", "seconds", _MODEL
+    )
+    name_length: int = _limit(256, "name of an operation", "characters", _MODEL)
+    id_length: int = _limit(64, "id of an operation", "characters", _MODEL)
+    sub_type_length: int = _limit(32, "sub-type of an operation", "characters", _MODEL)
+    state_page_operations: int = _limit(
+        1_000, "operations in one page of state", "operations", _MODEL
+    )
+    state_page_bytes: int = _limit(
+        5_000_000, "bytes in one page of state", "bytes", "reference 2026-11"
+    )
+
+
+LIMITS = ServiceLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """A limit as a row to show: its key, value, unit, what it bounds and where that is said."""
+
+    key: str
+    value: int
+    unit: str
+    what: str
+    source: str
+
+
+def limit_rows(limits: ServiceLimits = LIMITS) -> tuple[LimitRow, ...]:
+    """Return every limit as a row, in the order of the table."""
+    return tuple(
+        LimitRow(
+            key=spec.name,
+            value=getattr(limits, spec.name),
+            unit=spec.metadata["unit"],
+            what=spec.metadata["what"],
+            source=spec.metadata["source"],
+        )
+        for spec in fields(limits)
+    )
