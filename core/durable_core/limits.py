@@ -21,7 +21,7 @@ _RUNNER = "AWS's Python local runner 1.4.0 enforces it"
 
 
 def _limit(value: int, what: str, unit: str, source: str) -> int:
-    return field(default=value, metadata={"what": what, "unit": unit, "source": source})  # type: ignore[no-any-return]
+    return field(default=value, metadata={"what": what, "unit": unit, "source": source})
 
 
 @dataclass(frozen=True, slots=True)
