@@ -1,0 +1,5 @@
+"""`python -m durable_cli` is `durable`."""
+
+from durable_cli.app import main
+
+main()

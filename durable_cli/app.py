@@ -1,0 +1,99 @@
+"""`durable`: the commands, and what happens to whatever goes wrong in them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from durable_cli.commands import replay
+
+app = typer.Typer(
+    name="durable",
+    help="Understand, check and run Lambda durable executions without deploying them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("replay")(replay.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from durable_core import __version__
+
+        typer.echo(f"durable {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Hold the options of `durable` itself."""
+
+
+def main() -> None:
+    """Run the command line and exit: the entry point of the `durable` script."""
+    sys.exit(run(None))
+
+
+def run(arguments: list[str] | None) -> int:
+    """Run one call and return its exit code. Never raises, never shows a traceback.
+
+    With DURABLE_DEBUG set in the environment a defect of `durable` itself does raise.
+    """
+    from durable_cli.exits import Exit, code_of
+    from durable_cli.output import message
+    from durable_core.errors import DurableError
+
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        return int(code or 0)
+    except DurableError as error:
+        message(str(error))
+        return code_of(error)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        return Exit.FINE
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    import os
+
+    from durable_cli.exits import Exit
+    from durable_cli.output import message
+
+    if (shown := getattr(error, "format_message", None)) is not None:  # usage errors of click
+        context = getattr(error, "ctx", None)
+        hint = f" (try: {context.command_path} --help)" if context is not None else ""
+        message(f"{shown()}{hint}")
+        return Exit.BAD_INPUT
+    if type(error).__name__ == "Abort":
+        return Exit.INTERRUPTED
+    if os.environ.get("DURABLE_DEBUG"):
+        raise error
+    message(
+        f"a defect in durable itself: {type(error).__name__}: {error} "
+        "(DURABLE_DEBUG=1 shows the traceback)"
+    )
+    return Exit.INTERNAL
+
+
+def _forget_stdout() -> None:
+    """Keep the interpreter from complaining at exit about a reader that has gone."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()
