@@ -13,6 +13,7 @@ app = typer.Typer(
     name="durable",
     help="Understand, check and run Lambda durable executions without deploying them.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # rich help would import half of rich and Markdown before the first line
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
