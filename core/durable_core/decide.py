@@ -154,15 +154,15 @@ def decide_unit(frozen: UnitStatus | None, recorded_name: str | None, name: str 
 
 def _step(recorded: Operation, asked: Asked, _: bool) -> Decision:
     details = recorded.step_details
-    attempt = (details.attempt if details else None) or 1
+    attempt = ((details.attempt if details else None) or 0) + 1
     match recorded.status:
         case OperationStatus.SUCCEEDED:
             return Decision(Verb.REUSE)
         case OperationStatus.PENDING:
             until = details.next_attempt_timestamp if details else None
-            return Decision(Verb.SUSPEND, until=until, attempt=attempt + 1)
+            return Decision(Verb.SUSPEND, until=until, attempt=attempt)
         case OperationStatus.READY:
-            return Decision(Verb.RUN, attempt=attempt + 1)
+            return Decision(Verb.RUN, attempt=attempt)
         case OperationStatus.STARTED:
             once = asked.want is Want.AT_MOST_ONCE
             return Decision(Verb.INTERRUPTED if once else Verb.RUN_AGAIN, attempt=attempt)

@@ -167,10 +167,15 @@ def payload_of(event: Event) -> str | None:
 
 
 def is_truncated(event: Event) -> bool:
-    """Return True when the service left out this event's payload (`Truncated: true`)."""
+    """Return True when the service left out a payload of this event.
+
+    The flag alone doesn't tell: AWS's local runner (1.4.0) sets it on errors that are whole.
+    """
+    carriers = (detail(event, name) for name in ("Result", "Input", "Error"))
     return any(
-        (detail(event, name) or {}).get("Truncated") is True
-        for name in ("Result", "Input", "Error")
+        carrier.get("Truncated") is True and carrier.get("Payload") is None
+        for carrier in carriers
+        if carrier
     )
 
 

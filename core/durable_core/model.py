@@ -155,7 +155,11 @@ class ContextDetails:
 
 @dataclass(frozen=True, slots=True)
 class StepDetails:
-    """Of a STEP operation. `attempt` counts from 1; `result` of a PENDING poll is its state."""
+    """Of a STEP operation.
+
+    `attempt` is how many attempts have ended: 0 while the first one runs (so AWS's Python SDK 3.0.0
+    and its local runner read and write it). `result` of a poll that goes on is its state.
+    """
 
     attempt: int | None = None
     next_attempt_timestamp: datetime | None = None

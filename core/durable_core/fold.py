@@ -1,0 +1,443 @@
+"""From events to operations: what the service's state holds after a history, or at any point in it.
+
+`fold` is pure and reads each event once. The events say less than the state: ReplayChildren is in
+no event and stays None (see `summary.replay_children_of`), and no event says that a retry has
+become READY, which follows from the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from durable_core.errors import HistoryError
+from durable_core.events import (
+    EVENTS,
+    EXECUTION_ENDS,
+    EXECUTION_PAUSED,
+    EXECUTION_RESUMED,
+    EXECUTION_STARTED,
+    INVOCATION_COMPLETED,
+    EventSpec,
+    detail,
+    is_truncated,
+    next_attempt_delay_of,
+    parse_timestamp,
+    payload_of,
+    seconds_after,
+)
+from durable_core.model import (
+    CallbackDetails,
+    ChainedInvokeDetails,
+    ContextDetails,
+    ErrorObject,
+    Event,
+    ExecutionDetails,
+    ExecutionStatus,
+    Operation,
+    OperationStatus,
+    OperationType,
+    StepDetails,
+    WaitDetails,
+)
+from durable_core.wire import error_of
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An operation and what a history tells of it beyond the service's state.
+
+    `events` are the ids of its first and last event (0, 0 when it comes from a state document).
+    `attempts` counts the attempts that were started, `failures` those that failed and were retried.
+    `payloads` are all texts that it stored, in order, for sizing; `truncated` is True when the
+    history leaves one out. The rest is what only a start event carries: a wait's or callback's
+    seconds, a chained invoke's function, version, execution ARN, tenant and input.
+    """
+
+    operation: Operation
+    events: tuple[int, int] = (0, 0)
+    attempts: int = 0
+    failures: tuple[ErrorObject, ...] = ()
+    payloads: tuple[str, ...] = ()
+    truncated: bool = False
+    last_started: datetime | None = None
+    wait_seconds: int | None = None
+    callback_timeout_seconds: int | None = None
+    callback_heartbeat_seconds: int | None = None
+    function_name: str | None = None
+    executed_version: str | None = None
+    execution_arn: str | None = None
+    tenant_id: str | None = None
+    invoke_input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One invocation of the handler, as the events bound it.
+
+    `number` counts from 1. `first` and `stop` are indexes into the events: its own are
+    `events[first:stop]`. `found` is the index up to which events were known to it when it began:
+    what the service did since the one before. `ended` None: it was running when the history was
+    read, or it left no InvocationCompleted. `error` is why it crashed, None if it didn't.
+    """
+
+    number: int
+    first: int
+    found: int
+    stop: int
+    started: datetime | None
+    ended: datetime | None
+    request_id: str | None = None
+    error: ErrorObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFacts:
+    """What the events say of the execution itself. `status` is RUNNING until an event ends it."""
+
+    status: ExecutionStatus = ExecutionStatus.RUNNING
+    id: str | None = None
+    name: str | None = None
+    input_payload: str | None = None
+    result: str | None = None
+    error: ErrorObject | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    last_event: datetime | None = None
+    timeout_seconds: int | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A history as operations, in the order in which they were first recorded."""
+
+    execution: ExecutionFacts
+    operations: Mapping[str, Recorded] = field(default_factory=dict)
+    invocations: tuple[Invocation, ...] = ()
+
+
+class _Builder:
+    """One operation while its events go by."""
+
+    __slots__ = (
+        "attempt",
+        "attempts",
+        "end",
+        "error",
+        "failures",
+        "first",
+        "last",
+        "last_started",
+        "next_attempt",
+        "payloads",
+        "result",
+        "start",
+        "started",
+        "status",
+        "truncated",
+        "type",
+    )
+
+    def __init__(self, event: Event, spec: EventSpec) -> None:
+        assert spec.operation is not None
+        self.type: OperationType = spec.operation
+        self.status: OperationStatus = OperationStatus.STARTED
+        self.first = event
+        self.last = event
+        self.start: Event | None = None
+        self.started: datetime = event.timestamp
+        self.last_started: datetime | None = None
+        self.end: datetime | None = None
+        self.attempt = 0
+        self.attempts = 0
+        self.next_attempt: datetime | None = None
+        self.result: str | None = None
+        self.error: ErrorObject | None = None
+        self.failures: list[ErrorObject] = []
+        self.payloads: list[str] = []
+        self.truncated = False
+
+    def take(self, event: Event, spec: EventSpec) -> None:
+        if spec.operation is not self.type:
+            raise HistoryError(
+                f"{event.event_type} for operation {event.id}, which is a {self.type}",
+                event.event_id,
+            )
+        self.last = event
+        assert spec.status is not None
+        if spec.status is OperationStatus.STARTED:
+            self._begin(event)
+            return
+        payload, error = payload_of(event), error_of(event)
+        if payload is not None:
+            self.payloads.append(payload)
+        self.truncated = self.truncated or is_truncated(event)
+        self.result = payload
+        self.error = error
+        if self.type is OperationType.STEP:
+            self.attempt += 1
+            delay = next_attempt_delay_of(event)
+            if delay is not None:
+                self.status = OperationStatus.PENDING
+                self.next_attempt = seconds_after(event.timestamp, delay)
+                if error is not None:
+                    self.failures.append(error)
+                return
+        self.next_attempt = None
+        self.status = spec.status
+        self.end = event.timestamp
+
+    def _begin(self, event: Event) -> None:
+        if self.start is None:
+            self.start = event
+            self.started = event.timestamp
+            if (given := payload_of(event)) is not None:
+                self.payloads.append(given)
+        self.attempts += 1
+        self.last_started = event.timestamp
+        self.next_attempt = None
+        self.status = OperationStatus.STARTED
+        self.truncated = self.truncated or is_truncated(event)
+
+    def build(self, now: datetime | None) -> Recorded:
+        start = self.start
+        name = self.first.name if self.first.name is not None else self.last.name
+        status = self.status
+        if (
+            status is OperationStatus.PENDING
+            and now is not None
+            and self.next_attempt is not None
+            and self.next_attempt <= now
+        ):
+            status = OperationStatus.READY
+        operation = Operation(
+            id=self.first.id or "",
+            type=self.type,
+            status=status,
+            start_timestamp=self.started,
+            parent_id=self.first.parent_id,
+            name=name,
+            sub_type=self.first.sub_type,
+            end_timestamp=self.end,
+            **_DETAILS[self.type](self, start),
+        )
+        return Recorded(
+            operation=operation,
+            events=(self.first.event_id, self.last.event_id),
+            attempts=self.attempts,
+            failures=tuple(self.failures),
+            payloads=tuple(self.payloads),
+            truncated=self.truncated,
+            last_started=self.last_started,
+            **(_FACTS[self.type](start) if start is not None and self.type in _FACTS else {}),
+        )
+
+
+def _execution(builder: _Builder, start: Event | None) -> dict[str, ExecutionDetails]:
+    payload = payload_of(start) if start is not None else None
+    return {"execution_details": ExecutionDetails(input_payload=payload)}
+
+
+def _context(builder: _Builder, _: Event | None) -> dict[str, ContextDetails]:
+    return {"context_details": ContextDetails(result=builder.result, error=builder.error)}
+
+
+def _step(builder: _Builder, _: Event | None) -> dict[str, StepDetails]:
+    details = StepDetails(
+        attempt=builder.attempt,
+        next_attempt_timestamp=builder.next_attempt,
+        result=builder.result,
+        error=builder.error,
+    )
+    return {"step_details": details}
+
+
+def _wait(builder: _Builder, start: Event | None) -> dict[str, WaitDetails]:
+    end = detail(start, "ScheduledEndTimestamp") if start is not None else None
+    moment = None if end is None else parse_timestamp(end)
+    return {"wait_details": WaitDetails(scheduled_end_timestamp=moment)}
+
+
+def _callback(builder: _Builder, start: Event | None) -> dict[str, CallbackDetails]:
+    callback_id = detail(start, "CallbackId") if start is not None else None
+    details = CallbackDetails(callback_id, builder.result, builder.error)
+    return {"callback_details": details}
+
+
+def _invoke(builder: _Builder, _: Event | None) -> dict[str, ChainedInvokeDetails]:
+    return {"chained_invoke_details": ChainedInvokeDetails(builder.result, builder.error)}
+
+
+_DETAILS: Final[Mapping[OperationType, Callable[[_Builder, Event | None], Mapping[str, Any]]]] = {
+    OperationType.EXECUTION: _execution,
+    OperationType.CONTEXT: _context,
+    OperationType.STEP: _step,
+    OperationType.WAIT: _wait,
+    OperationType.CALLBACK: _callback,
+    OperationType.CHAINED_INVOKE: _invoke,
+}
+
+_FACTS: Final[Mapping[OperationType, Callable[[Event], Mapping[str, Any]]]] = {
+    OperationType.WAIT: lambda start: {"wait_seconds": detail(start, "Duration")},
+    OperationType.CALLBACK: lambda start: {
+        "callback_timeout_seconds": detail(start, "Timeout") or None,
+        "callback_heartbeat_seconds": detail(start, "HeartbeatTimeout") or None,
+    },
+    OperationType.CHAINED_INVOKE: lambda start: {
+        "function_name": detail(start, "FunctionName"),
+        "executed_version": detail(start, "ExecutedVersion"),
+        "execution_arn": detail(start, "DurableExecutionArn"),
+        "tenant_id": detail(start, "TenantId"),
+        "invoke_input": payload_of(start),
+    },
+}
+
+
+def fold(events: Sequence[Event], *, now: datetime | None = None) -> Folded:
+    """Return the operations, invocations and execution facts that the events add up to.
+
+    `events` must be in the order of their ids. With `now`, a retry that is due by then is READY;
+    without, it stays PENDING. Events of unknown types change nothing. Raises HistoryError where an
+    operation changes its type, with the event at which it does.
+    """
+    builders: dict[str, _Builder] = {}
+    for event in events:
+        spec = EVENTS.get(event.event_type)
+        if spec is None or spec.operation is None or event.id is None:
+            continue
+        if spec.operation is OperationType.EXECUTION:
+            continue
+        builder = builders.get(event.id)
+        if builder is None:
+            builder = builders[event.id] = _Builder(event, spec)
+        builder.take(event, spec)
+    return Folded(
+        execution=_facts(events),
+        operations={key: builder.build(now) for key, builder in builders.items()},
+        invocations=invocations(events),
+    )
+
+
+def _facts(events: Sequence[Event]) -> ExecutionFacts:
+    facts = ExecutionFacts(last_event=events[-1].timestamp if events else None)
+    for event in events:
+        kind = event.event_type
+        if not kind.startswith("Execution"):
+            continue
+        if kind == EXECUTION_STARTED:
+            facts = replace(
+                facts,
+                id=event.id,
+                name=event.name,
+                input_payload=payload_of(event),
+                started=event.timestamp,
+                timeout_seconds=detail(event, "ExecutionTimeout"),
+                truncated=facts.truncated or is_truncated(event),
+            )
+        elif kind == EXECUTION_PAUSED:
+            facts = replace(facts, status=ExecutionStatus.PAUSED)
+        elif kind == EXECUTION_RESUMED:
+            facts = replace(facts, status=ExecutionStatus.RUNNING)
+        elif kind in EXECUTION_ENDS:
+            facts = replace(
+                facts,
+                status=EXECUTION_ENDS[kind],
+                name=facts.name if facts.name is not None else event.name,
+                result=payload_of(event),
+                error=error_of(event),
+                ended=event.timestamp,
+                truncated=facts.truncated or is_truncated(event),
+            )
+    return facts
+
+
+# -- invocations -------------------------------------------------------------------------------
+
+
+def invocations(events: Sequence[Event]) -> tuple[Invocation, ...]:
+    """Return the invocations that InvocationCompleted events bound, and one that is still open.
+
+    What the service did by itself before an invocation's first own event, and not later than its
+    StartTimestamp where that is recorded, was there when the invocation began.
+    """
+    found: list[Invocation] = []
+    first = 0
+    for index, event in enumerate(events):
+        if event.event_type == INVOCATION_COMPLETED:
+            found.append(_invocation(len(found) + 1, events, first, index + 1, event))
+            first = index + 1
+    rest = events[first:]
+    if any(not _is_backend(event) for event in rest):
+        found.append(_invocation(len(found) + 1, events, first, len(events), None))
+    return tuple(found)
+
+
+def _is_backend(event: Event) -> bool:
+    spec = EVENTS.get(event.event_type)
+    return spec is None or spec.backend
+
+
+def _invocation(
+    number: int, events: Sequence[Event], first: int, stop: int, completed: Event | None
+) -> Invocation:
+    started = _moment(completed, "StartTimestamp")
+    found = first
+    while found < stop and events[found] is not completed and _is_backend(events[found]):
+        if started is not None and events[found].timestamp > started:
+            break
+        found += 1
+    if number == 1 and found == first and first < stop:
+        found = first + (events[first].event_type == EXECUTION_STARTED)
+    return Invocation(
+        number=number,
+        first=first,
+        found=found,
+        stop=stop,
+        started=started if started is not None else _first_moment(events, first, found, stop),
+        ended=None
+        if completed is None
+        else _moment(completed, "EndTimestamp") or completed.timestamp,
+        request_id=detail(completed, "RequestId") if completed is not None else None,
+        error=error_of(completed) if completed is not None else None,
+    )
+
+
+def _moment(event: Event | None, name: str) -> datetime | None:
+    value = detail(event, name) if event is not None else None
+    return None if value is None else parse_timestamp(value)
+
+
+def _first_moment(events: Sequence[Event], first: int, found: int, stop: int) -> datetime | None:
+    """Guess when an invocation began: at its first own event, or after the last one before it."""
+    if found < stop and events[found].event_type != INVOCATION_COMPLETED:
+        return events[found].timestamp
+    return events[found - 1].timestamp if found > first else None
+
+
+def as_found_by(events: Sequence[Event], invocation: Invocation) -> Folded:
+    """Return the operations as the invocation finds them when it begins, nothing pruned."""
+    return fold(events[: invocation.found], now=invocation.started)
+
+
+def visible(operations: Iterable[Operation], rebuilt: Mapping[str, bool]) -> list[Operation]:
+    """Return the operations that the service hands to an invocation.
+
+    It leaves out everything below a completed context, unless the context has ReplayChildren
+    (`rebuilt[id]`, explicit or inferred). An operation whose parent isn't there is kept.
+    """
+    kept: list[Operation] = []
+    hidden: dict[str, bool] = {}
+    for operation in operations:
+        parent = operation.parent_id
+        below = parent is not None and hidden.get(parent, False)
+        if not below:
+            kept.append(operation)
+        hidden[operation.id] = below or (
+            operation.type is OperationType.CONTEXT
+            and operation.is_terminal
+            and not rebuilt.get(operation.id, False)
+        )
+    return kept
