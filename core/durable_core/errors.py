@@ -7,6 +7,20 @@ Every error carries its facts as fields and makes its one line of text from them
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """Return the text with everything that isn't printable escaped.
+
+    Control characters, line breaks and lone surrogates of somebody's input must not reach a
+    terminal, and an error stays on one line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
 class DurableError(Exception):
     """Any failure that this project reports by itself: one clear line, never a traceback."""
 
@@ -25,7 +39,16 @@ class WireError(DurableError):
         self.found = found
 
     def __str__(self) -> str:
-        return f"{self.path}: expected {self.expected}, found {self.found}"
+        return printable(f"{self.path}: {self.problem}")
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, without where."""
+        return f"expected {self.expected}, found {self.found}"
+
+    def within(self, path: str) -> WireError:
+        """Return the same error with its path put inside another one."""
+        return WireError(path + self.path, self.expected, self.found)
 
 
 class SourceError(DurableError):
@@ -42,13 +65,14 @@ class SourceError(DurableError):
         self.where = where
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.source, self.where, self.problem) if part)
+        parts = (self.source, self.where, self.problem)
+        return printable(": ".join(part for part in parts if part))
 
 
 class HistoryError(DurableError):
     """Events that can't belong to one execution. The history is to blame.
 
-    Raised by `fold`; `event_id` is the event at which it showed, or None.
+    Raised by `history` and `fold`; `event_id` is the event at which it showed, or None.
     """
 
     def __init__(self, problem: str, event_id: int | None = None) -> None:
@@ -57,7 +81,8 @@ class HistoryError(DurableError):
         self.event_id = event_id
 
     def __str__(self) -> str:
-        return self.problem if self.event_id is None else f"event {self.event_id}: {self.problem}"
+        where = "" if self.event_id is None else f"EventId {self.event_id}: "
+        return printable(where + self.problem)
 
 
 class ImpossibleOperation(DurableError):

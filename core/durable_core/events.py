@@ -203,17 +203,17 @@ def parse_timestamp(value: object) -> datetime:
     ValueError.
     """
     if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+        if "-" not in value and "T" not in value:
+            # A number as text. fromisoformat would take 13 digits for a date and a time of day.
             return parse_timestamp(float(value))
+        moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             return moment.replace(tzinfo=UTC)
         return moment if moment.tzinfo is UTC else _to_utc(moment)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("not a timestamp")
-    seconds = value / 1000 if abs(value) > 100_000_000_000 else value
     try:
+        seconds = value / 1000 if abs(value) > 100_000_000_000 else value
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     except OverflowError:
         raise ValueError("out of range") from None

@@ -286,7 +286,8 @@ class OperationUpdate:
 
     `replay_children` (ContextOptions), `next_attempt_delay_seconds` (StepOptions), `wait_seconds`
     (WaitOptions), `callback_timeout_seconds` and `callback_heartbeat_seconds` (CallbackOptions) are
-    None where the update doesn't carry the option.
+    None where the update doesn't carry the option. An option that isn't known is kept in `extra`
+    inside of its object: `{"StepOptions": {"New": 1}}`.
     """
 
     id: str
@@ -334,6 +335,7 @@ class InvocationInput:
     operations: tuple[Operation, ...] = ()
     next_marker: str | None = None
     updated_operation_ids: tuple[str, ...] | None = None
+    extra: Mapping[str, Any] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,3 +346,24 @@ class CheckpointRequest:
     durable_execution_arn: str | None = None
     checkpoint_token: str | None = None
     client_token: str | None = None
+    extra: Mapping[str, Any] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """What GetDurableExecution says of an execution. None where the source doesn't say.
+
+    `status` is None as well when it is one that this version doesn't know; `extra` then keeps it.
+    """
+
+    arn: str | None = None
+    name: str | None = None
+    function_arn: str | None = None
+    version: str | None = None
+    status: ExecutionStatus | None = None
+    input_payload: str | None = None
+    result: str | None = None
+    error: ErrorObject | None = None
+    start_timestamp: datetime | None = None
+    end_timestamp: datetime | None = None
+    extra: Mapping[str, Any] = NOTHING

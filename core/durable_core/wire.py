@@ -24,6 +24,8 @@ from durable_core.model import (
     ErrorObject,
     Event,
     ExecutionDetails,
+    ExecutionRecord,
+    ExecutionStatus,
     InvocationInput,
     Operation,
     OperationAction,
@@ -48,8 +50,10 @@ def describe(value: object) -> str:
             return "null"
         case bool():
             return "true" if value else "false"
-        case int() | float():
-            return f"the number {value:.20g}" if isinstance(value, float) else "a number"
+        case float():
+            return f"the number {value:.20g}"
+        case int():
+            return f"the number {value}" if abs(value) < 10**20 else "a huge number"
         case str():
             return "an empty string" if not value else f"the string {_clip(value)!r}"
         case list():
@@ -133,6 +137,16 @@ def _optional_list(raw: Json, key: str, path: str) -> list[Any]:
     raise WireError(f"{path}.{key}", "a list", describe(value))
 
 
+def _optional_texts(raw: Json, key: str, path: str) -> tuple[str, ...] | None:
+    if raw.get(key) is None:
+        return None
+    items = _optional_list(raw, key, path)
+    for index, item in enumerate(items):
+        if not isinstance(item, str):
+            raise WireError(f"{path}.{key}[{index}]", "a string", describe(item))
+    return tuple(items)
+
+
 def _compact(pairs: Iterable[tuple[str, Any]], extra: Json = NOTHING) -> dict[str, Any]:
     out = {key: value for key, value in pairs if value is not None}
     if extra:
@@ -148,16 +162,11 @@ _ERROR_KEYS: Final = frozenset({"ErrorMessage", "ErrorType", "ErrorData", "Stack
 def error_from_wire(raw: object, path: str = "Error") -> ErrorObject:
     """Read an ErrorObject. Raises WireError."""
     fields = _object(raw, path)
-    trace = fields.get("StackTrace")
-    if trace is not None and not (
-        isinstance(trace, list) and all(isinstance(line, str) for line in trace)
-    ):
-        raise WireError(f"{path}.StackTrace", "a list of strings", describe(trace))
     return ErrorObject(
         message=_optional_text(fields, "ErrorMessage", path),
         type=_optional_text(fields, "ErrorType", path),
         data=_optional_text(fields, "ErrorData", path),
-        stack_trace=None if trace is None else tuple(trace),
+        stack_trace=_optional_texts(fields, "StackTrace", path),
         extra=_rest(fields, _ERROR_KEYS),
     )
 
@@ -361,9 +370,25 @@ _UPDATE_KEYS: Final = frozenset(
 )
 
 
+_OPTION_KEYS: Final = {
+    "ContextOptions": frozenset({"ReplayChildren"}),
+    "StepOptions": frozenset({"NextAttemptDelaySeconds"}),
+    "WaitOptions": frozenset({"WaitSeconds"}),
+    "CallbackOptions": frozenset({"TimeoutSeconds", "HeartbeatTimeoutSeconds"}),
+}
+
+
 def _options(fields: Json, key: str, path: str) -> dict[str, Any]:
     value = fields.get(key)
     return {} if value is None else _object(value, f"{path}.{key}")
+
+
+def _rest_of_update(fields: Json) -> Json:
+    rest = dict(_rest(fields, _UPDATE_KEYS))
+    for key, known in _OPTION_KEYS.items():
+        if options := _rest(fields.get(key) or NOTHING, known):
+            rest[key] = options
+    return rest or NOTHING
 
 
 def update_from_wire(raw: object, path: str = "Update") -> OperationUpdate:
@@ -395,7 +420,7 @@ def update_from_wire(raw: object, path: str = "Update") -> OperationUpdate:
             callback, "HeartbeatTimeoutSeconds", f"{path}.CallbackOptions"
         ),
         chained_invoke=_chained_invoke_options(fields, path),
-        extra=_rest(fields, _UPDATE_KEYS),
+        extra=_rest_of_update(fields),
     )
 
 
@@ -414,7 +439,7 @@ def _chained_invoke_options(fields: Json, path: str) -> ChainedInvokeOptions | N
 
 def update_to_wire(update: OperationUpdate) -> dict[str, Any]:
     """Write an OperationUpdate with the fields in the order of the service model."""
-    return _compact(
+    out = _compact(
         (
             ("Id", update.id),
             ("ParentId", update.parent_id),
@@ -435,9 +460,11 @@ def update_to_wire(update: OperationUpdate) -> dict[str, Any]:
                 ),
             ),
             ("ChainedInvokeOptions", _invoke_options_to_wire(update.chained_invoke)),
-        ),
-        update.extra,
+        )
     )
+    for key, value in update.extra.items():
+        out[key] = {**out.get(key, {}), **value} if key in _OPTION_KEYS else value
+    return out
 
 
 def _some(*pairs: tuple[str, Any]) -> dict[str, Any] | None:
@@ -457,6 +484,11 @@ def _invoke_options_to_wire(options: ChainedInvokeOptions | None) -> dict[str, A
     )
 
 
+_REQUEST_KEYS: Final = frozenset(
+    {"Updates", "DurableExecutionArn", "CheckpointToken", "ClientToken"}
+)
+
+
 def request_from_wire(raw: object, path: str = "Request") -> CheckpointRequest:
     """Read a CheckpointDurableExecution request. Raises WireError."""
     fields = _object(raw, path)
@@ -468,6 +500,7 @@ def request_from_wire(raw: object, path: str = "Request") -> CheckpointRequest:
         durable_execution_arn=_optional_text(fields, "DurableExecutionArn", path),
         checkpoint_token=_optional_text(fields, "CheckpointToken", path),
         client_token=_optional_text(fields, "ClientToken", path),
+        extra=_rest(fields, _REQUEST_KEYS),
     )
 
 
@@ -479,7 +512,8 @@ def request_to_wire(request: CheckpointRequest) -> dict[str, Any]:
             ("CheckpointToken", request.checkpoint_token),
             ("Updates", [update_to_wire(update) for update in request.updates]),
             ("ClientToken", request.client_token),
-        )
+        ),
+        request.extra,
     )
 
 
@@ -496,28 +530,57 @@ def event_from_wire(raw: object, path: str = "Event") -> Event:
 
     Raises WireError.
     """
-    fields = _object(raw, path)
-    event_type = _text(fields, "EventType", path)
+    try:
+        return _event(raw)
+    except WireError as error:
+        raise error.within(path + _event_id_of(raw)) from None
+
+
+def events_from_wire(raws: Iterable[object], path: str = "Events") -> list[Event]:
+    """Read Events, however many: the place of a wrong one is put into words only when it is wrong.
+
+    Raises WireError.
+    """
+    events: list[Event] = []
+    raw: object = None
+    try:
+        for raw in raws:
+            events.append(_event(raw))
+    except WireError as error:
+        raise error.within(f"{path}[{len(events)}]{_event_id_of(raw)}") from None
+    return events
+
+
+def _event_id_of(raw: object) -> str:
+    event_id = raw.get("EventId") if isinstance(raw, dict) else None
+    return f" (EventId {event_id})" if isinstance(event_id, int) and event_id > 0 else ""
+
+
+def _event(raw: object) -> Event:
+    """Read an Event; the path of an error is relative to it."""
+    fields = _object(raw, "")
+    event_type = _text(fields, "EventType", "")
     event_id = fields.get("EventId")
     if not isinstance(event_id, int) or isinstance(event_id, bool) or event_id < 1:
         found = "nothing" if event_id is None else describe(event_id)
-        raise WireError(f"{path}.EventId", "a whole number from 1", found)
-    if "EventTimestamp" not in fields:
-        raise WireError(f"{path} (EventId {event_id})", "an EventTimestamp", "none")
+        raise WireError(".EventId", "a whole number from 1", found)
+    moment = fields.get("EventTimestamp")
+    if moment is None:
+        raise WireError(".EventTimestamp", "a timestamp (ISO-8601 or epoch seconds)", "nothing")
     spec = EVENTS.get(event_type)
     details = fields.get(details_key(event_type)) if spec else None
     if spec and details is not None:
-        _check_details(details, spec.fields, f"{path} (EventId {event_id}).{event_type}Details")
+        _check_details(details, spec.fields, f".{event_type}Details")
     return Event(
-        event_id=event_id,
-        event_type=event_type,
-        timestamp=_timestamp(fields["EventTimestamp"], f"{path}.EventTimestamp"),
-        id=_optional_text(fields, "Id", path),
-        parent_id=_optional_text(fields, "ParentId", path),
-        name=_optional_text(fields, "Name", path),
-        sub_type=_optional_text(fields, "SubType", path),
-        details=details,
-        extra=_rest(fields, _KNOWN_KEYS[event_type] if spec else _EVENT_KEYS),
+        event_id,
+        event_type,
+        _timestamp(moment, ".EventTimestamp"),
+        _optional_text(fields, "Id", ""),
+        _optional_text(fields, "ParentId", ""),
+        _optional_text(fields, "Name", ""),
+        _optional_text(fields, "SubType", ""),
+        details,
+        _rest(fields, _KNOWN_KEYS[event_type] if spec else _EVENT_KEYS),
     )
 
 
@@ -541,8 +604,12 @@ def event_to_wire(event: Event) -> dict[str, Any]:
 def _check_details(details: object, kinds: Mapping[str, Kind], path: str) -> None:
     for key, value in _object(details, path).items():
         kind = kinds.get(key)
-        if kind is not None and value is not None:
-            _CHECKS[kind](value, f"{path}.{key}")
+        if kind is None or value is None:
+            continue
+        try:
+            _CHECKS[kind](value, "")
+        except WireError as error:
+            raise error.within(f"{path}.{key}") from None
 
 
 def _check_payload(value: object, path: str) -> None:
@@ -598,7 +665,70 @@ def error_of(event: Event) -> ErrorObject | None:
     return error_from_wire(payload) if payload else None
 
 
+# -- executions --------------------------------------------------------------------------------
+
+RECORD_KEYS: Final = frozenset(
+    {
+        "DurableExecutionArn",
+        "DurableExecutionName",
+        "FunctionArn",
+        "Version",
+        "Status",
+        "InputPayload",
+        "Result",
+        "Error",
+        "StartTimestamp",
+        "EndTimestamp",
+    }
+)
+"""The fields of GetDurableExecution that are read."""
+
+
+def execution_record_from_wire(raw: object, path: str = "Execution") -> ExecutionRecord:
+    """Read what GetDurableExecution answers. Raises WireError."""
+    fields = _object(raw, path)
+    status = _optional_text(fields, "Status", path)
+    known = status in ExecutionStatus.__members__
+    return ExecutionRecord(
+        arn=_optional_text(fields, "DurableExecutionArn", path),
+        name=_optional_text(fields, "DurableExecutionName", path),
+        function_arn=_optional_text(fields, "FunctionArn", path),
+        version=_optional_text(fields, "Version", path),
+        status=ExecutionStatus(status) if status and known else None,
+        input_payload=_optional_text(fields, "InputPayload", path),
+        result=_optional_text(fields, "Result", path),
+        error=_optional_error(fields, path),
+        start_timestamp=_optional_timestamp(fields, "StartTimestamp", path),
+        end_timestamp=_optional_timestamp(fields, "EndTimestamp", path),
+        extra=_rest(fields, RECORD_KEYS if known or not status else RECORD_KEYS - {"Status"}),
+    )
+
+
+def execution_record_to_wire(record: ExecutionRecord) -> dict[str, Any]:
+    """Write what GetDurableExecution answers."""
+    return _compact(
+        (
+            ("DurableExecutionArn", record.arn),
+            ("DurableExecutionName", record.name),
+            ("FunctionArn", record.function_arn),
+            ("Version", record.version),
+            ("Status", None if record.status is None else record.status.value),
+            ("InputPayload", record.input_payload),
+            ("Result", record.result),
+            ("Error", _error_or_none(record.error)),
+            ("StartTimestamp", _stamp(record.start_timestamp)),
+            ("EndTimestamp", _stamp(record.end_timestamp)),
+        ),
+        record.extra,
+    )
+
+
 # -- invocations -------------------------------------------------------------------------------
+
+
+_INPUT_KEYS: Final = frozenset(
+    {"DurableExecutionArn", "CheckpointToken", "InitialExecutionState", "UpdatedOperationIds"}
+)
 
 
 def invocation_input_from_wire(raw: object, path: str = "InvocationInput") -> InvocationInput:
@@ -606,7 +736,6 @@ def invocation_input_from_wire(raw: object, path: str = "InvocationInput") -> In
     fields = _object(raw, path)
     state_path = f"{path}.InitialExecutionState"
     state = _object(fields.get("InitialExecutionState"), state_path)
-    updated = fields.get("UpdatedOperationIds")
     return InvocationInput(
         durable_execution_arn=_text(fields, "DurableExecutionArn", path),
         checkpoint_token=_text(fields, "CheckpointToken", path),
@@ -615,9 +744,8 @@ def invocation_input_from_wire(raw: object, path: str = "InvocationInput") -> In
             for index, operation in enumerate(_optional_list(state, "Operations", state_path))
         ),
         next_marker=_optional_text(state, "NextMarker", state_path),
-        updated_operation_ids=None
-        if updated is None
-        else tuple(str(item) for item in _optional_list(fields, "UpdatedOperationIds", path)),
+        updated_operation_ids=_optional_texts(fields, "UpdatedOperationIds", path),
+        extra=_rest(fields, _INPUT_KEYS),
     )
 
 
@@ -636,5 +764,6 @@ def invocation_input_to_wire(value: InvocationInput) -> dict[str, Any]:
             ("CheckpointToken", value.checkpoint_token),
             ("InitialExecutionState", state),
             ("UpdatedOperationIds", None if updated is None else list(updated)),
-        )
+        ),
+        value.extra,
     )
