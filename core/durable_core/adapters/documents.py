@@ -1,0 +1,284 @@
+"""From the name of a source to the JSON documents in it.
+
+What a source holds is told from its content, never from its name: plain or gzip (of any number of
+members), UTF-8 with or without a byte order mark, UTF-16 or UTF-32 (PowerShell's `>` writes the
+former), one document or several after one another (pages, JSON lines). Memory stays bounded
+whatever a source says of itself. Everything that is wrong with it is one `SourceError`.
+
+A document of 100 MB has to cost about one `open().read()` and one `orjson.loads`: on the good path
+nothing else looks at the bytes, and they are gone as soon as they are parsed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, Final, Protocol
+
+import orjson
+
+from durable_core.errors import SourceError
+from durable_core.limits import MIB
+
+STDIN: Final = "-"
+
+MAX_TEXT_BYTES: Final = 512 * MIB
+"""The largest text that is read, unpacked. An execution writes at most 100 MB (`limits`), which
+escaping as JSON inside JSON makes several times larger at worst; what is larger is no history,
+and would not fit into memory some step further on."""
+
+MAX_NESTING: Final = 1_024
+"""The deepest nesting that is read, which is orjson's. A history has about ten levels: payloads are
+strings. (The standard parser gives up a little earlier or later, depending on Python's version.)"""
+
+_CHUNK_BYTES: Final = MIB
+_GZIP: Final = b"\x1f\x8b"
+_UTF8_BOM: Final = b"\xef\xbb\xbf"
+_HEAD: Final = 1024
+_NUL: Final = frozenset({0})
+_CONTROL: Final = frozenset(range(32)) - frozenset(b"\t\n\r\x1b")
+# A byte order mark also occurs between documents, where files were put together.
+_SPACE: Final = re.compile("[ \t\n\r\ufeff]*")
+# What is left from the place that the parser refuses, when a text was cut inside a literal or a
+# number, and inside an escape.
+_CUT: Final = re.compile(
+    r"(t(ru?)?|f(a(ls?)?)?|n(ul?)?|Na?|-?(I(n(f(i(n(it?)?)?)?)?)?)?|\.|\.?[eE][+-]?)"
+)
+_CUT_ESCAPE: Final = re.compile(r"\\?u?[0-9a-fA-F]{0,3}")
+_EXPECTED: Final = "expected JSON text, plain or gzip"
+_OTHER_FORMATS: Final = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "zstd data",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ\x00": "xz data",
+    b"\x1f\x8b": "gzip data inside gzip data",
+}
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def source_name(source: str) -> str:
+    """Return how a source is called in reports and errors."""
+    return "standard input" if source == STDIN else source
+
+
+def read_documents(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> list[Any]:
+    """Return the JSON documents of a file, or of standard input for `-`; there is at least one.
+
+    Raises SourceError: not found, not readable, empty, too large, damaged, not JSON.
+    """
+    name = source_name(source)
+    with _errors_of_the_system(name), _open(source) as stream:
+        data = _read(name, stream, _size_hint(stream, name, max_text_bytes), max_text_bytes)
+    if data.startswith(_GZIP):
+        data = _gunzip(name, data, max_text_bytes)
+    return _parse(name, data)
+
+
+# -- bytes ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _errors_of_the_system(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise SourceError(name, "not found: expected a file, or - for standard input") from None
+    except IsADirectoryError:
+        raise SourceError(name, "is a directory: expected a file") from None
+    except PermissionError:
+        raise SourceError(name, "permission denied: expected a file that can be read") from None
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the name, or a standard input that was closed.
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise SourceError(name, f"can't be read: {reason}") from None
+
+
+@contextmanager
+def _open(source: str) -> Iterator[IO[bytes]]:
+    if source == STDIN:
+        if sys.stdin is None:
+            raise ValueError("there is no standard input")
+        yield sys.stdin.buffer
+        return
+    with open(source, "rb") as stream:
+        yield stream
+
+
+def _size_hint(stream: IO[bytes], name: str, limit: int) -> int:
+    """Return how many bytes to ask for first: a whole file at once, so that it isn't copied."""
+    try:
+        size = os.fstat(stream.fileno()).st_size
+    except OSError:
+        return _CHUNK_BYTES
+    if size > limit:
+        raise _too_large(name, limit)
+    return max(size + 1, _CHUNK_BYTES)
+
+
+def _read(name: str, stream: _Readable, first_bytes: int, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    total = 0
+    size = first_bytes
+    while chunk := stream.read(size):
+        chunks.append(chunk)
+        total += len(chunk)
+        if total > limit:
+            raise _too_large(name, limit)
+        size = _CHUNK_BYTES
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(name: str, limit: int) -> SourceError:
+    return SourceError(
+        name, f"larger than {limit / MIB:g} MiB of text: expected one execution's history or less"
+    )
+
+
+def _gunzip(name: str, data: bytes, limit: int) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            return _read(name, stream, _CHUNK_BYTES, limit)
+    except EOFError:
+        raise SourceError(
+            name, "the gzip data ends early: expected a complete file", f"byte {len(data)}"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise SourceError(name, f"damaged gzip data: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if str(error).startswith("Not a gzipped file"):
+        return "something else than gzip follows it"
+    # zlib's texts are "Error -3 while decompressing data: invalid block type".
+    return str(error).rpartition(": ")[2] if isinstance(error, zlib.error) else str(error)
+
+
+# -- text ----------------------------------------------------------------------------------------
+
+
+def _parse(name: str, data: bytes) -> list[Any]:
+    """Return the documents: by orjson where it takes them, else by the standard parser.
+
+    orjson refuses what is acceptable here: several documents, escaped lone surrogates (JavaScript
+    writes them), NaN and numbers beyond a double.
+    """
+    encoding = json.detect_encoding(data[:4])
+    try:
+        if encoding == "utf-8":
+            return [orjson.loads(data)]
+        if encoding == "utf-8-sig":
+            return [orjson.loads(memoryview(data)[len(_UTF8_BOM) :])]
+    except orjson.JSONDecodeError:
+        pass  # go on outside of the handler: the error holds a copy of the whole text
+    return _parse_text(name, _decode(name, data, encoding), encoding)
+
+
+def _decode(name: str, data: bytes, encoding: str) -> str:
+    try:
+        # A lone surrogate as it is, is as acceptable as an escaped one.
+        return data.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError as error:
+        # With a byte order mark it is meant as text, whatever bytes it is made of.
+        control = frozenset[int]() if encoding in ("utf-16", "utf-32") else _CONTROL
+        if what := _binary(data[:_HEAD], control):
+            raise SourceError(name, f"{what}: {_EXPECTED}") from None
+        if error.reason in ("unexpected end of data", "truncated data"):
+            where, problem = f"byte {len(data)}", "ends early, in the middle of a character"
+        else:
+            where, problem = f"byte {error.start + 1}", f"not {encoding.upper()} text"
+        raise SourceError(name, f"{problem}: {_EXPECTED}", where) from None
+
+
+def _binary(head: bytes, control: frozenset[int]) -> str | None:
+    """Return what kind of data starts so when it is no text."""
+    for magic, what in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            return what
+    return "binary data" if control.intersection(head) else None
+
+
+def _parse_text(name: str, text: str, encoding: str) -> list[Any]:
+    decoder = json.JSONDecoder()
+    documents: list[Any] = []
+    at = _skip_space(text, 0)
+    try:
+        while at < len(text):
+            document, at = decoder.raw_decode(text, at)
+            _check_nesting(document)
+            documents.append(document)
+            at = _skip_space(text, at)
+    except json.JSONDecodeError as error:
+        raise _not_json(name, text, error, encoding) from None
+    except RecursionError:
+        problem = f"nested deeper than {MAX_NESTING:,} levels: expected a history or updates"
+        raise SourceError(name, problem) from None
+    except ValueError:
+        # Python refuses to convert thousands of digits, which would take quadratic time.
+        raise SourceError(name, "not JSON: a number of thousands of digits") from None
+    if not documents:
+        raise SourceError(name, f"empty: {_EXPECTED}")
+    return documents
+
+
+def _skip_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _check_nesting(document: object) -> None:
+    level = [document]
+    for _ in range(MAX_NESTING):
+        level = [child for parent in level for child in _containers_in(parent)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _containers_in(value: object) -> list[object]:
+    inside: Iterable[object] = ()
+    if isinstance(value, dict):
+        inside = value.values()
+    elif isinstance(value, list):
+        inside = value
+    return [item for item in inside if isinstance(item, dict | list)]
+
+
+def _not_json(name: str, text: str, error: json.JSONDecodeError, encoding: str) -> SourceError:
+    start = _skip_space(text, 0)
+    guessed_wrong = error.pos == start and not encoding.startswith("utf-8")
+    head = text[:_HEAD].encode("utf-8", "replace")
+    if what := "binary data" if guessed_wrong else _binary(head, _NUL):
+        return SourceError(name, f"{what}: {_EXPECTED}")
+    if _is_cut(text, error):
+        return SourceError(
+            name, "ends early: expected the rest of the JSON text", _place(text, len(text.rstrip()))
+        )
+    message = error.msg.removesuffix(" at").rstrip(": ")
+    return SourceError(
+        name,
+        f"not JSON: {message[0].lower()}{message[1:]}, found {text[error.pos]!r}",
+        _place(text, error.pos),
+    )
+
+
+def _is_cut(text: str, error: json.JSONDecodeError) -> bool:
+    """Tell whether the text ends where the parser wanted more, or inside of what it refuses."""
+    if error.msg.startswith("Unterminated string"):
+        return True
+    rest = text[error.pos : error.pos + _HEAD].rstrip()
+    return bool((_CUT_ESCAPE if "escape" in error.msg else _CUT).fullmatch(rest))
+
+
+def _place(text: str, at: int) -> str:
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return f"line {line} column {column}"
