@@ -1,0 +1,116 @@
+"""From a file or standard input to a recorded history.
+
+Takes every shape in which histories and states occur: the answers of GetDurableExecutionHistory,
+GetDurableExecutionState and CheckpointDurableExecution (one page or several, in any order), the
+bare lists that tools make of them, JSON lines of their items, a whole invocation input, and the
+answer of GetDurableExecution beside the events or after them.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, Final
+
+from durable_core.adapters.documents import read_documents, source_name
+from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
+from durable_core.errors import SourceError
+from durable_core.history import RecordedHistory, history_of_events, history_of_operations
+from durable_core.model import ExecutionRecord
+from durable_core.wire import (
+    RECORD_KEYS,
+    events_from_wire,
+    execution_record_from_wire,
+    operation_from_wire,
+)
+
+_EXPECTED: Final = (
+    'a history: expected {"Events": [...]}, a list of events, {"Operations": [...]} or an '
+    "invocation input"
+)
+_MARKERS: Final = ("NextMarker", "NextToken")
+"""Where a page says that there is another: in the service's answer, in that of AWS CLI's pager."""
+
+_NOT_OF_THE_EXECUTION: Final = frozenset(
+    {"Events", "Operations", "InitialExecutionState", "NewExecutionState", "CheckpointToken"}
+    | {"UpdatedOperationIds", "ResponseMetadata", *_MARKERS}
+)
+
+
+def load_history(source: str) -> RecordedHistory:
+    """Read the history in a file, or in standard input for `-`.
+
+    Raises SourceError, with the place, when it can't be read, is no history or can't have happened.
+    """
+    name = source_name(source)
+    with pausing_collection():
+        return history_from_parts(name, parts_of(name, read_documents(source), _EXPECTED))
+
+
+@contextmanager
+def pausing_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking what is being read, over and over again.
+
+    Parsed documents have no cycles, and the collector would take a third of the time of a history
+    of many events.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def history_from_parts(source: str, parts: Sequence[Part]) -> RecordedHistory:
+    """Return the history that the parts of a source make. Raises SourceError."""
+    shape = shape_of(source, parts)
+    if shape is Shape.UPDATES:
+        raise SourceError(
+            source, f"not {_EXPECTED}, found operation updates (`durable inspect-batch` reads them)"
+        )
+    if shape is Shape.EXECUTION:
+        raise SourceError(source, f"not {_EXPECTED}, found {shape.value} without any events")
+    with blaming(source):
+        fields = _fields_of_the_execution(source, parts)
+        arn, execution = fields.get("DurableExecutionArn"), _execution_record(fields)
+        pages = [part for part in parts if part.shape is shape]
+        warnings = tuple(_warn_of_missing_pages(pages))
+        if shape is Shape.EVENTS:
+            events = chain.from_iterable(events_from_wire(part.items, part.path) for part in pages)
+            return history_of_events(source, events, arn, execution, warnings)
+        operations = (
+            operation_from_wire(item, f"{part.path}[{index}]")
+            for part in pages
+            for index, item in enumerate(part.items)
+        )
+        return history_of_operations(source, operations, arn, execution, warnings)
+
+
+def _fields_of_the_execution(source: str, parts: Sequence[Part]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.fields.items():
+            if key in _NOT_OF_THE_EXECUTION:
+                continue
+            if fields.setdefault(key, value) != value and key == "DurableExecutionArn":
+                raise SourceError(
+                    source, f"a mixture of two executions, {fields[key]} and {value}: expected one"
+                )
+    return fields
+
+
+def _execution_record(fields: Mapping[str, Any]) -> ExecutionRecord | None:
+    """Return what the source says of the execution; its ARN alone is no record."""
+    record = execution_record_from_wire(fields, "document")
+    said = RECORD_KEYS.intersection(fields) - {"DurableExecutionArn"}
+    return record if said else None
+
+
+def _warn_of_missing_pages(pages: Sequence[Part]) -> Iterator[str]:
+    if pages and all(any(page.fields.get(name) for name in _MARKERS) for page in pages):
+        what = pages[0].shape.value
+        yield f"incomplete: there are more {what}, since every page here names a next one"
