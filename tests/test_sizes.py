@@ -144,13 +144,16 @@ EXTRA = st.dictionaries(
 )
 
 
-@given(UPDATES, EXTRA)
+OPTIONS = st.fixed_dictionaries({"StepOptions": EXTRA, "WaitOptions": EXTRA})
+
+
+@given(UPDATES, EXTRA, OPTIONS)
 def test_a_field_of_a_newer_service_counts_like_any_other(
-    update: OperationUpdate, extra: dict[str, object]
+    update: OperationUpdate, extra: dict[str, object], inner: dict[str, dict[str, object]]
 ) -> None:
     later = replace(
         update,
-        extra=extra,
+        extra={**extra, **{name: options for name, options in inner.items() if options}},
         error=ErrorObject("no", extra=extra),
         chained_invoke=ChainedInvokeOptions("f", extra=extra),
     )

@@ -20,6 +20,7 @@ from json.encoder import encode_basestring_ascii as _quoted_ascii
 from typing import Any, Final
 
 from durable_core.model import ChainedInvokeOptions, ErrorObject, OperationUpdate
+from durable_core.wire import update_to_wire
 
 # -- text --------------------------------------------------------------------------------------
 
@@ -128,6 +129,8 @@ def update_bytes(update: OperationUpdate, style: JsonStyle) -> int:
     A field that this version doesn't know (`extra`) counts like the others: an SDK that writes it
     has a service model that knows it. (Today's botocore refuses the whole request.)
     """
+    if update.extra:
+        return style.value(update_to_wire(update))
     text = style.text
     count = 3
     size = _REQUIRED_KEYS + text(update.id)
@@ -161,7 +164,7 @@ _ERROR: Final = _key("Error")
 
 
 def _option_members(update: OperationUpdate, style: JsonStyle) -> list[int]:
-    """Return the size, without colon, of each option and unknown field that the update carries."""
+    """Return the size, without its colon, of each option that the update carries."""
     members = [
         outer + style.members(1) + inner + style.value(value)
         for attribute, outer, inner in _OPTIONS_OF_ONE
@@ -172,7 +175,6 @@ def _option_members(update: OperationUpdate, style: JsonStyle) -> list[int]:
         members.append(_key("CallbackOptions") + callback)
     if update.chained_invoke is not None:
         members.append(_key("ChainedInvokeOptions") + _invoke_bytes(update.chained_invoke, style))
-    members += _extra_members(update.extra, style)
     return members
 
 
