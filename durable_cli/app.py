@@ -53,7 +53,7 @@ def run(arguments: list[str] | None) -> int:
     from durable_core.errors import DurableError
 
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="durable", standalone_mode=False)
         return int(code or 0)
     except DurableError as error:
         message(str(error))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_cli.output import Color
+from durable_cli.outline import Only
+from durable_cli.output import Color, Output
+
+if TYPE_CHECKING:
+    from durable_core.errors import DurableError
+    from durable_core.report import Report, Row
 
 
 class Format(StrEnum):
@@ -25,12 +31,107 @@ def command(
     ],
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
     ] = None,
+    invocation: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="The picture as the N-th invocation finds it."),
+    ] = None,
+    only: Annotated[
+        Only | None, typer.Option(help="Show these only, and what they are in.")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Show N levels of the tree.")
+    ] = None,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Show every unit: fold no neighbours into ranges.")
+    ] = False,
+    show_payloads: Annotated[
+        bool, typer.Option("--show-payloads", help="Show stored results too (they may be secret).")
+    ] = False,
     color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
     width: Annotated[
-        int | None, typer.Option(min=40, max=1000, help="Columns (default: the terminal's).")
+        int | None, typer.Option(min=40, max=1000, help="Columns, instead of the terminal's.")
     ] = None,
 ) -> int:
-    """Explain what a replay does with each operation and unit of recorded histories."""
-    raise NotImplementedError
+    """Explain what a replay does with each operation and unit of recorded histories, and why."""
+    from durable_cli.exits import Exit, code_of, worst
+    from durable_cli.output import message
+    from durable_core.errors import DurableError
+
+    results: list[Report | tuple[str, DurableError]] = []
+    for source, report in _explained(sources, invocation, show_payloads):
+        if isinstance(report, DurableError):
+            message(str(report))
+            results.append((source, report))
+        else:
+            results.append(report)
+    text = _rendered(results, format, only, depth, expand, Output(output, color, width))
+    if text:
+        Output(output, color, width).write(text)
+    return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
+
+
+def _explained(
+    sources: list[str], invocation: int | None, show_payloads: bool
+) -> Iterator[tuple[str, Report | DurableError]]:
+    """Load and explain one source after another; a bad one doesn't stop the others."""
+    from durable_core.adapters.history_file import load_history
+    from durable_core.errors import DurableError
+    from durable_core.explain import explain
+
+    for source in sources:
+        try:
+            history = load_history(source)
+            report = explain(history, invocation=invocation, show_payloads=show_payloads)
+        except DurableError as error:
+            yield source, error
+        else:
+            yield source, report
+
+
+def _rendered(
+    results: list[Report | tuple[str, DurableError]],
+    format: Format,
+    only: Only | None,
+    depth: int | None,
+    expand: bool,
+    output: Output,
+) -> str:
+    from durable_cli.outline import outline, select
+
+    def rows(report: Report) -> tuple[Row, ...]:
+        return select(report.rows, only, depth)
+
+    if format in (Format.JSON, Format.JSONL):
+        return _as_json([_json_object(each, rows) for each in results], format)
+    reports = [each for each in results if not isinstance(each, tuple)]
+    lines = [(report, outline(rows(report), expand=expand)) for report in reports]
+    if format is Format.MARKDOWN:
+        from durable_cli import render_markdown
+
+        return "\n".join(render_markdown.render(report, shown) for report, shown in lines)
+    from durable_cli import render_text
+
+    surface = output.surface()
+    blocks = [render_text.render(report, shown, surface) for report, shown in lines]
+    if len(results) > 1:
+        blocks.append(render_text.summary_line(reports, len(results) - len(reports), surface))
+    return "\n".join(blocks)
+
+
+def _json_object(each: Any, rows: Any) -> dict[str, Any]:
+    from durable_cli.render_json import history_object, unread_history
+
+    if isinstance(each, tuple):
+        return unread_history(*each)
+    return history_object(each, rows(each))
+
+
+def _as_json(histories: list[dict[str, Any]], format: Format) -> str:
+    from durable_cli.output import json_text
+    from durable_cli.render_json import replay_document, replay_line
+
+    if format is Format.JSON:
+        return json_text(replay_document(histories))
+    return "\n".join(json_text(replay_line(each), indent=False) for each in histories)

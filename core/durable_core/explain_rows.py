@@ -1,0 +1,511 @@
+"""The explanation of a history without its code: what a replay does with everything, and why.
+
+Pure. Every sentence about an operation follows from `decide`, every one about a unit from
+`decide_unit`, so that this can't say anything else than what the runtime does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from durable_core.decide import Asked, Decision, Verb, decide, decide_unit
+from durable_core.errors import ImpossibleOperation
+from durable_core.events import format_timestamp
+from durable_core.fold import Recorded
+from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
+from durable_core.limits import LIMITS
+from durable_core.model import (
+    BATCH_SUB_TYPES,
+    UNIT_SUB_TYPES,
+    ErrorObject,
+    NestingType,
+    Operation,
+    OperationStatus,
+    OperationType,
+    SubType,
+    UnitStatus,
+)
+from durable_core.report import Replay, Row
+from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.summary import (
+    ReplayChildrenFact,
+    Summary,
+    UnitRun,
+    read_summary,
+    replay_children_of,
+)
+
+_LIMIT_TEXT: Final = f"{LIMITS.payload_bytes:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a row inherits from above.
+
+    `hidden` is why a replay doesn't get there (None: it does), `batch` the map or parallel that the
+    units belong to, with `summary` what that froze and `rebuilt` whether it is rebuilt now.
+    """
+
+    depth: int = 0
+    hidden: str | None = None
+    batch: Recorded | None = None
+    summary: Summary | None = None
+    rebuilt: bool = False
+
+
+@dataclass(slots=True)
+class Explained:
+    """The rows of a history, with what else was found on the way."""
+
+    rows: tuple[Row, ...]
+    scheme: IdScheme | None
+    paths: Mapping[str, Path]
+    rebuilt: Mapping[str, bool]
+    summaries: Mapping[str, Summary]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One walk over the tree; depth first, without recursion, so that any depth will do."""
+
+    recorded: Mapping[str, Recorded]
+    ended: bool
+    show_payloads: bool
+    payload_known: bool
+    scheme: IdScheme | None
+    paths: Mapping[str, Path]
+    children: dict[str | None, list[str]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    facts: dict[str, ReplayChildrenFact] = field(default_factory=dict)
+    summaries: dict[str, Summary] = field(default_factory=dict)
+
+
+def explain_operations(
+    recorded: Mapping[str, Recorded],
+    *,
+    ended: bool,
+    payload_known: bool = True,
+    show_payloads: bool = False,
+) -> Explained:
+    """Explain operations in execution order, each with everything below it.
+
+    `recorded` is in the order in which the operations were first recorded; `ended` says that the
+    execution is over; `payload_known` that payloads were read at all.
+    """
+    placed = {
+        key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
+        for key, each in recorded.items()
+    }
+    scheme = detect(placed)
+    walk = _Walk(
+        recorded=recorded,
+        ended=ended,
+        show_payloads=show_payloads,
+        payload_known=payload_known,
+        scheme=scheme,
+        paths=resolve(placed, scheme) if scheme else {},
+    )
+    for key, each in recorded.items():
+        walk.children.setdefault(each.operation.parent_id, []).append(key)
+        _learn(walk, each)
+    _run(walk)
+    return Explained(
+        rows=tuple(walk.rows),
+        scheme=scheme,
+        paths=walk.paths,
+        rebuilt={key: fact.value for key, fact in walk.facts.items()},
+        summaries=walk.summaries,
+    )
+
+
+def _learn(walk: _Walk, each: Recorded) -> None:
+    operation = each.operation
+    if operation.type is not OperationType.CONTEXT:
+        return
+    if operation.sub_type in BATCH_SUB_TYPES:
+        summary = read_summary(operation.result)
+        if summary is not None:
+            walk.summaries[operation.id] = summary
+    walk.facts[operation.id] = replay_children_of(
+        operation,
+        walk.summaries.get(operation.id),
+        payload_known=walk.payload_known and not each.truncated,
+    )
+
+
+# -- the walk ------------------------------------------------------------------------------------
+
+_Item = tuple[Row | str, Place]
+
+
+def _run(walk: _Walk) -> None:
+    """Visit the roots, then those whose parent isn't recorded, each with everything below it."""
+    stack: list[_Item] = [(key, Place()) for key in walk.children.get(None, ())]
+    for parent in walk.children:
+        if parent is not None and parent not in walk.recorded:
+            stack.append((_missing_parent(walk, parent), Place()))
+            stack += [(key, Place(depth=1)) for key in walk.children[parent]]
+    stack.reverse()
+    while stack:
+        item, place = stack.pop()
+        if isinstance(item, Row):
+            walk.rows.append(replace(item, depth=place.depth))
+        else:
+            stack.extend(reversed(_visit(walk, walk.recorded[item], place)))
+
+
+def _missing_parent(walk: _Walk, parent_id: str) -> Row:
+    path = walk.paths.get(parent_id)
+    return Row(
+        position=position_text(path) if path else parent_id,
+        depth=0,
+        type="CONTEXT",
+        replay=Replay.UNKNOWN,
+        why="not in this history, only named as the parent of what follows",
+        id=parent_id,
+        sub_type="(missing parent)",
+    )
+
+
+def _visit(walk: _Walk, each: Recorded, place: Place) -> list[_Item]:
+    """Add the row of an operation; return what is below it, in order."""
+    row = _row(walk, each, place)
+    walk.rows.append(row)
+    operation = each.operation
+    below = Place(depth=place.depth + 1, hidden=_hidden_below(row, place))
+    own = walk.children.get(operation.id, ())
+    if operation.sub_type not in BATCH_SUB_TYPES:
+        return [(key, below) for key in own]
+    below = replace(
+        below,
+        batch=each,
+        summary=walk.summaries.get(operation.id),
+        rebuilt=row.replay is Replay.RE_EXECUTED,
+    )
+    return _units_below(walk, each, own, below)
+
+
+def _hidden_below(row: Row, place: Place) -> str | None:
+    match row.replay:
+        case Replay.FROM_CHECKPOINT if row.type == OperationType.CONTEXT:
+            return f"not reached: {row.position} answers from its checkpoint"
+        case Replay.RAISES | Replay.ERROR_RECOVERED if row.id is not None:
+            return f"not reached: {row.position} raises its recorded error"
+        case Replay.SKIPPED:
+            return f"not reached: unit {row.unit} is skipped"
+        case Replay.NOT_REACHED:
+            return place.hidden or "not reached"
+    return None
+
+
+# -- units ---------------------------------------------------------------------------------------
+
+
+def _units_below(walk: _Walk, batch: Recorded, own: Iterable[str], place: Place) -> list[_Item]:
+    """Return the units of a map or parallel in order of index, NESTED and FLAT ones alike.
+
+    Units that only the summary knows are there too, neighbours of one kind in one row.
+    """
+    base = walk.paths.get(batch.operation.id)
+    first = walk.scheme.first_unit if walk.scheme else 0
+    nested: dict[int, str] = {}
+    flat: dict[int, list[str]] = {}
+    loose: list[str] = []
+    for key in own:
+        path = walk.paths.get(key)
+        if base is None or path is None or len(path) <= len(base):
+            loose.append(key)
+        elif len(path) == len(base) + 1:
+            nested[path[-1] - first] = key
+        else:
+            flat.setdefault(path[len(base)] - first, []).append(key)
+    if loose and not nested and not flat and _are_units(walk, loose):
+        nested, loose = dict(enumerate(loose)), []
+    items: list[_Item] = []
+    at = 0
+    for index in sorted(nested.keys() | flat.keys()):
+        items += _summarized(place, base, first, at, index, bool(flat))
+        at = index + 1
+        if index in nested:
+            items.append((nested[index], place))
+        else:
+            items += _flat_unit(walk, index, flat[index], base, first, place)
+    total = place.summary.runs[-1].stop if place.summary and place.summary.runs else 0
+    items += _summarized(place, base, first, at, total, bool(flat) or not nested)
+    return items + [(key, place) for key in loose]
+
+
+def _are_units(walk: _Walk, keys: Iterable[str]) -> bool:
+    return all(walk.recorded[key].operation.sub_type in UNIT_SUB_TYPES for key in keys)
+
+
+def _flat_unit(
+    walk: _Walk, index: int, inner: list[str], base: Path | None, first: int, place: Place
+) -> list[_Item]:
+    run = place.summary.status_of(index) if place.summary else None
+    row = _unit_row(place, base, first, index, 1, run, NestingType.FLAT)
+    operations = [walk.recorded[key].operation for key in inner]
+    starts = [each.start_timestamp for each in operations if each.start_timestamp]
+    ends = [each.end_timestamp for each in operations]
+    row = replace(
+        row,
+        status=row.status or _status_from_inside(operations),
+        started=min(starts, default=None),
+        ended=max((end for end in ends if end), default=None) if all(ends) else None,
+        nesting=NestingType.FLAT,
+    )
+    below = Place(depth=place.depth + 1, hidden=place.hidden or _hidden_below(row, place))
+    return [(row, place), *((key, below) for key in inner)]
+
+
+def _status_from_inside(operations: Iterable[Operation]) -> str | None:
+    """Say STARTED when something inside is still open; how a finished body ended isn't recorded."""
+    is_open = any(not operation.is_terminal for operation in operations)
+    return UnitStatus.STARTED.value if is_open else None
+
+
+def _summarized(
+    place: Place, base: Path | None, first: int, start: int, stop: int, flat: bool
+) -> list[_Item]:
+    """Return rows for units `start` to `stop - 1`, of which only the summary tells."""
+    if place.summary is None or place.hidden is not None:
+        return []
+    nesting = NestingType.FLAT if flat else None
+    items: list[_Item] = []
+    for run in place.summary.runs:
+        low, high = max(run.start, start), min(run.stop, stop)
+        if low < high:
+            row = _unit_row(place, base, first, low, high - low, run, nesting)
+            items.append((row, place))
+    return items
+
+
+def _unit_row(
+    place: Place,
+    base: Path | None,
+    first: int,
+    index: int,
+    count: int,
+    run: UnitRun | None,
+    nesting: NestingType | None,
+) -> Row:
+    """Return the row of a unit without an operation, or of several neighbours."""
+    status = run.status if run else None
+    verb, why = _unit_words(place, run)
+    batch = place.batch.operation if place.batch else None
+    sub_type = SubType.PARALLEL_BRANCH
+    if batch is not None and batch.sub_type == SubType.MAP:
+        sub_type = SubType.MAP_ITERATION
+    name = place.summary.names.get(index) if place.summary and count == 1 else None
+    path = "" if base is None else position_text((*base, index + first))
+    if count > 1 and base is not None:
+        path = f"{path}-{index + first + count - 1}"
+    return Row(
+        position=path or "?",
+        depth=place.depth,
+        type="UNIT",
+        replay=verb,
+        why=why,
+        parent_id=batch.id if batch else None,
+        sub_type=sub_type,
+        name=name,
+        status=status.value if status else None,
+        unit=index,
+        units=count,
+        nesting=nesting,
+    )
+
+
+def _unit_words(place: Place, run: UnitRun | None) -> tuple[Replay, str]:
+    if place.hidden is not None:
+        return Replay.NOT_REACHED, place.hidden
+    if run is not None and not run.dispatched:
+        return Replay.NOT_DISPATCHED, "never dispatched; its body doesn't run"
+    if not place.rebuilt:
+        return Replay.RUNS_AGAIN, "runs again; what is recorded inside answers"
+    decision = decide_unit(run.status if run else None, None, None)
+    if decision.verb is Verb.SKIP:
+        return Replay.SKIPPED, "skipped as Started: its body doesn't run"
+    if run is None:
+        return Replay.NOT_DISPATCHED, "not in the summary; its body doesn't run"
+    if run.status is UnitStatus.FAILED:
+        return Replay.ERROR_RECOVERED, "re-executed to recover its error; stays FAILED"
+    if run.status is None:
+        return Replay.RE_EXECUTED, "re-executed; the summary doesn't say how it ended"
+    return Replay.RE_EXECUTED, "re-executed to rebuild its value"
+
+
+# -- operations ----------------------------------------------------------------------------------
+
+
+def _row(walk: _Walk, each: Recorded, place: Place) -> Row:
+    operation = each.operation
+    path = walk.paths.get(operation.id)
+    unit = _unit_index(walk, place, path)
+    fact = walk.facts.get(operation.id)
+    summary = walk.summaries.get(operation.id)
+    replay, why, until = _words(walk, each, place, unit, fact)
+    result = operation.result
+    details = operation.step_details
+    payload = _payload_bytes(each)
+    return Row(
+        position=position_text(path) if path else operation.id,
+        depth=place.depth,
+        type=operation.type.value,
+        replay=replay,
+        why=why,
+        id=operation.id,
+        parent_id=operation.parent_id,
+        sub_type=operation.sub_type,
+        name=operation.name,
+        status=operation.status.value,
+        unit=unit,
+        nesting=NestingType.NESTED if unit is not None else None,
+        attempts=each.attempts or ((details.attempt or 0) if details else 0),
+        started=operation.start_timestamp,
+        ended=operation.end_timestamp,
+        payload_bytes=payload,
+        stored_bytes=stored_bytes(each),
+        is_stripped=bool(fact and fact.value and operation.status is OperationStatus.SUCCEEDED),
+        is_inferred=bool(fact and fact.value and fact.inferred),
+        completion_reason=summary.reason if summary else None,
+        until=until,
+        error=operation.error if operation.is_terminal else None,
+        payload=result if walk.show_payloads else None,
+    )
+
+
+def _unit_index(walk: _Walk, place: Place, path: Path | None) -> int | None:
+    if place.batch is None or walk.scheme is None:
+        return None
+    base = walk.paths.get(place.batch.operation.id)
+    if base is None or path is None or len(path) != len(base) + 1:
+        return None
+    return path[-1] - walk.scheme.first_unit
+
+
+def _payload_bytes(each: Recorded) -> int | None:
+    operation = each.operation
+    if each.truncated:
+        return None
+    if operation.result is not None:
+        return utf8_bytes(operation.result)
+    return error_bytes(operation.error) if operation.error is not None else 0
+
+
+def stored_bytes(each: Recorded) -> int:
+    """Return the payload and error bytes that an operation wrote in all its events."""
+    errors = [*each.failures]
+    if each.operation.is_terminal and each.operation.error is not None:
+        errors.append(each.operation.error)
+    texts = each.payloads or ([each.operation.result] if each.operation.result else [])
+    return sum(utf8_bytes(text) for text in texts) + sum(error_bytes(error) for error in errors)
+
+
+def _words(
+    walk: _Walk, each: Recorded, place: Place, unit: int | None, fact: ReplayChildrenFact | None
+) -> tuple[Replay, str, datetime | None]:
+    """Say what a replay does with an operation: the kind, the sentence, and until when it waits."""
+    operation = each.operation
+    if place.hidden is not None:
+        return Replay.NOT_REACHED, place.hidden, None
+    frozen = place.summary.status_of(unit) if place.summary and unit is not None else None
+    if place.rebuilt and unit is not None:
+        whole = frozen or UnitRun(unit, unit + 1, UnitStatus.STARTED, False)
+        if place.summary is None or not place.summary.runs:
+            whole = UnitRun(unit, unit + 1, None)
+        if whole.status is UnitStatus.STARTED:
+            return (*_unit_words(place, whole), None)
+    asked = Asked(type=operation.type, check=False)
+    try:
+        decision = decide(operation, asked, replay_children=bool(fact and fact.value))
+    except ImpossibleOperation as error:
+        return Replay.UNKNOWN, f"can't be explained: {error.problem}", None
+    if walk.ended and decision.verb in (Verb.SUSPEND, Verb.RUN_AGAIN) and not place.rebuilt:
+        return Replay.WAITS, _left_open(decision), decision.until
+    kind, why = _sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
+    return kind, why, decision.until
+
+
+def _left_open(decision: Decision) -> str:
+    if decision.verb is Verb.SUSPEND:
+        return "still open when the execution ended; a replay that awaits it suspends there"
+    return "unfinished when the execution ended; a replay that reaches it runs it again"
+
+
+def _sentence(
+    each: Recorded, decision: Decision, fact: ReplayChildrenFact | None, *, is_unit: bool
+) -> tuple[Replay, str]:
+    operation = each.operation
+    match decision.verb:
+        case Verb.REUSE:
+            return Replay.FROM_CHECKPOINT, f"from {'its own ' if is_unit else ''}checkpoint"
+        case Verb.RAISE:
+            if is_unit:
+                text = f"error recovered from its own checkpoint: {error_text(each)}"
+                return Replay.ERROR_RECOVERED, text
+            return Replay.RAISES, f"raises the recorded error {error_text(each)}"
+        case Verb.RE_EXECUTE:
+            return Replay.RE_EXECUTED, _re_executed(fact)
+        case Verb.RUN:
+            return Replay.NEXT_ATTEMPT, f"runs attempt {decision.attempt}, which is due"
+        case Verb.RUN_AGAIN:
+            return Replay.RUNS_AGAIN, _runs_again(operation, decision)
+    return Replay.WAITS, waiting_text(each, decision.until)
+
+
+def _re_executed(fact: ReplayChildrenFact | None) -> str:
+    text = f"re-executed: its result, over {_LIMIT_TEXT} bytes, was stripped"
+    if fact is None or not fact.inferred:
+        return "re-executed: it has ReplayChildren"
+    if "always" in fact.reason:
+        return f"re-executed: {fact.reason} (inferred)"
+    return f"{text} (inferred: {fact.reason})"
+
+
+def _runs_again(operation: Operation, decision: Decision) -> str:
+    if operation.type is OperationType.CONTEXT:
+        return "runs again; what is recorded inside answers"
+    return (
+        f"attempt {decision.attempt} was interrupted and runs again "
+        "(with at-most-once semantics it counts as failed)"
+    )
+
+
+def error_text(each: Recorded) -> str:
+    """Return an operation's recorded error in a few words."""
+    return describe_error(each.operation.error, each.operation.status)
+
+
+def describe_error(error: ErrorObject | None, status: str) -> str:
+    """Return an error in a few words: its type and message, or the status where it has neither."""
+    if error is None or not (error.type or error.message):
+        return status.replace("_", " ").lower()
+    parts = [part for part in (_short_type(error.type), error.message) if part]
+    text = ": ".join(parts)
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def _short_type(name: str | None) -> str | None:
+    """Return the class without its module, which AWS's Python SDK writes in front of it."""
+    if not name or not all(part.isidentifier() for part in name.split(".")):
+        return name
+    return name.rpartition(".")[2]
+
+
+def waiting_text(each: Recorded, until: datetime | None) -> str:
+    """Return what an open operation waits for, and until when."""
+    operation = each.operation
+    when = f" until {format_timestamp(until)}" if until is not None else ""
+    match operation.type:
+        case OperationType.STEP:
+            attempt = (operation.step_details.attempt or 0) + 1 if operation.step_details else 2
+            return f"waits for attempt {attempt}{when}"
+        case OperationType.CALLBACK:
+            return f"its id is returned; awaiting it waits for the answer from outside{when}"
+        case OperationType.CHAINED_INVOKE:
+            return f"waits for {each.function_name or 'the invoked function'} to finish"
+    return f"waits{when}"

@@ -1,0 +1,176 @@
+"""What the explanation of a history says, as frozen values ready to be shown.
+
+Rows are flat and in the order of the tree (a parent before its children, `depth` from 0), so that
+no depth of nesting is too much for a reader. Bytes are UTF-8 bytes of payloads, moments aware
+datetimes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from durable_core.model import ErrorObject, NestingType
+
+
+class Replay(StrEnum):
+    """What a replay does with an operation or unit."""
+
+    FROM_CHECKPOINT = "from-checkpoint"
+    RAISES = "raises-recorded-error"
+    RE_EXECUTED = "re-executed"
+    ERROR_RECOVERED = "error-recovered"
+    SKIPPED = "skipped-as-started"
+    NOT_DISPATCHED = "not-dispatched"
+    RUNS_AGAIN = "runs-again"
+    NEXT_ATTEMPT = "next-attempt"
+    WAITS = "waits"
+    NOT_REACHED = "not-reached"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation, or one unit that has no operation of its own.
+
+    `position` is what the id resolves to (`2.1.3`); it is the id itself where that fits no scheme.
+    `units` counts the units that a row stands for: 1, or more for neighbours that a summary lists
+    and of which nothing else is recorded. `payload_bytes` is the stored result or error, None where
+    the history leaves it out; `stored_bytes` all that it ever wrote. `is_stripped` says that the
+    result isn't in the checkpoint, `is_inferred` that this is no recorded fact, `why` is the
+    sentence that says what a replay does and why.
+    """
+
+    position: str
+    depth: int
+    type: str
+    replay: Replay
+    why: str
+    id: str | None = None
+    parent_id: str | None = None
+    sub_type: str | None = None
+    name: str | None = None
+    status: str | None = None
+    unit: int | None = None
+    units: int = 1
+    nesting: NestingType | None = None
+    attempts: int = 0
+    started: datetime | None = None
+    ended: datetime | None = None
+    payload_bytes: int | None = None
+    stored_bytes: int = 0
+    is_stripped: bool = False
+    is_inferred: bool = False
+    completion_reason: str | None = None
+    until: datetime | None = None
+    error: ErrorObject | None = None
+    payload: str | None = None
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """How long it took, None while it is open or where a moment isn't recorded."""
+        if self.started is None or self.ended is None:
+            return None
+        return (self.ended - self.started).total_seconds()
+
+    @property
+    def is_flat_unit(self) -> bool:
+        """True for a unit without an operation of its own."""
+        return self.unit is not None and self.id is None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit is used. `where` names the operation for limits of one operation."""
+
+    key: str
+    what: str
+    unit: str
+    used: int
+    limit: int
+    where: str | None = None
+
+    @property
+    def fraction(self) -> float:
+        """The part of the limit that is used; over 1 is over the limit."""
+        return self.used / self.limit
+
+    @property
+    def is_warning(self) -> bool:
+        """True from 80 % on."""
+        return self.fraction >= 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayCost:
+    """What every further invocation of the execution costs before it does anything new."""
+
+    operations: int
+    """Operations that the service hands over."""
+    payload_bytes: int
+    """Payload bytes in them."""
+    answered: int
+    """Operations that are answered from their checkpoint."""
+    contexts_re_executed: int
+    """Stripped or unfinished contexts whose bodies run again."""
+    unit_bodies: int
+    """Bodies of FLAT units that run again, as far as the history shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many operations and units there are of what one wants to know."""
+
+    operations: int
+    units: int
+    stripped: int
+    re_executed: int
+    skipped: int
+    not_dispatched: int
+    failed: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason why an execution waits or has failed, as a sentence.
+
+    In a chain of errors the root cause comes first.
+    """
+
+    text: str
+    position: str | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The explanation of one history."""
+
+    source: str
+    name: str | None
+    arn: str | None
+    function: str | None
+    version: str | None
+    sdks: tuple[str, ...]
+    id_scheme: str | None
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    last_event: datetime | None
+    wall_seconds: float | None
+    suspended_seconds: float | None
+    invocations: int
+    crashed_invocations: int
+    invocation: int | None
+    stored_bytes: int
+    input_bytes: int | None
+    result_bytes: int | None
+    rows: tuple[Row, ...]
+    totals: Totals
+    cost: ReplayCost
+    limits: tuple[LimitUse, ...]
+    reasons: tuple[Reason, ...]
+    warnings: tuple[str, ...]
+    error: ErrorObject | None = None

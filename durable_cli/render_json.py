@@ -1,0 +1,132 @@
+"""Reports as JSON documents. Each carries a versioned `schema`; the README documents them.
+
+A schema's version goes up when a field changes its meaning or goes away; new fields may come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from durable_core.errors import DurableError, SourceError
+from durable_core.events import format_timestamp
+from durable_core.model import ErrorObject
+from durable_core.report import Reason, Report, Row
+from durable_core.wire import error_to_wire
+
+REPLAY_SCHEMA: Final = "durable.replay/1"
+
+
+def replay_document(histories: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the document of `durable replay --format json`: every history of the call."""
+    return {"schema": REPLAY_SCHEMA, "histories": list(histories)}
+
+
+def replay_line(history: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one line of `durable replay --format jsonl`: one history."""
+    return {"schema": REPLAY_SCHEMA, **history}
+
+
+def unread_history(source: str, error: DurableError) -> dict[str, Any]:
+    """Return what stands for a source that can't be read."""
+    where = error.where if isinstance(error, SourceError) else None
+    problem = error.problem if isinstance(error, SourceError) else str(error)
+    return {"source": source, "unreadable": {"where": where, "problem": problem}}
+
+
+def history_object(report: Report, rows: Iterable[Row]) -> dict[str, Any]:
+    """Return one explained history; `rows` are those of the report that are to be shown."""
+    return {
+        "source": report.source,
+        "execution": {
+            "name": report.name,
+            "arn": report.arn,
+            "function": report.function,
+            "version": report.version,
+            "status": report.status,
+            "started": _moment(report.started),
+            "ended": _moment(report.ended),
+            "wall_seconds": report.wall_seconds,
+            "suspended_seconds": report.suspended_seconds,
+            "invocations": report.invocations,
+            "crashed_invocations": report.crashed_invocations,
+            "input_bytes": report.input_bytes,
+            "result_bytes": report.result_bytes,
+            "stored_bytes": report.stored_bytes,
+            "error": _error(report.error),
+        },
+        "invocation": report.invocation,
+        "sdks": list(report.sdks),
+        "id_scheme": report.id_scheme,
+        "operations": [_row(row) for row in rows],
+        "totals": _fields(report.totals),
+        "each_replay": _fields(report.cost),
+        "limits": [
+            {
+                "key": use.key,
+                "what": use.what,
+                "unit": use.unit,
+                "used": use.used,
+                "limit": use.limit,
+                "fraction": round(use.fraction, 6),
+                "warning": use.is_warning,
+                "where": use.where,
+            }
+            for use in report.limits
+        ],
+        "reasons": [_reason(reason) for reason in report.reasons],
+        "warnings": list(report.warnings),
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "position": row.position,
+        "depth": row.depth,
+        "id": row.id,
+        "parent_id": row.parent_id,
+        "type": row.type,
+        "sub_type": row.sub_type,
+        "name": row.name,
+        "status": row.status,
+        "unit": row.unit,
+        "units": row.units,
+        "nesting": row.nesting.value if row.nesting else None,
+        "attempts": row.attempts,
+        "started": _moment(row.started),
+        "ended": _moment(row.ended),
+        "duration_seconds": row.duration_seconds,
+        "payload_bytes": row.payload_bytes,
+        "stored_bytes": row.stored_bytes,
+        "stripped": row.is_stripped,
+        "inferred": row.is_inferred,
+        "completion_reason": row.completion_reason,
+        "replay": row.replay.value,
+        "why": row.why,
+        "until": _moment(row.until),
+        "error": _error(row.error),
+    }
+    if row.payload is not None:
+        shown["payload"] = row.payload
+    return shown
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else format_timestamp(moment)
+
+
+def _error(error: ErrorObject | None) -> dict[str, Any] | None:
+    return None if error is None else error_to_wire(error)
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "text": reason.text,
+        "position": reason.position,
+        "until": _moment(reason.until),
+    }
+
+
+def _fields(value: object) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}  # type: ignore[attr-defined]

@@ -1,0 +1,80 @@
+"""The report of `durable replay` as Markdown, for an issue, a pull request or a chat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from durable_cli.outline import Line
+from durable_cli.output import clean, join_lines
+from durable_cli.render_text import (
+    bytes_text,
+    duration_text,
+    line_label,
+    line_position,
+    line_why,
+    percent_text,
+    plural,
+    sdk_text,
+    size_text,
+    totals_text,
+)
+from durable_core.limits import LIMITS
+from durable_core.report import Report
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@:])")
+
+
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it is: no markup, link, mention or HTML comes of it."""
+    return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", clean(text))
+
+
+def render(report: Report, lines: Sequence[Line]) -> str:
+    """Return the report as a heading, a table of operations and the lists below it."""
+    facts = [
+        f"**{escaped(report.status)}**",
+        escaped(report.name) if report.name else "",
+        f"function {escaped(report.function)}" if report.function else "",
+        escaped(sdk_text(report)),
+        plural(report.invocations, "invocation") if report.invocations else "",
+        f"{size_text(report.stored_bytes)} stored",
+    ]
+    out = [f"### {escaped(report.source)}", "", ", ".join(fact for fact in facts if fact)]
+    for warning in report.warnings:
+        out += ["", f"> warning: {escaped(warning)}"]
+    if lines:
+        out += ["", *_table(lines)]
+    out += ["", f"{escaped(totals_text(report))}."]
+    warned = [use for use in report.limits if use.is_warning]
+    for use in warned:
+        where = f" ({escaped(use.where)})" if use.where else ""
+        amount = f"{use.used:,} of {use.limit:,} {use.unit}"
+        out += ["", f"> limit: {escaped(use.what)}{where}: {amount}, {percent_text(use.fraction)}"]
+    if report.reasons:
+        out += ["", "Why:", ""]
+        for reason in report.reasons:
+            place = f"`{clean(reason.position).replace('`', '')}` " if reason.position else ""
+            out.append(f"1. {place}{escaped(reason.text)}")
+    return join_lines(out)
+
+
+def _table(lines: Sequence[Line]) -> list[str]:
+    out = [
+        "| position | operation | status | time | bytes | of 256 KiB | what a replay does |",
+        "|---|---|---|--:|--:|--:|---|",
+    ]
+    for line in lines:
+        row = line.row
+        size = line.largest_bytes if row.id is not None else None
+        cells = [
+            escaped(line_position(line)),
+            "&nbsp;&nbsp;" * min(row.depth, 12) + escaped(line_label(line)),
+            escaped(row.status or ""),
+            "" if line.is_folded else duration_text(row.duration_seconds),
+            bytes_text(size) if size else "",
+            percent_text(size / LIMITS.payload_bytes) if size else "",
+            escaped(line_why(line)),
+        ]
+        out.append(f"| {' | '.join(cells)} |")
+    return out

@@ -1,0 +1,458 @@
+"""The report of `durable replay` as text for a terminal or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from durable_cli.outline import Line
+from durable_cli.output import Span, Surface, bar, cell_len, clean, fit, join_lines, pad, wrap
+from durable_core.events import format_timestamp
+from durable_core.limits import LIMITS
+from durable_core.report import LimitUse, Replay, Report, Row
+
+REPLAY_STYLES: Final = {
+    Replay.FROM_CHECKPOINT: "dim",
+    Replay.RAISES: "bad",
+    Replay.RE_EXECUTED: "key",
+    Replay.ERROR_RECOVERED: "key",
+    Replay.SKIPPED: "info",
+    Replay.NOT_DISPATCHED: "dim",
+    Replay.RUNS_AGAIN: "warn",
+    Replay.NEXT_ATTEMPT: "warn",
+    Replay.WAITS: "warn",
+    Replay.NOT_REACHED: "dim",
+    Replay.UNKNOWN: "bad",
+}
+STATUS_STYLES: Final = {
+    "SUCCEEDED": "good",
+    "FAILED": "bad",
+    "TIMED_OUT": "bad",
+    "STOPPED": "bad",
+    "CANCELLED": "bad",
+    "STARTED": "warn",
+    "PENDING": "warn",
+    "READY": "warn",
+    "RUNNING": "warn",
+    "PAUSED": "warn",
+}
+SDK_NAMES: Final = {
+    "python": "Python",
+    "javascript": "JavaScript",
+    "dotnet": ".NET",
+    "java": "Java",
+}
+
+
+def render(report: Report, lines: Sequence[Line], surface: Surface) -> str:
+    """Return the whole report, laid out for the surface."""
+    out = [*_heading(report, surface), ""]
+    if lines:
+        out += [*_tree(lines, surface), ""]
+    elif report.rows:
+        out += [surface.line([("  nothing to show: no operation matches", "dim")]), ""]
+    out += _footer(report, surface)
+    return join_lines(out)
+
+
+# -- figures in words ----------------------------------------------------------------------------
+
+
+def bytes_text(count: int | None) -> str:
+    """Return a number of bytes in full: near a limit every byte counts."""
+    return "?" if count is None else f"{count:,}"
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes in its largest unit."""
+    for unit, factor in (("MiB", 1024 * 1024), ("KiB", 1024)):
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count:,} bytes" if count != 1 else "1 byte"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a duration in the unit in which people say it."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.2f} s"
+    for unit, factor in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * factor or unit == "min":
+            return f"{seconds / factor:,.1f} {unit}"
+    return ""
+
+
+def percent_text(part: float) -> str:
+    """Return a part of a limit as a percentage; never 0 % or 100 % for what only comes near."""
+    if 0 < part < 0.01:
+        return "<1 %"
+    if 0.99 < part < 1:
+        return ">99 %"
+    return f"{part * 100:,.0f} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def label(row: Row) -> str:
+    """Return what kind of operation or unit it is, with its name."""
+    name = f' "{clean(row.name)}"' if row.name else ""
+    kind = clean(row.sub_type or row.type)
+    if row.unit is None:
+        return f"{kind}{name}"
+    return f"unit {row.unit:,}{name}{' (FLAT)' if row.is_flat_unit else ''}"
+
+
+def line_label(line: Line) -> str:
+    """Return the label of a line, which may stand for many rows."""
+    row, last = line.row, line.last
+    if not line.is_folded:
+        return label(row)
+    flat = " (FLAT)" if row.is_flat_unit else ""
+    if row.unit is not None:
+        stop = (last.unit if last.unit is not None else row.unit) + last.units - 1
+        return f"units {row.unit:,}-{stop:,}{flat}"
+    kind = clean(row.sub_type or row.type)
+    same = f' "{clean(row.name)}"' if row.name and row.name == last.name else ""
+    return f"{line.count:,} of {kind}{same}"
+
+
+def line_position(line: Line) -> str:
+    """Return the position of a line; a range where it stands for several operations."""
+    first, last = clean(line.row.position), clean(line.last.position)
+    return first if first == last else f"{first}..{last}"
+
+
+def line_why(line: Line) -> str:
+    """Return what a replay does with what the line stands for."""
+    return clean(line.row.why)
+
+
+def sdk_text(report: Report) -> str:
+    """Return which SDK wrote the history, and how that is known."""
+    if not report.sdks:
+        return "an SDK that can't be told (no id fits a scheme)" if report.rows else "-"
+    names = " or ".join(SDK_NAMES.get(sdk, sdk) for sdk in report.sdks)
+    return f"{names} SDK (ids are {report.id_scheme} of the position)"
+
+
+# -- heading -------------------------------------------------------------------------------------
+
+
+def _heading(report: Report, surface: Surface) -> list[str]:
+    title = clean(report.source)
+    pairs: list[tuple[str, list[Span]]] = [
+        ("execution", _execution(report)),
+        ("written by", [(sdk_text(report), "")]),
+        ("time", [(_time(report), "")]),
+        ("stored", [(_stored(report), "")]),
+    ]
+    if report.invocation is not None:
+        seen = f"as invocation {report.invocation} of {report.invocations} found it"
+        pairs.insert(1, ("picture", [(seen, "info")]))
+    out = [surface.line([(fit(title, surface.width, surface.unicode), "title")])]
+    for key, spans in pairs:
+        out += _pair(key, spans, surface)
+    for warning in report.warnings:
+        out += _pair("warning", [(clean(warning), "warn")], surface)
+    return out
+
+
+def _pair(key: str, spans: list[Span], surface: Surface) -> list[str]:
+    """Return `key value`, the value wrapped below itself where it is too long."""
+    room = surface.width - _KEY
+    if sum(cell_len(text) for text, _ in spans) <= room:
+        return [surface.line([("  " + pad(key, _KEY - 2), "dim"), *spans])]
+    style = spans[0][1] if len(spans) == 1 else ""
+    lines = wrap("".join(text for text, _ in spans), room)
+    first = surface.line([("  " + pad(key, _KEY - 2), "dim"), (lines[0], style)])
+    return [first, *(surface.line([(" " * _KEY, ""), (line, style)]) for line in lines[1:])]
+
+
+_KEY: Final = 16
+
+
+def _execution(report: Report) -> list[Span]:
+    status = (report.status, STATUS_STYLES.get(report.status, ""))
+    parts = [clean(report.name)] if report.name else []
+    if report.function:
+        version = f":{report.version}" if report.version else ""
+        parts.append(f"of function {clean(report.function + version)}")
+    name = " ".join(parts)
+    return [status, (f"  {name}" if name else "", "")]
+
+
+def _time(report: Report) -> str:
+    parts: list[str] = []
+    if report.started is not None:
+        parts.append(_moment(report.started))
+    if report.wall_seconds is not None:
+        wall = f"{duration_text(report.wall_seconds)} in all"
+        if report.suspended_seconds is not None and report.invocations > 1:
+            wall += f", about {duration_text(report.suspended_seconds)} of it suspended"
+        parts.append(wall)
+    crashed = f" ({report.crashed_invocations} crashed)" if report.crashed_invocations else ""
+    if report.invocations:
+        parts.append(f"{plural(report.invocations, 'invocation')}{crashed}")
+    return "; ".join(parts) or "not recorded"
+
+
+def _moment(moment: datetime) -> str:
+    return (
+        format_timestamp(moment.replace(microsecond=0)).replace("T", " ").replace(".000Z", " UTC")
+    )
+
+
+def _stored(report: Report) -> str:
+    parts = [plural(report.totals.operations, "operation"), f"{size_text(report.stored_bytes)}"]
+    if report.input_bytes is not None:
+        parts.append(f"input {size_text(report.input_bytes)}")
+    if report.result_bytes is not None:
+        parts.append(f"result {size_text(report.result_bytes)}")
+    return ", ".join(parts)
+
+
+# -- tree ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """How wide each column is; 0 leaves it out. `why` 0 puts the sentence on lines of its own."""
+
+    position: int
+    operation: int
+    status: int
+    tries: int
+    time: int
+    bytes: int
+    bar: int
+    why: int
+
+    def used(self) -> int:
+        left = (self.position, self.operation, self.status, self.tries)
+        widths = (*left, self.time, self.bytes, self.bar)
+        return sum(width + 2 for width in widths if width)
+
+
+_BAR: Final = 6
+_WHY_MIN: Final = 44
+
+
+def _columns(lines: Sequence[Line], surface: Surface) -> _Columns:
+    width = surface.width
+    position = min(max(cell_len(line_position(line)) for line in lines), max(8, width // 6))
+    position = max(position, len("POSITION"))
+    wanted = max(len(_indent(line, surface)) + cell_len(line_label(line)) for line in lines)
+    wanted = max(wanted, len("OPERATION"))
+    status, tries, time, size, meter = 9, 3, 8, 9, _BAR + 6
+    if width < 130:
+        meter = 5
+    if width < 90:
+        tries = 0
+    if width < 76:
+        time = 0
+    if width < 66:
+        meter = 0
+    fixed = _Columns(position, 0, status, tries, time, size, meter, 0).used() + 2
+    room = width - fixed - 2
+    if room - wanted - 2 >= _WHY_MIN or room - _WHY_MIN - 2 >= 30:
+        operation = min(wanted, room - _WHY_MIN - 2)
+        why = room - operation - 2
+    else:
+        operation, why = min(wanted, room), 0
+    return _Columns(position, max(operation, 9), status, tries, time, size, meter, why)
+
+
+def _tree(lines: Sequence[Line], surface: Surface) -> list[str]:
+    columns = _columns(lines, surface)
+    out = [surface.line([("  " + _titles(columns), "dim")])]
+    for line in lines:
+        out += _tree_line(line, columns, surface)
+    return out
+
+
+def _titles(columns: _Columns) -> str:
+    cells = [pad("POSITION", columns.position), pad("OPERATION", columns.operation)]
+    cells.append(pad("STATUS", columns.status))
+    if columns.tries:
+        cells.append("TRY")
+    if columns.time:
+        cells.append(pad("TIME", columns.time, right=True))
+    cells.append(pad("BYTES", columns.bytes, right=True))
+    if columns.bar:
+        cells.append(pad("OF 256 KiB" if columns.bar > 6 else "LIMIT", columns.bar))
+    if columns.why:
+        cells.append("WHAT A REPLAY DOES")
+    return "  ".join(cells)
+
+
+def _indent(line: Line, surface: Surface) -> str:
+    depth = line.row.depth
+    if depth == 0:
+        return ""
+    if not surface.unicode:
+        return "  " * min(depth, 12)
+    guides = "".join("│ " if more else "  " for more in line.guides)
+    skipped = f"({depth}) " if depth > 13 else ""
+    return f"{guides}{'├ ' if line.has_next else '└ '}{skipped}"
+
+
+def _tree_line(line: Line, columns: _Columns, surface: Surface) -> list[str]:
+    row = line.row
+    unicode = surface.unicode
+    size = line.largest_bytes if row.id is not None else None
+    name = fit(_indent(line, surface) + line_label(line), columns.operation, unicode)
+    spans: list[Span] = [
+        ("  ", ""),
+        (pad(fit(line_position(line), columns.position, unicode), columns.position), "dim"),
+        ("  " + pad(name, columns.operation), "title" if row.is_stripped else ""),
+        ("  " + pad(row.status or "-", columns.status), STATUS_STYLES.get(row.status or "", "dim")),
+    ]
+    if columns.tries:
+        tries = str(row.attempts) if row.attempts > 1 and not line.is_folded else ""
+        spans.append(("  " + pad(tries, columns.tries, right=True), ""))
+    if columns.time:
+        time = "" if line.is_folded else duration_text(row.duration_seconds)
+        spans.append(("  " + pad(time, columns.time, right=True), ""))
+    spans.append(("  " + pad(_size_cell(row, size), columns.bytes, right=True), ""))
+    if columns.bar:
+        spans.append(_meter(size, columns.bar, unicode))
+    why = _why_spans(line)
+    if columns.why:
+        return _beside(spans, why, columns, surface)
+    text, style = why[0]
+    used = columns.used()
+    if used + 2 + cell_len(text) <= surface.width:
+        return [surface.line([*spans, ("  ", ""), (text, style)])]
+    return [surface.line(spans), *_below(why, line, columns, surface)]
+
+
+def _size_cell(row: Row, size: int | None) -> str:
+    if row.id is None:
+        return ""
+    return "?" if size is None else "-" if size == 0 else bytes_text(size)
+
+
+def _meter(size: int | None, width: int, unicode: bool) -> Span:
+    if not size:
+        return ("  " + " " * width, "")
+    part = size / LIMITS.payload_bytes
+    style = "bad" if part > 1 else "warn" if part >= 0.8 else "dim"
+    text = pad(percent_text(part), 5, right=True)
+    if width > 6:
+        text = f"{bar(part, _BAR, unicode)} {text}"
+    return ("  " + pad(text, width), style)
+
+
+def _why_spans(line: Line) -> list[Span]:
+    style = REPLAY_STYLES[line.row.replay]
+    text = line_why(line)
+    if line.row.completion_reason:
+        text += f"; {clean(line.row.completion_reason)}"
+    return [(text, style)]
+
+
+def _beside(spans: list[Span], why: list[Span], columns: _Columns, surface: Surface) -> list[str]:
+    text, style = why[0]
+    first, *rest = wrap(text, columns.why)
+    margin = " " * (columns.used() + 2)
+    return [
+        surface.line([*spans, ("  ", ""), (first, style)]),
+        *(surface.line([(margin, ""), (more, style)]) for more in rest),
+    ]
+
+
+def _below(why: list[Span], line: Line, columns: _Columns, surface: Surface) -> list[str]:
+    text, style = why[0]
+    arrow = "→ " if surface.unicode else "-> "
+    margin = 2 + columns.position + 2 + min(len(_indent(line, surface)), surface.width // 3)
+    parts = wrap(text, max(20, surface.width - margin - len(arrow)))
+    out = [surface.line([(" " * margin, ""), (arrow + parts[0], style)])]
+    hang = " " * (margin + len(arrow))
+    return out + [surface.line([(hang, ""), (part, style)]) for part in parts[1:]]
+
+
+# -- footer --------------------------------------------------------------------------------------
+
+
+def _footer(report: Report, surface: Surface) -> list[str]:
+    out: list[str] = []
+    for key, text in (("totals", totals_text(report)), ("each replay", _cost(report))):
+        out += _pair(key, [(text, "")], surface)
+    for index, use in enumerate(report.limits):
+        out += _pair("limits" if index == 0 else "", _limit(use, surface), surface)
+    why = "why it failed" if report.status in _BAD else "why it waits"
+    for index, reason in enumerate(report.reasons):
+        place = f"{clean(reason.position)} " if reason.position else ""
+        number = f"{index + 1}. " if len(report.reasons) > 1 else ""
+        style = "bad" if report.status in _BAD else "warn"
+        key = why if index == 0 else ""
+        out += _pair(key, [(f"{number}{place}{clean(reason.text)}", style)], surface)
+    return out
+
+
+_BAD: Final = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
+
+
+def totals_text(report: Report) -> str:
+    """Return how many operations and units there are of what one wants to know."""
+    totals = report.totals
+    parts = [
+        (totals.stripped, "stripped"),
+        (totals.re_executed, "re-executed"),
+        (totals.skipped, "skipped as Started"),
+        (totals.not_dispatched, "not dispatched"),
+        (totals.failed, "failed"),
+        (totals.pending, "waiting"),
+    ]
+    counted = ", ".join(f"{count:,} {word}" for count, word in parts if count)
+    units = f" and {plural(totals.units, 'unit')}" if totals.units else ""
+    operations = plural(totals.operations, "operation")
+    return f"{operations}{units}: {counted or 'nothing stripped, failed or waiting'}"
+
+
+def _cost(report: Report) -> str:
+    cost = report.cost
+    text = (
+        f"is handed {plural(cost.operations, 'operation')} ({size_text(cost.payload_bytes)}), "
+        f"answers {cost.answered:,} from checkpoints"
+    )
+    bodies = [
+        plural(count, noun)
+        for count, noun in (
+            (cost.contexts_re_executed, "context body"),
+            (cost.unit_bodies, "unit body"),
+        )
+        if count
+    ]
+    again = " and ".join(bodies).replace("bodys", "bodies")
+    return f"{text}, runs {again} again" if again else f"{text}, runs no body again"
+
+
+def _limit(use: LimitUse, surface: Surface) -> list[Span]:
+    style = "bad" if use.fraction > 1 else "warn" if use.is_warning else ""
+    where = f" ({clean(use.where)})" if use.where else ""
+    meter = bar(use.fraction, 10, surface.unicode)
+    amount = f"{use.used:,} of {use.limit:,} {use.unit}"
+    note = " OVER THE LIMIT" if use.fraction > 1 else ""
+    text = f"{pad(use.what, 15)} {meter} {pad(percent_text(use.fraction), 5, right=True)}"
+    return [(f"{text}  {amount}{where}{note}", style)]
+
+
+def summary_line(reports: Iterable[Report], failed: int, surface: Surface) -> str:
+    """Return the last line of a call with several sources."""
+    reports = list(reports)
+    counts: dict[str, int] = {}
+    for report in reports:
+        counts[report.status] = counts.get(report.status, 0) + 1
+    by_status = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+    unread = f"; {failed:,} could not be read" if failed else ""
+    text = f"{plural(len(reports), 'history').replace('historys', 'histories')}: {by_status}"
+    return surface.line([(text + unread, "title")])
