@@ -213,6 +213,7 @@ class _Builder:
             and self.next_attempt <= now
         ):
             status = OperationStatus.READY
+            self.next_attempt = None  # "only populated when the step is pending" (service model)
         operation = Operation(
             id=self.first.id or "",
             type=self.type,

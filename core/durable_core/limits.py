@@ -31,6 +31,13 @@ class ServiceLimits:
     payload_bytes: int = _limit(
         256 * KIB, "payload of one operation, UTF-8", "bytes", f"{_ANSWER}; reference 2026-11"
     )
+    invoke_payload_bytes: int = _limit(
+        MIB, "input or result of a chained invoke, or of the execution it starts", "bytes", _RUNNER
+    )
+    callback_payload_bytes: int = _limit(MIB, "result sent to a callback", "bytes", _MODEL)
+    execution_payload_bytes: int = _limit(
+        6 * MIB, "result checkpointed for the execution", "bytes", _MODEL
+    )
     error_bytes: int = _limit(32 * KIB, "error object as JSON", "bytes", _RUNNER)
     request_bytes: int = _limit(
         750 * KIB, "one checkpoint request", "bytes", "the cap in every AWS SDK, 2026-11"

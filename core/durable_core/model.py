@@ -338,6 +338,23 @@ class InvocationInput:
     extra: Mapping[str, Any] = NOTHING
 
 
+class InvocationStatus(StrEnum):
+    """What a handler says of the execution when its invocation ends."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    PENDING = "PENDING"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationOutput:
+    """What a handler answers. `status` is None where the answer doesn't carry one."""
+
+    status: InvocationStatus | None
+    result: str | None = None
+    error: ErrorObject | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointRequest:
     """One CheckpointDurableExecution request."""

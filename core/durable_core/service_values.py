@@ -1,0 +1,289 @@
+"""What goes into the simulated service and what comes out of it, as frozen values.
+
+Ids are made, not drawn: tokens, request ids and callback ids are hashes of the execution's ARN and
+a counter, in the shapes that the service model (botocore 1.44) asks for.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
+
+# -- how an execution starts -------------------------------------------------------------------
+
+LONGEST_EXECUTION_SECONDS: Final = 31_622_400
+"""The longest ExecutionTimeout that can be configured (service model, botocore 1.44)."""
+
+
+def _digest(*parts: object) -> bytes:
+    return sha256("|".join(str(part) for part in parts).encode()).digest()
+
+
+def made_token(*parts: object) -> str:
+    """Return a text in the shape of a checkpoint token or callback id, made from the parts."""
+    return b64encode(_digest(*parts)).decode()
+
+
+def made_uuid(*parts: object) -> str:
+    """Return a text in the shape of a random UUID, made from the parts."""
+    return str(UUID(bytes=_digest(*parts)[:16], version=4))
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionStart:
+    """With what an execution is started.
+
+    Two starts that differ in `seed` or `execution_name` have different ids throughout. `arn` is
+    made from the rest unless given. Without a timeout the execution is let run for ever, and its
+    history says the longest that can be configured. `chained` marks an execution that a chained
+    invoke started: its result may be no larger than one of a chained invoke.
+    """
+
+    input_payload: str | None = None
+    seed: int = 0
+    function_name: str = "handler"
+    version: str = "$LATEST"
+    execution_name: str = "simulation"
+    execution_timeout_seconds: int | None = None
+    region: str = "us-east-1"
+    account: str = "123456789012"
+    chained: bool = False
+    arn: str | None = None
+
+    @property
+    def execution_arn(self) -> str:
+        """The ARN of the execution. Its last part is the id of the EXECUTION operation."""
+        if self.arn is not None:
+            return self.arn
+        unique = made_uuid("execution", self.seed, self.function_name, self.execution_name)
+        return (
+            f"arn:aws:lambda:{self.region}:{self.account}:function:{self.function_name}"
+            f":{self.version}/durable-execution/{self.execution_name}/{unique}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeTarget:
+    """What a chained invoke's function name stands for.
+
+    `durable` False: a plain function, which has no execution of its own. With an `error` the target
+    can't be resolved: the operation fails at once, and its input isn't stored.
+    """
+
+    executed_version: str = "$LATEST"
+    durable: bool = True
+    error: ErrorObject | None = None
+
+
+def target_of(function_name: str) -> InvokeTarget:
+    """Return the target that a function name stands for where nothing else is known of it.
+
+    A numeric qualifier names the version that runs; no qualifier, $LATEST and an alias run $LATEST
+    (source: AWS's Python testing library 1.4.0).
+    """
+    qualifier = function_name.rpartition(":")[2]
+    return InvokeTarget(executed_version=qualifier if qualifier.isdecimal() else "$LATEST")
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationPolicy:
+    """How often and when the service invokes again after an invocation that came to nothing.
+
+    Source: AWS's Python testing library 1.4.0, which follows the service. `attempts` are in a row,
+    a clean invocation starts the count anew; `empty_pending_attempts` is how many invocations may
+    answer PENDING while nothing is pending.
+    """
+
+    attempts: int = 5
+    empty_pending_attempts: int = 3
+    backoff_seconds: int = 5
+
+
+Resolver = Callable[[str], InvokeTarget]
+
+# -- what the service refuses ------------------------------------------------------------------
+
+INVALID_PARAMETER: Final = "InvalidParameterValueException"
+RESOURCE_NOT_FOUND: Final = "ResourceNotFoundException"
+CALLBACK_TIMEOUT: Final = "CallbackTimeoutException"
+TOO_MANY_REQUESTS: Final = "TooManyRequestsException"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that says no. Nothing has changed.
+
+    `code` is the service's error type. `operation_id`, `size` and `limit` are set where one update
+    is to blame and where something was too large.
+    """
+
+    code: str
+    message: str
+    status_code: int = 400
+    operation_id: str | None = None
+    size: int | None = None
+    limit: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+INVALID_TOKEN: Final = Refusal(INVALID_PARAMETER, "Invalid checkpoint token")
+INVALID_MARKER: Final = Refusal(INVALID_PARAMETER, "Invalid marker")
+THROTTLED: Final = Refusal(TOO_MANY_REQUESTS, "Rate exceeded", 429)
+
+# -- what the service answers ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackCreated:
+    """A callback waits for an answer from outside."""
+
+    operation_id: str
+    callback_id: str
+    name: str | None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeRequested:
+    """A chained invoke waits for its target to be run. `execution_arn` None: a plain function."""
+
+    operation_id: str
+    function_name: str
+    payload: str | None
+    tenant_id: str | None
+    execution_arn: str | None
+    name: str | None = None
+
+
+Effect = CallbackCreated | InvokeRequested
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointAnswer:
+    """What CheckpointDurableExecution answers.
+
+    `checkpoint_token` is None once the execution is decided. `operations` are those that changed
+    since the handler last heard of them. `effects` are for whoever plays the world outside; the
+    answer to a repeated request has none.
+    """
+
+    checkpoint_token: str | None
+    operations: tuple[Operation, ...] = ()
+    next_marker: str | None = None
+    effects: tuple[Effect, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatePage:
+    """What GetDurableExecutionState answers."""
+
+    operations: tuple[Operation, ...]
+    next_marker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """An invocation that the service begins. `retry` is True after one that came to nothing."""
+
+    number: int
+    request_id: str
+    input: InvocationInput
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """How an invocation ended that gave no answer. The error is what Lambda says of it."""
+
+    error: ErrorObject
+
+
+def exit_crash(request_id: str) -> Crash:
+    """Return the crash of a process that exits in the middle of an invocation."""
+    message = f"RequestId: {request_id} Error: Runtime exited with error: exit status 1"
+    return Crash(ErrorObject(message=message, type="Runtime.ExitError"))
+
+
+def timeout_crash(request_id: str, seconds: float) -> Crash:
+    """Return the crash of an invocation that runs past the function's timeout."""
+    message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
+    return Crash(ErrorObject(message=message, type="Sandbox.Timedout"))
+
+
+# -- what comes from outside -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSuccess:
+    """SendDurableExecutionCallbackSuccess."""
+
+    callback_id: str
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailure:
+    """SendDurableExecutionCallbackFailure."""
+
+    callback_id: str
+    error: ErrorObject
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackHeartbeat:
+    """SendDurableExecutionCallbackHeartbeat: the heartbeat timeout starts anew, no event."""
+
+    callback_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeResult:
+    """The target of a chained invoke has ended: SUCCEEDED, FAILED, TIMED_OUT or STOPPED."""
+
+    operation_id: str
+    status: OperationStatus
+    result: str | None = None
+    error: ErrorObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """StopDurableExecution."""
+
+    error: ErrorObject | None = None
+
+
+Answer = CallbackSuccess | CallbackFailure | CallbackHeartbeat | InvokeResult | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedAnswer:
+    """A scheduled answer that came, and was refused."""
+
+    moment: datetime
+    answer: Answer
+    refusal: Refusal
+
+
+def invoke_timed_out(operation_id: str, seconds: int) -> InvokeResult:
+    """Return the end of a chained invoke whose target ran past its timeout.
+
+    Source: AWS's Python testing library 1.4.0.
+    """
+    return InvokeResult(
+        operation_id,
+        OperationStatus.TIMED_OUT,
+        error=ErrorObject(
+            message=f"CHAINED_INVOKE timed out after {seconds} seconds.",
+            type="ChainedInvoke.Timeout",
+        ),
+    )
