@@ -7,23 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from durable_cli.options import Only
 from durable_core.limits import LIMITS
 from durable_core.report import Replay, Row
-
-
-class Only(StrEnum):
-    """Which operations and units to show; their ancestors stay, so that one sees where they are."""
-
-    STRIPPED = "stripped"
-    RE_EXECUTED = "re-executed"
-    SKIPPED = "skipped"
-    PENDING = "pending"
-    FAILED = "failed"
-    LARGE = "large"
-
 
 LARGE_FRACTION: Final = 0.8
 FOLD_FROM_ROWS: Final = 100

@@ -162,7 +162,10 @@ def detail(event: Event, name: str) -> Any:
 
 def payload_of(event: Event) -> str | None:
     """Return the JSON text of the event's input or result; None if it carries none."""
-    carrier = detail(event, "Result") or detail(event, "Input")
+    details = event.details
+    if not details:
+        return None
+    carrier = details.get("Result") or details.get("Input")
     return carrier.get("Payload") if carrier else None
 
 
@@ -171,12 +174,14 @@ def is_truncated(event: Event) -> bool:
 
     The flag alone doesn't tell: AWS's local runner (1.4.0) sets it on errors that are whole.
     """
-    carriers = (detail(event, name) for name in ("Result", "Input", "Error"))
-    return any(
-        carrier.get("Truncated") is True and carrier.get("Payload") is None
-        for carrier in carriers
-        if carrier
-    )
+    details = event.details
+    if not details:
+        return False
+    for name in ("Result", "Input", "Error"):
+        carrier = details.get(name)
+        if carrier and carrier.get("Truncated") is True and carrier.get("Payload") is None:
+            return True
+    return False
 
 
 def next_attempt_delay_of(event: Event) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from durable_core.errors import UsageError
-from durable_core.explain_rows import Explained, explain_operations, stored_bytes
+from durable_core.explain_rows import Explained, explain_operations
 from durable_core.fold import (
     ExecutionFacts,
     Folded,
@@ -80,7 +80,7 @@ def explain(
         invocations=len(invocations),
         crashed_invocations=sum(each.error is not None for each in invocations),
         invocation=invocation,
-        stored_bytes=_stored(facts, folded.operations),
+        stored_bytes=_stored(facts, explained.rows),
         input_bytes=None if facts.input_payload is None else utf8_bytes(facts.input_payload),
         result_bytes=None if facts.result is None else utf8_bytes(facts.result),
         rows=explained.rows,
@@ -210,11 +210,11 @@ def _active_seconds(invocations: Sequence[Invocation]) -> float | None:
     return sum(max(0.0, span) for span in spans) if spans else None
 
 
-def _stored(facts: ExecutionFacts, recorded: Mapping[str, Recorded]) -> int:
+def _stored(facts: ExecutionFacts, rows: Iterable[Row]) -> int:
     """Return the bytes that the execution wrote: its input, every payload and error, its result."""
     own = sum(utf8_bytes(text) for text in (facts.input_payload, facts.result) if text)
     own += error_bytes(facts.error) if facts.error is not None else 0
-    return own + sum(stored_bytes(each) for each in recorded.values())
+    return own + sum(row.stored_bytes for row in rows)
 
 
 def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row]) -> Totals:
@@ -269,7 +269,7 @@ def _limits(
         ("payload_bytes", "largest payload", "bytes", largest, labels.get(where)),
         ("error_bytes", "largest error", "bytes", worst, labels.get(error_where)),
         ("operations", "operations", "operations", len(recorded), None),
-        ("stored_bytes", "bytes written", "bytes", _stored(facts, recorded), None),
+        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), None),
         ("response_bytes", "final result", "bytes", result, None),
     )
     return tuple(

@@ -348,9 +348,8 @@ def _row(walk: _Walk, each: Recorded, place: Place) -> Row:
     fact = walk.facts.get(operation.id)
     summary = walk.summaries.get(operation.id)
     replay, why, until = _words(walk, each, place, unit, fact)
-    result = operation.result
     details = operation.step_details
-    payload = _payload_bytes(each)
+    payload_bytes, stored_bytes = _bytes(each)
     return Row(
         position=position_text(path) if path else operation.id,
         depth=place.depth,
@@ -367,14 +366,14 @@ def _row(walk: _Walk, each: Recorded, place: Place) -> Row:
         attempts=each.attempts or ((details.attempt or 0) if details else 0),
         started=operation.start_timestamp,
         ended=operation.end_timestamp,
-        payload_bytes=payload,
-        stored_bytes=stored_bytes(each),
+        payload_bytes=payload_bytes,
+        stored_bytes=stored_bytes,
         is_stripped=bool(fact and fact.value and operation.status is OperationStatus.SUCCEEDED),
         is_inferred=bool(fact and fact.value and fact.inferred),
         completion_reason=summary.reason if summary else None,
         until=until,
         error=operation.error if operation.is_terminal else None,
-        payload=result if walk.show_payloads else None,
+        payload=operation.result if walk.show_payloads else None,
     )
 
 
@@ -387,22 +386,23 @@ def _unit_index(walk: _Walk, place: Place, path: Path | None) -> int | None:
     return path[-1] - walk.scheme.first_unit
 
 
-def _payload_bytes(each: Recorded) -> int | None:
+def _bytes(each: Recorded) -> tuple[int | None, int]:
+    """Return the bytes of the stored result or error, and of all that its events ever wrote."""
     operation = each.operation
-    if each.truncated:
-        return None
-    if operation.result is not None:
-        return utf8_bytes(operation.result)
-    return error_bytes(operation.error) if operation.error is not None else 0
-
-
-def stored_bytes(each: Recorded) -> int:
-    """Return the payload and error bytes that an operation wrote in all its events."""
-    errors = [*each.failures]
-    if each.operation.is_terminal and each.operation.error is not None:
-        errors.append(each.operation.error)
-    texts = each.payloads or ([each.operation.result] if each.operation.result else [])
-    return sum(utf8_bytes(text) for text in texts) + sum(error_bytes(error) for error in errors)
+    result, error = operation.result, operation.error
+    own = utf8_bytes(result) if result is not None else 0
+    if error is not None and (result is None or operation.is_terminal):
+        own_error = error_bytes(error)
+    else:
+        own_error = 0
+    texts = each.payloads
+    earlier = sum(utf8_bytes(text) for text in texts) if len(texts) > 1 else own
+    if len(texts) == 1 and texts[0] is not result:
+        earlier = utf8_bytes(texts[0])
+    stored = earlier + sum(error_bytes(failure) for failure in each.failures)
+    if operation.is_terminal:
+        stored += own_error
+    return None if each.truncated else own if result is not None else own_error, stored
 
 
 def _words(

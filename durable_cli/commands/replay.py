@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_cli.outline import Only
+from durable_cli.options import Only
 from durable_cli.output import Color, Output
 
 if TYPE_CHECKING:
@@ -57,18 +57,21 @@ def command(
     """Explain what a replay does with each operation and unit of recorded histories, and why."""
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
+    from durable_core.adapters.history_file import pausing_collection
     from durable_core.errors import DurableError
 
+    target = Output(output, color, width)
     results: list[Report | tuple[str, DurableError]] = []
-    for source, report in _explained(sources, invocation, show_payloads):
-        if isinstance(report, DurableError):
-            message(str(report))
-            results.append((source, report))
-        else:
-            results.append(report)
-    text = _rendered(results, format, only, depth, expand, Output(output, color, width))
+    with pausing_collection():
+        for source, report in _explained(sources, invocation, show_payloads):
+            if isinstance(report, DurableError):
+                message(str(report))
+                results.append((source, report))
+            else:
+                results.append(report)
+        text = _rendered(results, format, only, depth, expand, target)
     if text:
-        Output(output, color, width).write(text)
+        target.write(text)
     return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
 
 
