@@ -522,7 +522,9 @@ def request_to_wire(request: CheckpointRequest) -> dict[str, Any]:
 _EVENT_KEYS: Final = frozenset(
     {"EventType", "EventId", "EventTimestamp", "Id", "ParentId", "Name", "SubType"}
 )
-_KNOWN_KEYS: Final = {kind: _EVENT_KEYS | {details_key(kind)} for kind in EVENTS}
+_DETAILS_KEYS: Final = {kind: details_key(kind) for kind in EVENTS}
+_KNOWN_KEYS: Final = {kind: _EVENT_KEYS | {key} for kind, key in _DETAILS_KEYS.items()}
+_TEXT_OR_NONE: Final = frozenset({str, type(None)})
 
 
 def event_from_wire(raw: object, path: str = "Event") -> Event:
@@ -567,20 +569,23 @@ def _event(raw: object) -> Event:
     moment = fields.get("EventTimestamp")
     if moment is None:
         raise WireError(".EventTimestamp", "a timestamp (ISO-8601 or epoch seconds)", "nothing")
-    spec = EVENTS.get(event_type)
-    details = fields.get(details_key(event_type)) if spec else None
-    if spec and details is not None:
-        _check_details(details, spec.fields, f".{event_type}Details")
+    texts = (fields.get("Id"), fields.get("ParentId"), fields.get("Name"), fields.get("SubType"))
+    if not _TEXT_OR_NONE.issuperset(map(type, texts)):
+        for key in ("Id", "ParentId", "Name", "SubType"):
+            _optional_text(fields, key, "")  # raises for the one that is wrong
+    details_at = _DETAILS_KEYS.get(event_type)
+    details = fields.get(details_at) if details_at else None
+    if details:
+        _check_details(details, EVENTS[event_type].fields, f".{details_at}")
+    elif details is not None:
+        _object(details, f".{details_at}")
     return Event(
         event_id,
         event_type,
         _timestamp(moment, ".EventTimestamp"),
-        _optional_text(fields, "Id", ""),
-        _optional_text(fields, "ParentId", ""),
-        _optional_text(fields, "Name", ""),
-        _optional_text(fields, "SubType", ""),
+        *texts,
         details,
-        _rest(fields, _KNOWN_KEYS[event_type] if spec else _EVENT_KEYS),
+        _rest(fields, _KNOWN_KEYS.get(event_type, _EVENT_KEYS)),
     )
 
 
