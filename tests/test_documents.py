@@ -21,6 +21,11 @@ from durable_core.errors import SourceError
 Write = Callable[[bytes], str]
 
 
+def pack(data: bytes) -> bytes:
+    """Return gzip data that doesn't depend on the time."""
+    return gzip.compress(data, mtime=0)
+
+
 @pytest.fixture(scope="module")
 def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
     path = tmp_path_factory.mktemp("documents") / "source"
@@ -59,11 +64,11 @@ TEXT = json.dumps(PAGE, ensure_ascii=False, indent=1)
         pytest.param(TEXT.encode("utf-32"), id="utf-32"),
         pytest.param(json.dumps(PAGE).encode(), id="ascii"),
         pytest.param(f" \r\n\t{TEXT}\r\n".encode(), id="white space around it"),
-        pytest.param(gzip.compress(TEXT.encode()), id="gzip"),
-        pytest.param(gzip.compress(TEXT.encode("utf-16")), id="gzip of utf-16"),
-        pytest.param(gzip.compress(TEXT.encode()) + bytes(512), id="gzip padded with zeros"),
+        pytest.param(pack(TEXT.encode()), id="gzip"),
+        pytest.param(pack(TEXT.encode("utf-16")), id="gzip of utf-16"),
+        pytest.param(pack(TEXT.encode()) + bytes(512), id="gzip padded with zeros"),
         pytest.param(
-            gzip.compress(TEXT.encode()[:50]) + gzip.compress(TEXT.encode()[50:]),
+            pack(TEXT.encode()[:50]) + pack(TEXT.encode()[50:]),
             id="gzip in two members, cut anywhere",
         ),
     ],
@@ -79,7 +84,7 @@ def test_a_document_is_read_in_every_encoding(write: Write, data: bytes) -> None
         b'{"a": 1}\n{"b": 2}\n',
         b'{\n "a": 1\n}\n{\n "b": 2\n}',
         b'\xef\xbb\xbf{"a": 1}\r\n\xef\xbb\xbf{"b": 2}',
-        gzip.compress(b'{"a": 1}') + gzip.compress(b'{"b": 2}'),
+        pack(b'{"a": 1}') + pack(b'{"b": 2}'),
     ],
     ids=["side by side", "json lines", "indented", "each with a byte order mark", "gzip members"],
 )
@@ -115,7 +120,7 @@ def test_what_only_orjson_refuses_is_read(write: Write, data: bytes, value: obje
     separator=st.sampled_from(["", "\n", "\r\n", " \t "]),
     ascii_only=st.booleans(),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
-    pack=st.sampled_from([bytes, gzip.compress]),
+    packing=st.sampled_from([bytes, pack]),
 )
 def test_documents_come_back_from_any_layout(
     write: Write,
@@ -123,19 +128,21 @@ def test_documents_come_back_from_any_layout(
     separator: str,
     ascii_only: bool,
     encoding: str,
-    pack: Callable[[bytes], bytes],
+    packing: Callable[[bytes], bytes],
 ) -> None:
     text = separator.join(json.dumps(each, ensure_ascii=ascii_only) for each in documents)
-    assert read_documents(write(pack(text.encode(encoding, "surrogatepass")))) == documents
+    assert read_documents(write(packing(text.encode(encoding, "surrogatepass")))) == documents
 
 
 @given(data=st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: b"\x1f\x8b" + tail))
 def test_any_bytes_are_documents_or_one_line(write: Write, data: bytes) -> None:
     source = write(data)
     try:
-        assert read_documents(source)
-    except SourceError as error:
-        assert str(error).isprintable()
+        documents = read_documents(source)
+    except SourceError:
+        problem_of(source)
+    else:
+        assert documents
 
 
 @given(cut=st.integers(1, len(TEXT.encode()) - 1))
@@ -143,9 +150,9 @@ def test_a_document_cut_anywhere_is_said_to_end_early(write: Write, cut: int) ->
     assert "ends early" in problem_of(write(TEXT.encode()[:cut]))
 
 
-@given(cut=st.integers(2, len(gzip.compress(TEXT.encode())) - 1))
+@given(cut=st.integers(2, len(pack(TEXT.encode())) - 1))
 def test_gzip_cut_anywhere_is_said_to_end_early(write: Write, cut: int) -> None:
-    assert "ends early" in problem_of(write(gzip.compress(TEXT.encode())[:cut]))
+    assert "ends early" in problem_of(write(pack(TEXT.encode())[:cut]))
 
 
 # -- where it comes from -------------------------------------------------------------------------
@@ -184,7 +191,7 @@ def test_a_pipe_that_delivers_byte_by_byte_is_still_told_to_be_gzip() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdin
-        for byte in gzip.compress(b"[1]"):
+        for byte in pack(b"[1]"):
             process.stdin.write(bytes([byte]))
             process.stdin.flush()
         output, _ = process.communicate()
@@ -246,7 +253,7 @@ REST = "expected the rest of the JSON text"
         (b"", f"empty: {EXPECTED}"),
         (b" \r\n", f"empty: {EXPECTED}"),
         (b"\xef\xbb\xbf", f"empty: {EXPECTED}"),
-        (gzip.compress(b""), f"empty: {EXPECTED}"),
+        (pack(b""), f"empty: {EXPECTED}"),
         (b"hello", "line 1 column 1: not JSON: expecting value, found 'h'"),
         (b"[1,\n 2,\n x]", "line 3 column 2: not JSON: expecting value, found 'x'"),
         (b'{"a" 1}', "line 1 column 6: not JSON: expecting ':' delimiter, found '1'"),
@@ -277,25 +284,26 @@ REST = "expected the rest of the JSON text"
         (b"BZh91AY&SY\xff", f"bzip2 data: {EXPECTED}"),
         (b"\xfd7zXZ\x00\x00\xff", f"xz data: {EXPECTED}"),
         (b"\x1f\x8b", "byte 2: the gzip data ends early: expected a complete file"),
-        (gzip.compress(b"[1]")[:-3], "byte 20: the gzip data ends early: expected a complete file"),
+        (pack(b"[1]")[:-3], "byte 20: the gzip data ends early: expected a complete file"),
         (b"\x1f\x8b\x07" + bytes(20), "damaged gzip data: Unknown compression method"),
         (
-            gzip.compress(b"[1]", mtime=0)[:10] + b"\xff" * 20,
+            pack(b"[1]")[:10] + b"\xff" * 20,
             "damaged gzip data: invalid block type",
         ),
         (
-            gzip.compress(b"[1]") + b"[2]",
+            pack(b"[1]") + b"[2]",
             "damaged gzip data: something else than gzip follows it",
         ),
-        (gzip.compress(gzip.compress(b"[1]")), f"gzip data inside gzip data: {EXPECTED}"),
+        (pack(pack(b"[1]")), f"gzip data inside gzip data: {EXPECTED}"),
     ],
+    ids=lambda value: repr(value)[:40],
 )
 def test_bad_input_is_one_line_with_its_place(write: Write, data: bytes, problem: str) -> None:
     assert problem_of(write(data)) == problem
 
 
 def test_a_wrong_checksum_is_damage(write: Write) -> None:
-    packed = bytearray(gzip.compress(b"[1]"))
+    packed = bytearray(pack(b"[1]"))
     packed[-8] ^= 1
     assert problem_of(write(bytes(packed))).startswith("damaged gzip data: CRC check failed")
 
@@ -324,10 +332,14 @@ def test_deep_nesting_is_read(write: Write, depth: int) -> None:
 
 def bomb(megabytes: int) -> bytes:
     """Return gzip data of so many MB of spaces, without ever packing as many."""
-    return gzip.compress(b" " * 1_000_000) * megabytes
+    return pack(b" " * 1_000_000) * megabytes
 
 
-@pytest.mark.parametrize("data", [b" " * 2_000_000, bomb(2), bomb(3_000)])
+@pytest.mark.parametrize(
+    "data",
+    [b" " * 2_000_000, bomb(2), bomb(3_000)],
+    ids=["plain", "2 MB in gzip", "3 GB in gzip"],
+)
 def test_a_larger_text_is_refused_however_it_is_packed(write: Write, data: bytes) -> None:
     assert problem_of(write(data), max_text_bytes=2**20) == (
         "larger than 1 MiB of text: expected one execution's history or less"
@@ -355,4 +367,4 @@ def test_a_bomb_takes_no_more_memory_than_the_limit(write: Write) -> None:
 def test_a_text_of_exactly_the_limit_is_read(write: Write) -> None:
     data = b"[1]".ljust(4096)
     assert read_documents(write(data), max_text_bytes=4096) == [[1]]
-    assert read_documents(write(gzip.compress(data)), max_text_bytes=4096) == [[1]]
+    assert read_documents(write(pack(data)), max_text_bytes=4096) == [[1]]

@@ -555,7 +555,11 @@ def events_from_wire(raws: Iterable[object], path: str = "Events") -> list[Event
 
 def _event_id_of(raw: object) -> str:
     event_id = raw.get("EventId") if isinstance(raw, dict) else None
-    return f" (EventId {event_id})" if isinstance(event_id, int) and event_id > 0 else ""
+    return f" (EventId {event_id})" if _is_event_id(event_id) else ""
+
+
+def _is_event_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _event(raw: object) -> Event:
@@ -563,7 +567,7 @@ def _event(raw: object) -> Event:
     fields = _object(raw, "")
     event_type = _text(fields, "EventType", "")
     event_id = fields.get("EventId")
-    if not isinstance(event_id, int) or isinstance(event_id, bool) or event_id < 1:
+    if event_id is None or not _is_event_id(event_id):
         found = "nothing" if event_id is None else describe(event_id)
         raise WireError(".EventId", "a whole number from 1", found)
     moment = fields.get("EventTimestamp")
@@ -637,15 +641,18 @@ def _check_retry(value: object, path: str) -> None:
 
 
 def _check_integer(value: object, path: str) -> None:
-    _optional_integer({"": value}, "", path)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise WireError(path, "a whole number", describe(value))
 
 
 def _check_text(value: object, path: str) -> None:
-    _optional_text({"": value}, "", path)
+    if not isinstance(value, str):
+        raise WireError(path, "a string", describe(value))
 
 
 def _check_flag(value: object, path: str) -> None:
-    _optional_flag({"": value}, "", path)
+    if not isinstance(value, bool):
+        raise WireError(path, "true or false", describe(value))
 
 
 def _check_timestamp(value: object, path: str) -> None:
