@@ -347,7 +347,8 @@ EXPECTED = (
         ({"a": 1, "b\n": 2}, r"an object with 'a', 'b\n'"),
         ({"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}, "an object with 'a', 'b', 'c', 'd', ..."),
         ([1, 2], "a list that starts with the number 1"),
-        ([[]], "a list that starts with a list that starts with nothing"),
+        ([[]], "a list that starts with a list of 0"),
+        ([[], 1], "a list that starts with a list of 0"),
         ([{"a": 1}], "a list that starts with an object with 'a'"),
         ({"Status": "SUCCEEDED", "Result": "1"}, "an object with 'Status', 'Result'"),
         (UPDATES, "operation updates (`durable inspect-batch` reads them)"),
@@ -554,6 +555,24 @@ def test_a_state_that_cannot_be_is_refused(
     problem_of: Callable[..., str], operations: list[dict[str, Any]], problem: str
 ) -> None:
     assert problem_of({"Operations": operations}) == problem
+
+
+@pytest.mark.parametrize("depth", [900, 1_000, 1_020])
+def test_nesting_that_is_read_breaks_nothing_later(source: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    source.write_text(deep)
+    with pytest.raises(SourceError, match="a list that starts with a list of 1"):
+        load_history(str(source))
+    # A repeated event is compared with the first one, as deep as it goes.
+    new = f'{{"EventType": "New", "EventId": 1, "EventTimestamp": 0, "X": {deep}}}'
+    source.write_text(f"[{new}, {new}]")
+    try:
+        events = load_history(str(source)).events
+    except SourceError as error:
+        line = str(error)
+    else:
+        line = f"{len(events)} event"
+    assert line.endswith(("1 event", "nested too deeply: expected a history or updates"))
 
 
 # -- what is fine --------------------------------------------------------------------------------

@@ -131,15 +131,19 @@ def _part_in(source: str, document: dict[str, Any], name: str, where: str) -> Pa
     return Part(_LISTS[key], items, path, {**document, **holder})
 
 
-def _looks_like(value: object, keys_shown: int = 4) -> str:
-    if isinstance(value, dict) and value:
-        names = ", ".join(repr(key[:40]) for key in list(value)[:keys_shown])
-        return f"an object with {names}{', ...' if len(value) > keys_shown else ''}"
-    if isinstance(value, dict):
-        return "an empty object"
+def _looks_like(value: object) -> str:
     if isinstance(value, list):
-        return f"a list that starts with {_looks_like(value[0]) if value else 'nothing'}"
-    return describe(value)
+        return f"a list that starts with {_keys_of(value[0])}" if value else "an empty list"
+    return _keys_of(value)
+
+
+def _keys_of(value: object, shown: int = 4) -> str:
+    if not isinstance(value, dict):
+        return describe(value)
+    if not value:
+        return "an empty object"
+    names = ", ".join(repr(key[:40]) for key in list(value)[:shown])
+    return f"an object with {names}{', ...' if len(value) > shown else ''}"
 
 
 def shape_of(source: str, parts: Iterable[Part]) -> Shape:
