@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from durable_core.errors import ImpossibleOperation
-from durable_core.model import Operation, OperationStatus, OperationType, UnitStatus
+from durable_core.model import Operation, OperationStatus, OperationType, UnitStatus, Word
 from durable_core.transitions import STATUSES
 
 
-class Verb(StrEnum):
+class Verb(Word):
     """What is to happen with an operation."""
 
     RUN = "run"
@@ -43,7 +42,7 @@ class Verb(StrEnum):
     """The code asks for something else than what is recorded."""
 
 
-class Want(StrEnum):
+class Want(Word):
     """What the code does with an operation that it names."""
 
     OPERATION = "operation"
@@ -123,6 +122,8 @@ def compare(recorded: Operation, asked: Asked) -> tuple[Mismatch, ...]:
     An absent name, sub-type or parent and an empty one are the same. The type is always compared,
     the rest only when `asked.check`.
     """
+    if not asked.check and recorded.type is asked.type:
+        return ()
     pairs: list[tuple[str, str | None, str | None]] = [("type", recorded.type, asked.type)]
     if asked.check:
         pairs += [

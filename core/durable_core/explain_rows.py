@@ -175,8 +175,10 @@ def _visit(walk: _Walk, each: Recorded, place: Place) -> list[_Item]:
     row = _row(walk, each, place)
     walk.rows.append(row)
     operation = each.operation
-    below = Place(depth=place.depth + 1, hidden=_hidden_below(row, place))
     own = walk.children.get(operation.id, ())
+    if not own and operation.type is not OperationType.CONTEXT:
+        return []
+    below = Place(depth=place.depth + 1, hidden=_hidden_below(row, place))
     if operation.sub_type not in BATCH_SUB_TYPES:
         return [(key, below) for key in own]
     below = replace(
@@ -419,15 +421,19 @@ def _words(
             whole = UnitRun(unit, unit + 1, None)
         if whole.status is UnitStatus.STARTED:
             return (*_unit_words(place, whole), None)
-    asked = Asked(type=operation.type, check=False)
     try:
-        decision = decide(operation, asked, replay_children=bool(fact and fact.value))
+        decision = decide(
+            operation, _ASKED[operation.type], replay_children=bool(fact and fact.value)
+        )
     except ImpossibleOperation as error:
         return Replay.UNKNOWN, f"can't be explained: {error.problem}", None
     if walk.ended and decision.verb in (Verb.SUSPEND, Verb.RUN_AGAIN) and not place.rebuilt:
         return Replay.WAITS, _left_open(decision), decision.until
     kind, why = _sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
     return kind, why, decision.until
+
+
+_ASKED: Final = {kind: Asked(type=kind, check=False) for kind in OperationType}
 
 
 def _left_open(decision: Decision) -> str:

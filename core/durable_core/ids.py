@@ -124,6 +124,9 @@ class _Search:
         self.prefixes: dict[str, str] = {}
 
     def root_fits(self, roots: Collection[str]) -> bool:
+        wanted = set(roots)
+        if any(self.scheme.child(None, n)[0] in wanted for n in range(1, len(wanted) + _SLACK)):
+            return True
         self._context(None, None, (), False, set(roots) | self.missing)
         return bool(self.found)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from durable_core.model import ErrorObject, NestingType
+from durable_core.model import ErrorObject, NestingType, Word
 
 
-class Replay(StrEnum):
+class Replay(Word):
     """What a replay does with an operation or unit."""
 
     FROM_CHECKPOINT = "from-checkpoint"
