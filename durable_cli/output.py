@@ -271,6 +271,22 @@ def _head(word: str, width: int) -> str:
     return word
 
 
+def chunks(text: str, width: int) -> list[str]:
+    """Return the text cut into pieces of at most so many columns, wherever that is. Linear."""
+    if text.isascii():
+        return [text[at : at + width] for at in range(0, len(text), width)] or [""]
+    pieces: list[str] = []
+    start = taken = 0
+    for index, char in enumerate(text):
+        size = cell_len(char)
+        if taken + size > width and index > start:
+            pieces.append(text[start:index])
+            start, taken = index, 0
+        taken += size
+    pieces.append(text[start:])
+    return pieces
+
+
 def join_lines(lines: Sequence[str]) -> str:
     """Return the lines as one text that ends in a newline."""
     return "\n".join(lines) + "\n"

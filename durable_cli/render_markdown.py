@@ -74,7 +74,11 @@ def _table(lines: Sequence[Line]) -> list[str]:
             "" if line.is_folded else duration_text(row.duration_seconds),
             bytes_text(size) if size else "",
             percent_text(size / LIMITS.payload_bytes) if size else "",
-            escaped(line_why(line)),
+            escaped(line_why(line)) + _payload(line),
         ]
         out.append(f"| {' | '.join(cells)} |")
     return out
+
+
+def _payload(line: Line) -> str:
+    return "" if line.row.payload is None else f"<br>= {escaped(line.row.payload)}"

@@ -8,7 +8,18 @@ from datetime import datetime
 from typing import Final
 
 from durable_cli.outline import Line
-from durable_cli.output import Span, Surface, bar, cell_len, clean, fit, join_lines, pad, wrap
+from durable_cli.output import (
+    Span,
+    Surface,
+    bar,
+    cell_len,
+    chunks,
+    clean,
+    fit,
+    join_lines,
+    pad,
+    wrap,
+)
 from durable_core.events import format_timestamp
 from durable_core.limits import LIMITS
 from durable_core.report import LimitUse, Replay, Report, Row
@@ -275,7 +286,24 @@ def _tree(lines: Sequence[Line], surface: Surface) -> list[str]:
     out = [surface.line([("  " + _titles(columns), "dim")])]
     for line in lines:
         out += _tree_line(line, columns, surface)
+        if line.row.payload is not None:
+            out += _payload(line, columns, surface)
     return out
+
+
+def _payload(line: Line, columns: _Columns, surface: Surface) -> list[str]:
+    """Return the stored result in full below its row."""
+    margin = " " * (_margin(line, columns, surface))
+    pieces = chunks(clean(line.row.payload or ""), max(20, surface.width - len(margin) - 2))
+    marks = ["= ", *["  "] * (len(pieces) - 1)]
+    return [
+        surface.line([(margin + mark, "dim"), (piece, "info")])
+        for mark, piece in zip(marks, pieces, strict=True)
+    ]
+
+
+def _margin(line: Line, columns: _Columns, surface: Surface) -> int:
+    return 2 + columns.position + 2 + min(len(_indent(line, surface)), surface.width // 3)
 
 
 def _titles(columns: _Columns) -> str:
@@ -372,7 +400,7 @@ def _beside(spans: list[Span], why: list[Span], columns: _Columns, surface: Surf
 def _below(why: list[Span], line: Line, columns: _Columns, surface: Surface) -> list[str]:
     text, style = why[0]
     arrow = "→ " if surface.unicode else "-> "
-    margin = 2 + columns.position + 2 + min(len(_indent(line, surface)), surface.width // 3)
+    margin = _margin(line, columns, surface)
     parts = wrap(text, max(20, surface.width - margin - len(arrow)))
     out = [surface.line([(" " * margin, ""), (arrow + parts[0], style)])]
     hang = " " * (margin + len(arrow))
@@ -387,7 +415,10 @@ def _footer(report: Report, surface: Surface) -> list[str]:
     for key, text in (("totals", totals_text(report)), ("each replay", _cost(report))):
         out += _pair(key, [(text, "")], surface)
     for index, use in enumerate(report.limits):
-        out += _pair("limits" if index == 0 else "", _limit(use, surface), surface)
+        text, style = _limit(use, surface)
+        room = surface.width - _KEY
+        key = "  " + pad("limits" if index == 0 else "", _KEY - 2)
+        out.append(surface.line([(key, "dim"), (fit(text, room, surface.unicode), style)]))
     why = "why it failed" if report.status in _BAD else "why it waits"
     for index, reason in enumerate(report.reasons):
         place = f"{clean(reason.position)} " if reason.position else ""
@@ -436,14 +467,15 @@ def _cost(report: Report) -> str:
     return f"{text}, runs {again} again" if again else f"{text}, runs no body again"
 
 
-def _limit(use: LimitUse, surface: Surface) -> list[Span]:
+def _limit(use: LimitUse, surface: Surface) -> Span:
     style = "bad" if use.fraction > 1 else "warn" if use.is_warning else ""
     where = f" ({clean(use.where)})" if use.where else ""
-    meter = bar(use.fraction, 10, surface.unicode)
+    meter = f"{bar(use.fraction, 10, surface.unicode)} " if surface.width >= 100 else ""
     amount = f"{use.used:,} of {use.limit:,} {use.unit}"
-    note = " OVER THE LIMIT" if use.fraction > 1 else ""
-    text = f"{pad(use.what, 15)} {meter} {pad(percent_text(use.fraction), 5, right=True)}"
-    return [(f"{text}  {amount}{where}{note}", style)]
+    note = ", OVER THE LIMIT" if use.fraction > 1 else ""
+    text = f"{pad(use.what, 15)} {meter}{pad(percent_text(use.fraction), 5, right=True)}  {amount}"
+    room = surface.width - _KEY - cell_len(text) - len(note)
+    return (text + fit(where, max(0, room), surface.unicode) + note, style)
 
 
 def summary_line(reports: Iterable[Report], failed: int, surface: Surface) -> str:

@@ -49,9 +49,10 @@ def explain(
     for a source that holds a state and so has no invocations.
     """
     folded = _folded(history)
-    invocations = folded.invocations
+    invocations = earlier = folded.invocations
     if invocation is not None:
         folded = _as_found(history, folded, invocation)
+        earlier = invocations[: invocation - 1]
     facts = _with_record(folded.execution, history.execution)
     explained = explain_operations(
         folded.operations,
@@ -61,7 +62,7 @@ def explain(
     )
     arn = _ARN.fullmatch(history.arn or "")
     record = history.execution or ExecutionRecord()
-    active = _active_seconds(invocations)
+    active = _active_seconds(earlier)
     wall = _wall_seconds(facts)
     return Report(
         source=history.source,

@@ -69,7 +69,7 @@ def command(
                 results.append((source, report))
             else:
                 results.append(report)
-        text = _rendered(results, format, only, depth, expand, target)
+        text = _rendered(results, format, only, depth, expand or show_payloads, target)
     if text:
         target.write(text)
     return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
