@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from durable_cli.commands import replay
+from durable_cli.commands import inspect_batch, replay
 
 app = typer.Typer(
     name="durable",
@@ -18,6 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("replay")(replay.command)
+app.command("inspect-batch")(inspect_batch.command)
 
 
 def _version(wanted: bool) -> None:

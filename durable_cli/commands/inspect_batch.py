@@ -1,0 +1,177 @@
+"""`durable inspect-batch [SOURCE]`: the requests that a stream of checkpoint updates becomes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from durable_cli.output import Color
+
+if TYPE_CHECKING:
+    from durable_core.adapters.updates_file import UpdateStream
+    from durable_core.batch_report import Origin, UpdateGroup
+    from durable_core.sdks import SdkRules
+
+
+class Format(StrEnum):
+    """How the report is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class SdkName(StrEnum):
+    """Whose rules: the members of `durable_core.sdks.Sdk`, which starting up doesn't import."""
+
+    DOTNET = "dotnet"
+    JAVA = "java"
+    JAVASCRIPT = "javascript"
+    PYTHON = "python"
+
+
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="Updates, checkpoint requests or a history: a file, or - for stdin.",
+            show_default=False,
+        ),
+    ] = "-",
+    sdk: Annotated[
+        SdkName | None,
+        typer.Option(help="Whose estimates and caps (default: told by the ids, else dotnet)."),
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Cap of a request in bytes (default: the SDK's).")
+    ] = None,
+    max_operations: Annotated[
+        int | None, typer.Option(min=1, help="Cap of a request in updates (default: the SDK's).")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Show every SDK's estimate beside the exact bytes.")
+    ] = False,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Show every request and finding: fold none.")
+    ] = False,
+    format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")
+    ] = None,
+    color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
+    width: Annotated[
+        int | None, typer.Option(min=40, max=1000, help="Columns (default: the terminal's).")
+    ] = None,
+) -> int:
+    """Show the requests that checkpoint updates become, and what in them would be rejected.
+
+    Exits with 1 when an update would be rejected or would leave the handler hanging.
+    """
+    from durable_cli.exits import Exit
+    from durable_cli.output import Output, json_text
+    from durable_cli.render_batch import render
+    from durable_cli.render_batch_json import as_document
+    from durable_core.adapters.updates_file import load_updates
+    from durable_core.batch_report import inspect
+
+    _refuse_terminal(source)
+    stream = load_updates(source)
+    groups, origin, notes = _groups(stream)
+    rules, how = _rules(groups, sdk, max_bytes, max_operations)
+    report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
+    to = Output(path=output, color=color, width=width)
+    if format is Format.JSON:
+        to.write(json_text(as_document(stream.source, report)))
+    else:
+        to.write(render(stream.source, report, to.surface(), expand=expand))
+    return Exit.FINE if report.is_fine else Exit.FINDING
+
+
+def _refuse_terminal(source: str) -> None:
+    """Raise UsageError instead of waiting for a person to type updates."""
+    import sys
+
+    from durable_core.errors import UsageError
+
+    if source == "-" and sys.stdin.isatty():
+        raise UsageError("no updates: name a file, or pipe them into standard input")
+
+
+def _groups(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]:
+    """Return the updates in the groups that their source records, and what to say of that."""
+    from durable_core.batch_report import Origin, UpdateGroup
+    from durable_core.sizes import CLIENT_TOKEN_LENGTH
+
+    if stream.history is not None:
+        return _groups_of_history(stream)
+    if stream.requests is None:
+        return [UpdateGroup(1, stream.updates)], Origin.UPDATES, []
+    groups = [
+        UpdateGroup(
+            number,
+            request.updates,
+            len(request.checkpoint_token or ""),
+            len(request.client_token) if request.client_token else CLIENT_TOKEN_LENGTH,
+        )
+        for number, request in enumerate(stream.requests, 1)
+    ]
+    return groups, Origin.REQUESTS, []
+
+
+def _groups_of_history(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]:
+    from durable_core.batch_report import Origin, UpdateGroup
+    from durable_core.errors import SourceError
+    from durable_core.reconstruct import updates_of
+
+    history = stream.history
+    assert history is not None
+    if history.operations is not None:
+        problem = "a state, which has no updates: expected updates, requests or history events"
+        raise SourceError(stream.source, problem)
+    found = updates_of(history.events)
+    notes = list(history.warnings)
+    if missing := sum(invocation.truncated for invocation in found):
+        are = "payload is" if missing == 1 else "payloads are"
+        notes.append(f"{missing:,} {are} truncated in the history: sizes are too small")
+    return (
+        [UpdateGroup(invocation.number, invocation.updates) for invocation in found],
+        Origin.HISTORY,
+        notes,
+    )
+
+
+def _rules(
+    groups: list[UpdateGroup],
+    name: SdkName | None,
+    max_bytes: int | None,
+    max_operations: int | None,
+) -> tuple[SdkRules, list[str]]:
+    """Return the rules to plan by, and how they were chosen where nobody asked for them."""
+    from dataclasses import replace
+
+    from durable_core.batch_report import written_by
+    from durable_core.sdks import SDKS, Sdk
+
+    notes: list[str] = []
+    if name is not None:
+        rules = SDKS[Sdk(name.value)]
+    elif scheme := written_by(update for group in groups for update in group.updates):
+        rules = SDKS[Sdk(scheme.sdks[0])]
+        others = [SDKS[Sdk(sdk)].title for sdk in scheme.sdks[1:]]
+        notes.append(
+            f"planned as {rules.title} does: the ids are {scheme.name} of the position"
+            + (f" ({', '.join(others)}'s are too: see --sdk)" if others else "")
+        )
+    else:
+        rules = SDKS[Sdk.DOTNET]
+        notes.append("planned as .NET does: no id tells the SDK (see --sdk)")
+    return (
+        replace(
+            rules,
+            max_bytes=max_bytes or rules.max_bytes,
+            max_operations=max_operations or rules.max_operations,
+        ),
+        notes,
+    )
