@@ -218,8 +218,8 @@ updates/oversized_step_update.json
        2  Step "export" SUCCEED 1ced8f5be2db  270,002  270,167   270,167
        1  Step "export" START 1ced8f5be2db          -      146       146
 
-  rejected  update 2, Step "export" SUCCEED 1ced8f5be2db: its payload is too large, and only
-            a context's result is ever stripped (270,002 of 262,144 bytes)
+  rejected  update 2, Step "export" SUCCEED 1ced8f5be2db: its payload is too large, and
+            only a context's result is ever stripped (270,002 of 262,144 bytes)
 
   1 would be rejected
 """
