@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Final
 
 from durable_cli.output import Span, Surface, bar, clean, fit, join_lines, pad, wrap
-from durable_cli.render_text import percent_text, plural
 from durable_cli.table import Column, least_width, table
+from durable_cli.words import percent_text, plural
 from durable_core.batch_findings import Finding, FindingKind, Severity
 from durable_core.batch_report import (
     BatchReport,

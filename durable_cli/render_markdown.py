@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from durable_cli.outline import Line
 from durable_cli.output import clean, join_lines
-from durable_cli.render_text import (
+from durable_cli.words import (
     bytes_text,
     duration_text,
     line_label,

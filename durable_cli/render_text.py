@@ -20,6 +20,19 @@ from durable_cli.output import (
     pad,
     wrap,
 )
+from durable_cli.words import (
+    bytes_text,
+    cost_text,
+    duration_text,
+    line_label,
+    line_position,
+    line_why,
+    percent_text,
+    plural,
+    sdk_text,
+    size_text,
+    totals_text,
+)
 from durable_core.events import format_timestamp
 from durable_core.limits import LIMITS
 from durable_core.report import LimitUse, Replay, Report, Row
@@ -49,12 +62,6 @@ STATUS_STYLES: Final = {
     "RUNNING": "warn",
     "PAUSED": "warn",
 }
-SDK_NAMES: Final = {
-    "python": "Python",
-    "javascript": "JavaScript",
-    "dotnet": ".NET",
-    "java": "Java",
-}
 
 
 def render(report: Report, lines: Sequence[Line], surface: Surface) -> str:
@@ -66,92 +73,6 @@ def render(report: Report, lines: Sequence[Line], surface: Surface) -> str:
         out += [surface.line([("  nothing to show: no operation matches", "dim")]), ""]
     out += _footer(report, surface)
     return join_lines(out)
-
-
-# -- figures in words ----------------------------------------------------------------------------
-
-
-def bytes_text(count: int | None) -> str:
-    """Return a number of bytes in full: near a limit every byte counts."""
-    return "?" if count is None else f"{count:,}"
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes in its largest unit."""
-    for unit, factor in (("MiB", 1024 * 1024), ("KiB", 1024)):
-        if count >= factor:
-            return f"{count / factor:,.1f} {unit}"
-    return f"{count:,} bytes" if count != 1 else "1 byte"
-
-
-def duration_text(seconds: float | None) -> str:
-    """Return a duration in the unit in which people say it."""
-    if seconds is None:
-        return ""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.2f} s"
-    for unit, factor in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * factor or unit == "min":
-            return f"{seconds / factor:,.1f} {unit}"
-    return ""
-
-
-def percent_text(part: float) -> str:
-    """Return a part of a limit as a percentage; never 0 % or 100 % for what only comes near."""
-    if 0 < part < 0.01:
-        return "<1 %"
-    if 0.99 < part < 1:
-        return ">99 %"
-    return f"{part * 100:,.0f} %"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def label(row: Row) -> str:
-    """Return what kind of operation or unit it is, with its name."""
-    name = f' "{clean(row.name)}"' if row.name else ""
-    kind = clean(row.sub_type or row.type)
-    if row.unit is None:
-        return f"{kind}{name}"
-    return f"unit {row.unit:,}{name}{' (FLAT)' if row.is_flat_unit else ''}"
-
-
-def line_label(line: Line) -> str:
-    """Return the label of a line, which may stand for many rows."""
-    row, last = line.row, line.last
-    if not line.is_folded:
-        return label(row)
-    flat = " (FLAT)" if row.is_flat_unit else ""
-    if row.unit is not None:
-        stop = (last.unit if last.unit is not None else row.unit) + last.units - 1
-        return f"units {row.unit:,}-{stop:,}{flat}"
-    kind = clean(row.sub_type or row.type)
-    same = f' "{clean(row.name)}"' if row.name and row.name == last.name else ""
-    return f"{line.count:,} of {kind}{same}"
-
-
-def line_position(line: Line) -> str:
-    """Return the position of a line; a range where it stands for several operations."""
-    first, last = clean(line.row.position), clean(line.last.position)
-    return first if first == last else f"{first}..{last}"
-
-
-def line_why(line: Line) -> str:
-    """Return what a replay does with what the line stands for."""
-    return clean(line.row.why)
-
-
-def sdk_text(report: Report) -> str:
-    """Return which SDK wrote the history, and how that is known."""
-    if not report.sdks:
-        return "an SDK that can't be told (no id fits a scheme)" if report.rows else "-"
-    names = " or ".join(SDK_NAMES.get(sdk, sdk) for sdk in report.sdks)
-    return f"{names} SDK (ids are {report.id_scheme} of the position)"
 
 
 # -- heading -------------------------------------------------------------------------------------
@@ -412,7 +333,7 @@ def _below(why: list[Span], line: Line, columns: _Columns, surface: Surface) -> 
 
 def _footer(report: Report, surface: Surface) -> list[str]:
     out: list[str] = []
-    for key, text in (("totals", totals_text(report)), ("each replay", _cost(report))):
+    for key, text in (("totals", totals_text(report)), ("each replay", cost_text(report))):
         out += _pair(key, [(text, "")], surface)
     for index, use in enumerate(report.limits):
         text, style = _limit(use, surface)
@@ -430,41 +351,6 @@ def _footer(report: Report, surface: Surface) -> list[str]:
 
 
 _BAD: Final = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
-
-
-def totals_text(report: Report) -> str:
-    """Return how many operations and units there are of what one wants to know."""
-    totals = report.totals
-    parts = [
-        (totals.stripped, "stripped"),
-        (totals.re_executed, "re-executed"),
-        (totals.skipped, "skipped as Started"),
-        (totals.not_dispatched, "not dispatched"),
-        (totals.failed, "failed"),
-        (totals.pending, "waiting"),
-    ]
-    counted = ", ".join(f"{count:,} {word}" for count, word in parts if count)
-    units = f" and {plural(totals.units, 'unit')}" if totals.units else ""
-    operations = plural(totals.operations, "operation")
-    return f"{operations}{units}: {counted or 'nothing stripped, failed or waiting'}"
-
-
-def _cost(report: Report) -> str:
-    cost = report.cost
-    text = (
-        f"is handed {plural(cost.operations, 'operation')} ({size_text(cost.payload_bytes)}), "
-        f"answers {cost.answered:,} from checkpoints"
-    )
-    bodies = [
-        plural(count, noun)
-        for count, noun in (
-            (cost.contexts_re_executed, "context body"),
-            (cost.unit_bodies, "unit body"),
-        )
-        if count
-    ]
-    again = " and ".join(bodies).replace("bodys", "bodies")
-    return f"{text}, runs {again} again" if again else f"{text}, runs no body again"
 
 
 def _limit(use: LimitUse, surface: Surface) -> Span:
