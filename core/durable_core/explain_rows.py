@@ -11,16 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from durable_core.decide import Asked, Decision, Verb, decide, decide_unit
+from durable_core.decide import Asked, Verb, decide
 from durable_core.errors import ImpossibleOperation
-from durable_core.events import format_timestamp
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
-from durable_core.limits import LIMITS
 from durable_core.model import (
     BATCH_SUB_TYPES,
     UNIT_SUB_TYPES,
-    ErrorObject,
     NestingType,
     Operation,
     OperationStatus,
@@ -29,6 +26,7 @@ from durable_core.model import (
     UnitStatus,
 )
 from durable_core.report import Replay, Row
+from durable_core.sentences import left_open, sentence, unit_sentence
 from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summary import (
     ReplayChildrenFact,
@@ -37,8 +35,6 @@ from durable_core.summary import (
     read_summary,
     replay_children_of,
 )
-
-_LIMIT_TEXT: Final = f"{LIMITS.payload_bytes:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +292,7 @@ def _unit_row(
 ) -> Row:
     """Return the row of a unit without an operation, or of several neighbours."""
     status = run.status if run else None
-    verb, why = _unit_words(place, run)
+    verb, why = unit_sentence(run, hidden=place.hidden, rebuilt=place.rebuilt)
     batch = place.batch.operation if place.batch else None
     sub_type = SubType.PARALLEL_BRANCH
     if batch is not None and batch.sub_type == SubType.MAP:
@@ -319,25 +315,6 @@ def _unit_row(
         units=count,
         nesting=nesting,
     )
-
-
-def _unit_words(place: Place, run: UnitRun | None) -> tuple[Replay, str]:
-    if place.hidden is not None:
-        return Replay.NOT_REACHED, place.hidden
-    if run is not None and not run.dispatched:
-        return Replay.NOT_DISPATCHED, "never dispatched; its body doesn't run"
-    if not place.rebuilt:
-        return Replay.RUNS_AGAIN, "runs again; what is recorded inside answers"
-    decision = decide_unit(run.status if run else None, None, None)
-    if decision.verb is Verb.SKIP:
-        return Replay.SKIPPED, "skipped as Started: its body doesn't run"
-    if run is None:
-        return Replay.NOT_DISPATCHED, "not in the summary; its body doesn't run"
-    if run.status is UnitStatus.FAILED:
-        return Replay.ERROR_RECOVERED, "re-executed to recover its error; stays FAILED"
-    if run.status is None:
-        return Replay.RE_EXECUTED, "re-executed; the summary doesn't say how it ended"
-    return Replay.RE_EXECUTED, "re-executed to rebuild its value"
 
 
 # -- operations ----------------------------------------------------------------------------------
@@ -420,7 +397,7 @@ def _words(
         if place.summary is None or not place.summary.runs:
             whole = UnitRun(unit, unit + 1, None)
         if whole.status is UnitStatus.STARTED:
-            return (*_unit_words(place, whole), None)
+            return (*unit_sentence(whole, hidden=None, rebuilt=True), None)
     try:
         decision = decide(
             operation, _ASKED[operation.type], replay_children=bool(fact and fact.value)
@@ -428,90 +405,9 @@ def _words(
     except ImpossibleOperation as error:
         return Replay.UNKNOWN, f"can't be explained: {error.problem}", None
     if walk.ended and decision.verb in (Verb.SUSPEND, Verb.RUN_AGAIN) and not place.rebuilt:
-        return Replay.WAITS, _left_open(decision), decision.until
-    kind, why = _sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
+        return Replay.WAITS, left_open(decision), decision.until
+    kind, why = sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
     return kind, why, decision.until
 
 
 _ASKED: Final = {kind: Asked(type=kind, check=False) for kind in OperationType}
-
-
-def _left_open(decision: Decision) -> str:
-    if decision.verb is Verb.SUSPEND:
-        return "still open when the execution ended; a replay that awaits it suspends there"
-    return "unfinished when the execution ended; a replay that reaches it runs it again"
-
-
-def _sentence(
-    each: Recorded, decision: Decision, fact: ReplayChildrenFact | None, *, is_unit: bool
-) -> tuple[Replay, str]:
-    operation = each.operation
-    match decision.verb:
-        case Verb.REUSE:
-            return Replay.FROM_CHECKPOINT, f"from {'its own ' if is_unit else ''}checkpoint"
-        case Verb.RAISE:
-            if is_unit:
-                text = f"error recovered from its own checkpoint: {error_text(each)}"
-                return Replay.ERROR_RECOVERED, text
-            return Replay.RAISES, f"raises the recorded error {error_text(each)}"
-        case Verb.RE_EXECUTE:
-            return Replay.RE_EXECUTED, _re_executed(fact)
-        case Verb.RUN:
-            return Replay.NEXT_ATTEMPT, f"runs attempt {decision.attempt}, which is due"
-        case Verb.RUN_AGAIN:
-            return Replay.RUNS_AGAIN, _runs_again(operation, decision)
-    return Replay.WAITS, waiting_text(each, decision.until)
-
-
-def _re_executed(fact: ReplayChildrenFact | None) -> str:
-    text = f"re-executed: its result, over {_LIMIT_TEXT} bytes, was stripped"
-    if fact is None or not fact.inferred:
-        return "re-executed: it has ReplayChildren"
-    if "always" in fact.reason:
-        return f"re-executed: {fact.reason} (inferred)"
-    return f"{text} (inferred: {fact.reason})"
-
-
-def _runs_again(operation: Operation, decision: Decision) -> str:
-    if operation.type is OperationType.CONTEXT:
-        return "runs again; what is recorded inside answers"
-    return (
-        f"attempt {decision.attempt} was interrupted and runs again "
-        "(with at-most-once semantics it counts as failed)"
-    )
-
-
-def error_text(each: Recorded) -> str:
-    """Return an operation's recorded error in a few words."""
-    return describe_error(each.operation.error, each.operation.status)
-
-
-def describe_error(error: ErrorObject | None, status: str) -> str:
-    """Return an error in a few words: its type and message, or the status where it has neither."""
-    if error is None or not (error.type or error.message):
-        return status.replace("_", " ").lower()
-    parts = [part for part in (_short_type(error.type), error.message) if part]
-    text = ": ".join(parts)
-    return text if len(text) <= 300 else f"{text[:299]}…"
-
-
-def _short_type(name: str | None) -> str | None:
-    """Return the class without its module, which AWS's Python SDK writes in front of it."""
-    if not name or not all(part.isidentifier() for part in name.split(".")):
-        return name
-    return name.rpartition(".")[2]
-
-
-def waiting_text(each: Recorded, until: datetime | None) -> str:
-    """Return what an open operation waits for, and until when."""
-    operation = each.operation
-    when = f" until {format_timestamp(until)}" if until is not None else ""
-    match operation.type:
-        case OperationType.STEP:
-            attempt = (operation.step_details.attempt or 0) + 1 if operation.step_details else 2
-            return f"waits for attempt {attempt}{when}"
-        case OperationType.CALLBACK:
-            return f"its id is returned; awaiting it waits for the answer from outside{when}"
-        case OperationType.CHAINED_INVOKE:
-            return f"waits for {each.function_name or 'the invoked function'} to finish"
-    return f"waits{when}"
