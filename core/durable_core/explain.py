@@ -12,13 +12,13 @@ from durable_core.explain_rows import Explained, explain_operations
 from durable_core.fold import (
     ExecutionFacts,
     Folded,
-    Invocation,
     Recorded,
     as_found_by,
     fold,
     visible,
 )
 from durable_core.history import RecordedHistory
+from durable_core.invocations import Invocation
 from durable_core.limits import LIMITS
 from durable_core.model import (
     ContextDetails,

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import format_timestamp, seconds_after
-from durable_core.fold import ExecutionFacts, Invocation, Recorded
+from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
+from durable_core.invocations import Invocation
 from durable_core.model import ErrorObject, ExecutionStatus, OperationStatus, OperationType
 from durable_core.report import Reason, Replay, Row
 from durable_core.sentences import describe_error, error_text

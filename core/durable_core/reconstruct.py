@@ -18,7 +18,7 @@ from durable_core.events import (
     next_attempt_delay_of,
     payload_of,
 )
-from durable_core.fold import invocations
+from durable_core.invocations import invocations
 from durable_core.limits import LIMITS
 from durable_core.model import (
     BATCH_SUB_TYPES,
