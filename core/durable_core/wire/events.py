@@ -1,0 +1,183 @@
+"""Events, as GetDurableExecutionHistory returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from durable_core.errors import WireError
+from durable_core.events import EVENTS, Kind, details_key, format_timestamp
+from durable_core.model import (
+    NOTHING,
+    ErrorObject,
+    Event,
+)
+from durable_core.wire.values import (
+    as_object,
+    as_timestamp,
+    describe,
+    error_from_wire,
+    optional_flag,
+    optional_integer,
+    optional_text,
+    required_text,
+    unknown_fields,
+    without_none,
+)
+
+_EVENT_KEYS: Final = frozenset(
+    {"EventType", "EventId", "EventTimestamp", "Id", "ParentId", "Name", "SubType"}
+)
+_DETAILS_KEYS: Final = {kind: details_key(kind) for kind in EVENTS}
+_KNOWN_KEYS: Final = {kind: _EVENT_KEYS | {key} for kind, key in _DETAILS_KEYS.items()}
+_TEXT_OR_NONE: Final = frozenset({str, type(None)})
+
+
+def event_from_wire(raw: object, path: str = "Event") -> Event:
+    """Read an Event; one of a type that isn't known keeps its details in `extra`.
+
+    Raises WireError.
+    """
+    try:
+        return _event(raw)
+    except WireError as error:
+        raise error.within(path + _event_id_of(raw)) from None
+
+
+def events_from_wire(raws: Iterable[object], path: str = "Events") -> list[Event]:
+    """Read Events, however many: the place of a wrong one is put into words only when it is wrong.
+
+    Raises WireError.
+    """
+    events: list[Event] = []
+    raw: object = None
+    try:
+        for raw in raws:
+            events.append(_event(raw))
+    except WireError as error:
+        raise error.within(f"{path}[{len(events)}]{_event_id_of(raw)}") from None
+    return events
+
+
+def _event_id_of(raw: object) -> str:
+    event_id = raw.get("EventId") if isinstance(raw, dict) else None
+    return f" (EventId {event_id})" if _is_event_id(event_id) else ""
+
+
+def _is_event_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _event(raw: object) -> Event:
+    """Read an Event; the path of an error is relative to it."""
+    fields = as_object(raw, "")
+    event_type = required_text(fields, "EventType", "")
+    event_id = fields.get("EventId")
+    if event_id is None or not _is_event_id(event_id):
+        found = "nothing" if event_id is None else describe(event_id)
+        raise WireError(".EventId", "a whole number from 1", found)
+    moment = fields.get("EventTimestamp")
+    if moment is None:
+        raise WireError(".EventTimestamp", "a timestamp (ISO-8601 or epoch seconds)", "nothing")
+    texts = (fields.get("Id"), fields.get("ParentId"), fields.get("Name"), fields.get("SubType"))
+    if not _TEXT_OR_NONE.issuperset(map(type, texts)):
+        for key in ("Id", "ParentId", "Name", "SubType"):
+            optional_text(fields, key, "")  # raises for the one that is wrong
+    details_at = _DETAILS_KEYS.get(event_type)
+    details = fields.get(details_at) if details_at else None
+    if details:
+        _check_details(details, EVENTS[event_type].fields, f".{details_at}")
+    elif details is not None:
+        as_object(details, f".{details_at}")
+    return Event(
+        event_id,
+        event_type,
+        as_timestamp(moment, ".EventTimestamp"),
+        *texts,
+        details,
+        unknown_fields(fields, _KNOWN_KEYS.get(event_type, _EVENT_KEYS)),
+    )
+
+
+def event_to_wire(event: Event) -> dict[str, Any]:
+    """Write an Event as GetDurableExecutionHistory returns it."""
+    return without_none(
+        (
+            ("EventType", event.event_type),
+            ("SubType", event.sub_type),
+            ("EventId", event.event_id),
+            ("Id", event.id),
+            ("Name", event.name),
+            ("EventTimestamp", format_timestamp(event.timestamp)),
+            ("ParentId", event.parent_id),
+            (details_key(event.event_type), event.details),
+        ),
+        event.extra,
+    )
+
+
+def _check_details(details: object, kinds: Mapping[str, Kind], path: str) -> None:
+    for key, value in as_object(details, path).items():
+        kind = kinds.get(key)
+        if kind is None or value is None:
+            continue
+        try:
+            _CHECKS[kind](value, "")
+        except WireError as error:
+            raise error.within(f"{path}.{key}") from None
+
+
+def _check_payload(value: object, path: str) -> None:
+    carrier = as_object(value, path)
+    optional_text(carrier, "Payload", path)
+    optional_flag(carrier, "Truncated", path)
+
+
+def _check_error(value: object, path: str) -> None:
+    carrier = as_object(value, path)
+    optional_flag(carrier, "Truncated", path)
+    if carrier.get("Payload") is not None:
+        error_from_wire(carrier["Payload"], f"{path}.Payload")
+
+
+def _check_retry(value: object, path: str) -> None:
+    carrier = as_object(value, path)
+    optional_integer(carrier, "CurrentAttempt", path)
+    optional_integer(carrier, "NextAttemptDelaySeconds", path)
+
+
+def _check_integer(value: object, path: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise WireError(path, "a whole number", describe(value))
+
+
+def _check_text(value: object, path: str) -> None:
+    if not isinstance(value, str):
+        raise WireError(path, "a string", describe(value))
+
+
+def _check_flag(value: object, path: str) -> None:
+    if not isinstance(value, bool):
+        raise WireError(path, "true or false", describe(value))
+
+
+def _check_timestamp(value: object, path: str) -> None:
+    as_timestamp(value, path)
+
+
+_CHECKS: Final[Mapping[Kind, Callable[[object, str], None]]] = {
+    Kind.PAYLOAD: _check_payload,
+    Kind.ERROR: _check_error,
+    Kind.RETRY: _check_retry,
+    Kind.INTEGER: _check_integer,
+    Kind.TEXT: _check_text,
+    Kind.FLAG: _check_flag,
+    Kind.TIMESTAMP: _check_timestamp,
+}
+
+
+def error_of(event: Event) -> ErrorObject | None:
+    """Return the error that an event carries; None if it carries none or an empty one."""
+    carrier = (event.details or NOTHING).get("Error")
+    payload = carrier.get("Payload") if carrier else None
+    return error_from_wire(payload) if payload else None
