@@ -37,6 +37,7 @@ unit: setup
 	$(BIN)/pytest -q -n auto
 
 bench: setup
+	$(BIN)/python tests/benchmarks/bench_commands.py
 	$(BIN)/python tests/benchmarks/bench_core.py
 
 clean:
