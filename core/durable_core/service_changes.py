@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from durable_core.events import seconds_after
 from durable_core.model import (
@@ -17,6 +17,7 @@ from durable_core.model import (
     ChainedInvokeDetails,
     ChainedInvokeOptions,
     ContextDetails,
+    ErrorObject,
     Operation,
     OperationAction,
     OperationStatus,
@@ -30,8 +31,8 @@ from durable_core.service_events import (
     Details,
     callback_started_details,
     error_carrier,
+    invoke_started_details,
     outcome_details,
-    payload_carrier,
     step_details,
     wait_started_details,
 )
@@ -115,72 +116,87 @@ class Setting:
     target_of: Resolver
 
 
-def _moved(update: OperationUpdate, current: Operation | None, now: datetime) -> Operation:
-    """Return the operation in its new status, without the details."""
-    status = MOVES[update.type, None if current is None else current.status, update.action]
-    end = now if status.is_terminal else None
-    if current is not None:
-        return replace(current, status=status, end_timestamp=end)
+def _moved(
+    update: OperationUpdate, current: Operation | None, now: datetime, **details: Any
+) -> Operation:
+    """Return the operation in its new status, with its new details.
+
+    Written out, and not with `replace`: this is the inner loop of every simulation.
+    """
+    if current is None:
+        status = MOVES[update.type, None, update.action]
+        return Operation(
+            id=update.id,
+            type=update.type,
+            status=status,
+            start_timestamp=now,
+            parent_id=update.parent_id,
+            name=update.name,
+            sub_type=update.sub_type,
+            end_timestamp=now if status.is_terminal else None,
+            **details,
+        )
+    status = MOVES[update.type, current.status, update.action]
     return Operation(
-        id=update.id,
-        type=update.type,
+        id=current.id,
+        type=current.type,
         status=status,
-        start_timestamp=now,
-        parent_id=update.parent_id,
-        name=update.name,
-        sub_type=update.sub_type,
-        end_timestamp=end,
+        start_timestamp=current.start_timestamp,
+        parent_id=current.parent_id,
+        name=current.name,
+        sub_type=current.sub_type,
+        end_timestamp=now if status.is_terminal else None,
+        **details,
     )
 
 
 def _context(update: OperationUpdate, current: Operation | None, setting: Setting) -> Change:
-    operation = _moved(update, current, setting.now)
     if update.action is _A.START:
-        details = ContextDetails()
-        return Change(
-            replace(operation, context_details=details), (("ContextStarted", NO_DETAILS),)
-        )
+        opened = _moved(update, current, setting.now, context_details=ContextDetails())
+        return Change(opened, (("ContextStarted", NO_DETAILS),))
     failed = update.action is _A.FAIL
     details = ContextDetails(bool(update.replay_children), update.payload, update.error)
     event = "ContextFailed" if failed else "ContextSucceeded"
     carried = outcome_details(update.payload, update.error, failed=failed)
-    return Change(replace(operation, context_details=details), ((event, carried),))
+    ended = _moved(update, current, setting.now, context_details=details)
+    return Change(ended, ((event, carried),))
 
 
 def _step(update: OperationUpdate, current: Operation | None, setting: Setting) -> Change:
-    operation = _moved(update, current, setting.now)
     before = current.step_details if current is not None else None
     attempt = (before.attempt or 0) if before is not None else 0
     if update.action is _A.START:
         # What the last attempt left stays until the next one ends: a poll resumes from it even
         # when the invocation dies in between.
         kept = replace(before, next_attempt_timestamp=None) if before else StepDetails(attempt=0)
-        return Change(replace(operation, step_details=kept), (("StepStarted", NO_DETAILS),))
+        started = _moved(update, current, setting.now, step_details=kept)
+        return Change(started, (("StepStarted", NO_DETAILS),))
     attempt += 1
     delay = update.next_attempt_delay_seconds if update.action is _A.RETRY else None
     due = None if delay is None else seconds_after(setting.now, delay)
-    details = StepDetails(attempt, due, update.payload, update.error)
     # A retry without an error is a poll that goes on: an attempt that succeeded.
     failed = update.action is _A.FAIL or (delay is not None and update.error is not None)
     carried = step_details(
         update.payload, update.error, attempt, failed=failed, delay_seconds=delay
     )
+    details = StepDetails(attempt, due, update.payload, update.error)
     return Change(
-        replace(operation, step_details=details),
+        _moved(update, current, setting.now, step_details=details),
         (("StepFailed" if failed else "StepSucceeded", carried),),
         () if due is None else ((due, RetryDue(update.id)),),
     )
 
 
 def _wait(update: OperationUpdate, current: Operation | None, setting: Setting) -> Change:
-    operation = _moved(update, current, setting.now)
-    if update.action is _A.CANCEL:
+    if current is not None:
+        kept = current.wait_details
         carried = {"Error": error_carrier(update.error)} if update.error else NO_DETAILS
-        return Change(operation, (("WaitCancelled", carried),))
+        cancelled = _moved(update, current, setting.now, wait_details=kept)
+        return Change(cancelled, (("WaitCancelled", carried),))
     seconds = update.wait_seconds or 0
     end = seconds_after(setting.now, seconds)
     return Change(
-        replace(operation, wait_details=WaitDetails(end)),
+        _moved(update, current, setting.now, wait_details=WaitDetails(end)),
         (("WaitStarted", wait_started_details(seconds, end)),),
         ((end, WaitDue(update.id)),),
     )
@@ -195,10 +211,9 @@ def _callback(update: OperationUpdate, current: Operation | None, setting: Setti
     if heartbeat:
         due = CallbackDue(update.id, heartbeat=True)
         alarms.append((seconds_after(setting.now, heartbeat), due))
+    details = CallbackDetails(callback_id)
     return Change(
-        replace(
-            _moved(update, current, setting.now), callback_details=CallbackDetails(callback_id)
-        ),
+        _moved(update, current, setting.now, callback_details=details),
         (("CallbackStarted", callback_started_details(callback_id, timeout, heartbeat)),),
         tuple(alarms),
         CallbackCreated(update.id, callback_id, update.name, update.parent_id),
@@ -210,33 +225,35 @@ def _invoke(update: OperationUpdate, current: Operation | None, setting: Setting
     options = update.chained_invoke
     assert options is not None  # validation has seen to it
     target = setting.target_of(options.function_name)
-    operation = _moved(update, current, setting.now)
-    started: dict[str, object] = {"FunctionName": options.function_name}
-    if options.tenant_id is not None:
-        started["TenantId"] = options.tenant_id
     if target.error is not None:
-        # The target can't be resolved: no input is stored, and the answer to this very request
-        # carries the failure (AWS's Python testing library 1.4.0).
-        failed = replace(
-            operation,
-            status=_S.FAILED,
-            end_timestamp=setting.now,
-            chained_invoke_details=ChainedInvokeDetails(error=target.error),
-        )
-        carried = {"Error": error_carrier(target.error)}
-        events = (("ChainedInvokeStarted", started), ("ChainedInvokeFailed", carried))
-        return Change(failed, events)
+        return _unresolved(update, options, target.error, setting)
     arn = _execution_arn_of(options, target, update, setting) if target.durable else None
-    started["Input"] = payload_carrier(update.payload)
-    started["ExecutedVersion"] = target.executed_version
-    if arn is not None:
-        started["DurableExecutionArn"] = arn
     name, tenant = options.function_name, options.tenant_id
+    carried = invoke_started_details(name, tenant, update.payload, target.executed_version, arn)
+    opened = _moved(update, current, setting.now, chained_invoke_details=ChainedInvokeDetails())
     return Change(
-        replace(operation, chained_invoke_details=ChainedInvokeDetails()),
-        (("ChainedInvokeStarted", started),),
+        opened,
+        (("ChainedInvokeStarted", carried),),
         effect=InvokeRequested(update.id, name, update.payload, tenant, arn, update.name),
     )
+
+
+def _unresolved(
+    update: OperationUpdate, options: ChainedInvokeOptions, error: ErrorObject, setting: Setting
+) -> Change:
+    """Return a chained invoke whose target can't be resolved.
+
+    No input is stored, and the answer to this very request carries the failure (AWS's Python
+    testing library 1.4.0).
+    """
+    details = ChainedInvokeDetails(error=error)
+    opened = _moved(update, None, setting.now, chained_invoke_details=details)
+    failed = replace(opened, status=_S.FAILED, end_timestamp=setting.now)
+    started = {"FunctionName": options.function_name}
+    if options.tenant_id is not None:
+        started["TenantId"] = options.tenant_id
+    ended = {"Error": error_carrier(error)}
+    return Change(failed, (("ChainedInvokeStarted", started), ("ChainedInvokeFailed", ended)))
 
 
 def _execution_arn_of(

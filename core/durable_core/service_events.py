@@ -68,6 +68,24 @@ def callback_started_details(
     return details
 
 
+def invoke_started_details(
+    function_name: str,
+    tenant_id: str | None,
+    payload: str | None,
+    executed_version: str,
+    execution_arn: str | None,
+) -> Details:
+    """Return the details of ChainedInvokeStarted; no ARN where the target is a plain function."""
+    details: dict[str, Any] = {"FunctionName": function_name}
+    if tenant_id is not None:
+        details["TenantId"] = tenant_id
+    details["Input"] = payload_carrier(payload)
+    details["ExecutedVersion"] = executed_version
+    if execution_arn is not None:
+        details["DurableExecutionArn"] = execution_arn
+    return details
+
+
 def invocation_completed_details(
     start: datetime, end: datetime, request_id: str, error: ErrorObject | None
 ) -> Details:

@@ -23,7 +23,7 @@ LONGEST_EXECUTION_SECONDS: Final = 31_622_400
 
 
 def _digest(*parts: object) -> bytes:
-    return sha256("|".join(str(part) for part in parts).encode()).digest()
+    return sha256("|".join(map(str, parts)).encode()).digest()
 
 
 def made_token(*parts: object) -> str:

@@ -112,11 +112,15 @@ def _names(proposal: Proposal) -> Problem | None:
     )
 
 
-def _in_range(
-    proposal: Proposal, value: int | None, field: str, least: int, most: int
-) -> Problem | None:
-    if value is None:
-        return None
+_SECONDS: Final = (
+    ("next_attempt_delay_seconds", "stepOptions.nextAttemptDelaySeconds", False),
+    ("wait_seconds", "waitOptions.waitSeconds", False),
+    ("callback_timeout_seconds", "callbackOptions.timeoutSeconds", True),
+    ("callback_heartbeat_seconds", "callbackOptions.heartbeatTimeoutSeconds", True),
+)
+
+
+def _in_range(proposal: Proposal, value: int, field: str, least: int, most: int) -> Problem | None:
     if value < least:
         return _violation(proposal, value, field, f"have value greater than or equal to {least}")
     if value > most:
@@ -125,17 +129,17 @@ def _in_range(
 
 
 def _seconds(proposal: Proposal) -> Problem | None:
-    update, limits = proposal.update, proposal.limits
-    least, most = limits.wait_min_seconds, limits.wait_max_seconds
-    longest = limits.callback_timeout_seconds
-    delay, wait = update.next_attempt_delay_seconds, update.wait_seconds
-    timeout, heartbeat = update.callback_timeout_seconds, update.callback_heartbeat_seconds
-    return (
-        _in_range(proposal, delay, "stepOptions.nextAttemptDelaySeconds", least, most)
-        or _in_range(proposal, wait, "waitOptions.waitSeconds", least, most)
-        or _in_range(proposal, timeout, "callbackOptions.timeoutSeconds", 0, longest)
-        or _in_range(proposal, heartbeat, "callbackOptions.heartbeatTimeoutSeconds", 0, longest)
-    )
+    limits = proposal.limits
+    short, long = limits.wait_min_seconds, limits.wait_max_seconds
+    for attribute, field, is_timeout in _SECONDS:
+        value = getattr(proposal.update, attribute)
+        if value is None:
+            continue
+        least, most = (0, limits.callback_timeout_seconds) if is_timeout else (short, long)
+        problem = _in_range(proposal, value, field, least, most)
+        if problem is not None:
+            return problem
+    return None
 
 
 # -- where the update belongs ------------------------------------------------------------------
