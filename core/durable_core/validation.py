@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from durable_core.batch_findings import payload_limit
 from durable_core.limits import ServiceLimits
 from durable_core.model import (
     Operation,
@@ -264,17 +265,6 @@ def _target(proposal: Proposal) -> Problem | None:
 # -- how large it is ---------------------------------------------------------------------------
 
 
-def payload_limit(
-    kind: OperationType, limits: ServiceLimits, *, chained: bool = False
-) -> tuple[int, str]:
-    """Return the most bytes that a payload of this type may have, and the limit's key."""
-    if kind is _EXECUTION and not chained:
-        return limits.execution_payload_bytes, "execution_payload_bytes"
-    if kind in (_EXECUTION, _INVOKE):
-        return limits.invoke_payload_bytes, "invoke_payload_bytes"
-    return limits.payload_bytes, "payload_bytes"
-
-
 def too_large(kind: OperationType, direction: str, limit: int) -> str:
     """Return the service's message for a payload over the limit.
 
@@ -290,8 +280,9 @@ def _payload_size(proposal: Proposal) -> Problem | None:
     update = proposal.update
     if update.payload is None:
         return None
-    limit, _ = payload_limit(update.type, proposal.limits, chained=proposal.chained)
-    size = utf8_bytes(update.payload)
+    # An execution that a chained invoke started returns its result to that invoke.
+    kind = _INVOKE if proposal.chained and update.type is _EXECUTION else update.type
+    size, limit = utf8_bytes(update.payload), payload_limit(kind, proposal.limits)
     if size <= limit:
         return None
     direction = "input" if update.action is _START else "output"
