@@ -164,7 +164,7 @@ def _with_guides(runs: Sequence[_Run]) -> list[Line]:
                 row=run.row,
                 last=run.last,
                 count=max(run.count, run.row.units),
-                guides=tuple(follows[1:depth][:_MOST_GUIDES]),
+                guides=tuple(follows[1 : min(depth, _MOST_GUIDES + 1)]),
                 has_next=follows[depth],
                 largest_bytes=run.largest,
             )

@@ -163,6 +163,7 @@ def _missing_parent(walk: _Walk, parent_id: str) -> Row:
         why="not in this history, only named as the parent of what follows",
         id=parent_id,
         sub_type="(missing parent)",
+        payload_bytes=0,
     )
 
 
@@ -407,7 +408,16 @@ def _words(
     if walk.ended and decision.verb in (Verb.SUSPEND, Verb.RUN_AGAIN) and not place.rebuilt:
         return Replay.WAITS, left_open(decision), decision.until
     kind, why = sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
+    if decision.verb is Verb.REUSE and _is_unreadable(walk, each):
+        why += "; its stored result is in no form that is known"
     return kind, why, decision.until
+
+
+def _is_unreadable(walk: _Walk, each: Recorded) -> bool:
+    """Tell whether a map or parallel stored a result that isn't one of any SDK's."""
+    operation = each.operation
+    is_batch = operation.type is OperationType.CONTEXT and operation.sub_type in BATCH_SUB_TYPES
+    return is_batch and bool(operation.result) and operation.id not in walk.summaries
 
 
 _ASKED: Final = {kind: Asked(type=kind, check=False) for kind in OperationType}

@@ -109,6 +109,9 @@ _SLACK: Final = 64
 _INNER_SLACK: Final = 8
 _VIRTUAL_DEPTH: Final = 3
 
+MOST_LEVELS: Final = 100
+"""Deeper positions aren't worked out: each is as long as its depth, and nobody could read it."""
+
 
 class _Search:
     """One run of `resolve`: counts upwards in each context until every child is found."""
@@ -134,7 +137,7 @@ class _Search:
         self._context(None, None, (), False, set(self.children.get(None, ())) | self.missing)
         queue = list(self.found)
         for key in queue:
-            if key not in self.children:
+            if key not in self.children or len(self.found[key]) >= MOST_LEVELS:
                 continue
             known = len(self.found)
             place = self.placed.get(key)
@@ -156,7 +159,7 @@ class _Search:
         own = len(self.children.get(key, ()))
         level = [(prefix, path)]
         for depth in range(_VIRTUAL_DEPTH + 1):
-            if not wanted - self.missing:
+            if not wanted or (depth > 0 and not wanted - self.missing):
                 return
             virtual: list[tuple[str | None, Path]] = []
             slack = own + _SLACK if depth == 0 else _INNER_SLACK

@@ -41,6 +41,8 @@ def reasons(
         return ()
     if facts.status is ExecutionStatus.FAILED:
         return _failure(facts, recorded, paths)
+    if facts.last_event is None and not recorded:
+        return (Reason("nothing was recorded: there are no events"),)
     waits = _waits(recorded, rows)
     if facts.status in _ENDED_BADLY:
         ended = describe_error(facts.error, facts.status)
