@@ -9,7 +9,6 @@ from durable_cli.outline import Line
 from durable_cli.output import clean, join_lines
 from durable_cli.words import (
     bytes_text,
-    duration_text,
     line_label,
     line_position,
     line_why,
@@ -21,6 +20,7 @@ from durable_cli.words import (
 )
 from durable_core.limits import LIMITS
 from durable_core.report import Report
+from durable_core.sentences import duration_text
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@:])")
 

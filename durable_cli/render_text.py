@@ -23,7 +23,6 @@ from durable_cli.output import (
 from durable_cli.words import (
     bytes_text,
     cost_text,
-    duration_text,
     line_label,
     line_position,
     line_why,
@@ -36,6 +35,7 @@ from durable_cli.words import (
 from durable_core.events import format_timestamp
 from durable_core.limits import LIMITS
 from durable_core.report import LimitUse, Replay, Report, Row
+from durable_core.sentences import duration_text
 
 REPLAY_STYLES: Final = {
     Replay.FROM_CHECKPOINT: "dim",

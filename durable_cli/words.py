@@ -29,20 +29,6 @@ def size_text(count: int) -> str:
     return f"{count:,} bytes" if count != 1 else "1 byte"
 
 
-def duration_text(seconds: float | None) -> str:
-    """Return a duration in the unit in which people say it."""
-    if seconds is None:
-        return ""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.2f} s"
-    for unit, factor in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * factor or unit == "min":
-            return f"{seconds / factor:,.1f} {unit}"
-    return ""
-
-
 def percent_text(part: float) -> str:
     """Return a part of a limit as a percentage; never 0 % or 100 % for what only comes near."""
     if 0 < part < 0.01:

@@ -12,7 +12,7 @@ from durable_core.ids import Path, position_text
 from durable_core.invocations import Invocation
 from durable_core.model import ErrorObject, ExecutionStatus, OperationStatus, OperationType
 from durable_core.report import Reason, Replay, Row
-from durable_core.sentences import describe_error, error_text
+from durable_core.sentences import describe_error, duration_text, error_text
 
 MOST_REASONS: Final = 20
 
@@ -43,7 +43,7 @@ def reasons(
         return _failure(facts, recorded, paths)
     if facts.last_event is None and not recorded:
         return (Reason("nothing was recorded: there are no events"),)
-    waits = _waits(recorded, rows)
+    waits = _waits(recorded, rows, facts.last_event)
     if facts.status in _ENDED_BADLY:
         ended = describe_error(facts.error, facts.status)
         after = f" after {facts.timeout_seconds:,} s" if facts.timeout_seconds else ""
@@ -59,7 +59,9 @@ def reasons(
 # -- waiting -------------------------------------------------------------------------------------
 
 
-def _waits(recorded: Mapping[str, Recorded], rows: Iterable[Row]) -> tuple[Reason, ...]:
+def _waits(
+    recorded: Mapping[str, Recorded], rows: Iterable[Row], last: datetime | None
+) -> tuple[Reason, ...]:
     found: list[Reason] = []
     more = 0
     for row in rows:
@@ -73,7 +75,7 @@ def _waits(recorded: Mapping[str, Recorded], rows: Iterable[Row]) -> tuple[Reaso
         if len(found) == MOST_REASONS:
             more += 1
             continue
-        found.append(_wait(row, each))
+        found.append(_wait(row, each, last))
     if more:
         found.append(Reason(f"and {more:,} more operations that are open"))
     return tuple(found)
@@ -83,28 +85,34 @@ def _label(row: Row) -> str:
     return f'{row.sub_type or row.type} "{row.name}"' if row.name else f"{row.sub_type or row.type}"
 
 
-def _at(moment: datetime | None) -> str:
-    return format_timestamp(moment) if moment is not None else "a time that isn't recorded"
+def _at(moment: datetime | None, last: datetime | None) -> str:
+    """Say when, and how long after the last event that is: there is no other clock in a history."""
+    if moment is None:
+        return "a time that isn't recorded"
+    if last is None or moment <= last:
+        return format_timestamp(moment)
+    left = duration_text((moment - last).total_seconds())
+    return f"{format_timestamp(moment)} ({left} after the last event)"
 
 
-def _wait(row: Row, each: Recorded) -> Reason:
+def _wait(row: Row, each: Recorded, last: datetime | None) -> Reason:
     operation = each.operation
     label = _label(row)
     until = row.until
     match operation.type:
         case OperationType.WAIT:
-            text = f"{label} ends at {_at(until)}"
+            text = f"{label} ends at {_at(until, last)}"
         case OperationType.CALLBACK:
-            text, until = _callback(label, each)
+            text, until = _callback(label, each, last)
         case OperationType.CHAINED_INVOKE:
             child = f", execution {each.execution_arn}" if each.execution_arn else ""
             text = f"{label} waits for function {each.function_name or '?'}{child}"
         case _:
-            text = _step(label, row, each)
+            text = _step(label, row, each, last)
     return Reason(text, row.position, until)
 
 
-def _callback(label: str, each: Recorded) -> tuple[str, datetime | None]:
+def _callback(label: str, each: Recorded, last: datetime | None) -> tuple[str, datetime | None]:
     details, start = each.operation.callback_details, each.operation.start_timestamp
     callback_id = details.callback_id if details else None
     ends: list[tuple[datetime, str]] = []
@@ -113,19 +121,19 @@ def _callback(label: str, each: Recorded) -> tuple[str, datetime | None]:
     if start is not None and each.callback_heartbeat_seconds:
         moment = seconds_after(start, each.callback_heartbeat_seconds)
         ends.append((moment, "times out unless a heartbeat came"))
-    lives = "; ".join(f"{what} at {_at(moment)}" for moment, what in sorted(ends))
+    lives = "; ".join(f"{what} at {_at(moment, last)}" for moment, what in sorted(ends))
     text = f"{label} waits for an answer to callback id {callback_id or '?'}"
     return f"{text}; {lives or 'no timeout is recorded'}", min(ends)[0] if ends else None
 
 
-def _step(label: str, row: Row, each: Recorded) -> str:
+def _step(label: str, row: Row, each: Recorded, last: datetime | None) -> str:
     if each.operation.status is OperationStatus.STARTED:
         return f"{label} was interrupted in attempt {max(each.attempts, 1)}"
     if each.operation.status is OperationStatus.READY:
         return f"{label} is ready for its next attempt"
     last = each.failures[-1] if each.failures else each.operation.error
     why = f" after {describe_error(last, 'FAILED')}" if last else ""
-    return f"{label} waits for attempt {each.attempts + 1} at {_at(row.until)}{why}"
+    return f"{label} waits for attempt {each.attempts + 1} at {_at(row.until, last)}{why}"
 
 
 # -- failed --------------------------------------------------------------------------------------

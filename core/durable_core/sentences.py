@@ -123,3 +123,17 @@ def waiting_text(each: Recorded, until: datetime | None) -> str:
         case OperationType.CHAINED_INVOKE:
             return f"waits for {each.function_name or 'the invoked function'} to finish"
     return f"waits{when}"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a duration in the unit in which people say it."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.2f} s"
+    for unit, factor in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * factor or unit == "min":
+            return f"{seconds / factor:,.1f} {unit}"
+    return ""
