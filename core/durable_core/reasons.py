@@ -131,8 +131,8 @@ def _step(label: str, row: Row, each: Recorded, last: datetime | None) -> str:
         return f"{label} was interrupted in attempt {max(each.attempts, 1)}"
     if each.operation.status is OperationStatus.READY:
         return f"{label} is ready for its next attempt"
-    last = each.failures[-1] if each.failures else each.operation.error
-    why = f" after {describe_error(last, 'FAILED')}" if last else ""
+    failure = each.failures[-1] if each.failures else each.operation.error
+    why = f" after {describe_error(failure, 'FAILED')}" if failure else ""
     return f"{label} waits for attempt {each.attempts + 1} at {_at(row.until, last)}{why}"
 
 
