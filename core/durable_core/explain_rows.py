@@ -223,6 +223,7 @@ def _units_below(walk: _Walk, batch: Recorded, own: Iterable[str], place: Place)
             flat.setdefault(path[len(base)] - first, []).append(key)
     if loose and not nested and not flat and _are_units(walk, loose):
         nested, loose = dict(enumerate(loose)), []
+    ended = _ended_by_count(walk, flat, place.summary)
     items: list[_Item] = []
     at = 0
     for index in sorted(nested.keys() | flat.keys()):
@@ -231,7 +232,12 @@ def _units_below(walk: _Walk, batch: Recorded, own: Iterable[str], place: Place)
         if index in nested:
             items.append((nested[index], place))
         else:
-            items += _flat_unit(walk, index, flat[index], base, first, place)
+            run = place.summary.status_of(index) if place.summary else None
+            counted = run is not None and run.status is None and index in ended
+            if run is not None and counted:
+                run = run._replace(status=ended[index])
+            row = _unit_row(place, base, first, index, 1, run, NestingType.FLAT)
+            items += _flat_unit(walk, replace(row, is_inferred=counted), flat[index], place)
     total = place.summary.runs[-1].stop if place.summary and place.summary.runs else 0
     items += _summarized(place, base, first, at, total, bool(flat) or not nested)
     return items + [(key, place) for key in loose]
@@ -241,11 +247,27 @@ def _are_units(walk: _Walk, keys: Iterable[str]) -> bool:
     return all(walk.recorded[key].operation.sub_type in UNIT_SUB_TYPES for key in keys)
 
 
-def _flat_unit(
-    walk: _Walk, index: int, inner: list[str], base: Path | None, first: int, place: Place
-) -> list[_Item]:
-    run = place.summary.status_of(index) if place.summary else None
-    row = _unit_row(place, base, first, index, 1, run, NestingType.FLAT)
+def _ended_by_count(
+    walk: _Walk, flat: Mapping[int, list[str]], summary: Summary | None
+) -> dict[int, UnitStatus]:
+    """Infer how FLAT units ended where the summary only counts the failures.
+
+    They are told when exactly as many units as it counts hold an operation that failed.
+    """
+    if summary is None or summary.failures is None:
+        return {}
+    unknown = [i for i in flat if (run := summary.status_of(i)) and run.status is None]
+    failed = {
+        index
+        for index in unknown
+        if any(walk.recorded[key].operation.status is OperationStatus.FAILED for key in flat[index])
+    }
+    if len(failed) != summary.failures:
+        return {}
+    return {i: UnitStatus.FAILED if i in failed else UnitStatus.SUCCEEDED for i in unknown}
+
+
+def _flat_unit(walk: _Walk, row: Row, inner: list[str], place: Place) -> list[_Item]:
     operations = [walk.recorded[key].operation for key in inner]
     starts = [each.start_timestamp for each in operations if each.start_timestamp]
     ends = [each.end_timestamp for each in operations]
@@ -274,11 +296,9 @@ def _summarized(
         return []
     nesting = NestingType.FLAT if flat else None
     items: list[_Item] = []
-    for run in place.summary.runs:
-        low, high = max(run.start, start), min(run.stop, stop)
-        if low < high:
-            row = _unit_row(place, base, first, low, high - low, run, nesting)
-            items.append((row, place))
+    for run in place.summary.between(start, stop):
+        count = run.stop - run.start
+        items.append((_unit_row(place, base, first, run.start, count, run, nesting), place))
     return items
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,7 +66,8 @@ class Summary:
 
     `reason` is the completion reason as stored (it may be one that this version doesn't know),
     `names` the unit names by index where the form carries them, `total` the number of units that
-    the form lists. `stripped` is True when the values themselves are not in it.
+    the form lists. `stripped` is True when the values themselves are not in it. `failures` is how
+    many units failed, where the form only counts them.
     """
 
     form: SummaryForm
@@ -75,13 +77,20 @@ class Summary:
     runs: tuple[UnitRun, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
     names_dropped: bool = False
+    failures: int | None = None
 
     def status_of(self, index: int) -> UnitRun | None:
         """Return the run that the unit is in, or None when the summary doesn't list the unit."""
-        for run in self.runs:
-            if run.start <= index < run.stop:
-                return run
-        return None
+        return next(iter(self.between(index, index + 1)), None)
+
+    def between(self, start: int, stop: int) -> Iterator[UnitRun]:
+        """Return the runs of units `start` to `stop - 1`, cut to them."""
+        at = max(0, bisect_right(self.runs, start, key=lambda run: run.start) - 1)
+        while start < stop and at < len(self.runs) and self.runs[at].start < stop:
+            run = self.runs[at]
+            if run.stop > start:
+                yield run._replace(start=max(run.start, start), stop=min(run.stop, stop))
+            at += 1
 
     def count(self, status: UnitStatus | None, *, dispatched: bool | None = None) -> int:
         """Return how many units have the status (and were dispatched or not, when asked)."""
@@ -265,16 +274,18 @@ def _read_counts(document: Mapping[str, Any]) -> Summary | None:
         runs = _runs((index, named.get(letter), True) for index, letter in enumerate(letters))
         return Summary(SummaryForm.JAVASCRIPT, True, len(letters), reason, runs)
     ended = _ended_status(document)
+    failures = _count(document, "failureCount")
     listed = _listed_runs(document, total, ended)
     if listed is not None:
-        return Summary(SummaryForm.PYTHON, True, total, reason, listed)
+        return Summary(SummaryForm.PYTHON, True, total, reason, listed, failures=failures)
     # Python before 3.0.0 and JavaScript before 2.4.0 write the same keys in another order:
     # counts only. Python 1.x counts every unit, JavaScript the ones that were started.
     keys = list(document)
     old_python = keys.index("type") > keys.index("totalCount")
     form = SummaryForm.PYTHON_1 if old_python else SummaryForm.JAVASCRIPT_OLD
     only = ended if _nothing_started(document, total) else None
-    return Summary(form, True, total, reason, (UnitRun(0, total, only),) if total else ())
+    runs = (UnitRun(0, total, only),) if total else ()
+    return Summary(form, True, total, reason, runs, failures=failures)
 
 
 def _ended_status(document: Mapping[str, Any]) -> UnitStatus | None:
