@@ -50,7 +50,7 @@ def history_object(report: Report, rows: Iterable[Row]) -> dict[str, Any]:
             "wall_seconds": report.wall_seconds,
             "suspended_seconds": report.suspended_seconds,
             "invocations": report.invocations,
-            "crashed_invocations": report.crashed_invocations,
+            "failed_invocations": report.failed_invocations,
             "input_bytes": report.input_bytes,
             "result_bytes": report.result_bytes,
             "stored_bytes": report.stored_bytes,

@@ -130,9 +130,9 @@ def _time(report: Report) -> str:
         if report.suspended_seconds is not None and report.invocations > 1:
             wall += f", about {duration_text(report.suspended_seconds)} of it suspended"
         parts.append(wall)
-    crashed = f" ({report.crashed_invocations} crashed)" if report.crashed_invocations else ""
+    failed = f" ({report.failed_invocations} with an error)" if report.failed_invocations else ""
     if report.invocations:
-        parts.append(f"{plural(report.invocations, 'invocation')}{crashed}")
+        parts.append(f"{plural(report.invocations, 'invocation')}{failed}")
     return "; ".join(parts) or "not recorded"
 
 

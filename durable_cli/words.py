@@ -94,12 +94,12 @@ def totals_text(report: Report) -> str:
         (totals.skipped, "skipped as Started"),
         (totals.not_dispatched, "not dispatched"),
         (totals.failed, "failed"),
-        (totals.pending, "waiting"),
+        (totals.pending, "open"),
     ]
     counted = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     units = f" and {plural(totals.units, 'unit')}" if totals.units else ""
     operations = plural(totals.operations, "operation")
-    return f"{operations}{units}: {counted or 'nothing stripped, failed or waiting'}"
+    return f"{operations}{units}: {counted or 'nothing stripped, failed or open'}"
 
 
 def cost_text(report: Report) -> str:

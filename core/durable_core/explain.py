@@ -79,7 +79,7 @@ def explain(
         wall_seconds=wall,
         suspended_seconds=None if wall is None or active is None else max(0.0, wall - active),
         invocations=len(invocations),
-        crashed_invocations=sum(each.error is not None for each in invocations),
+        failed_invocations=sum(each.error is not None for each in invocations),
         invocation=invocation,
         stored_bytes=_stored(facts, explained.rows),
         input_bytes=None if facts.input_payload is None else utf8_bytes(facts.input_payload),

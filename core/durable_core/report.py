@@ -161,7 +161,7 @@ class Report:
     wall_seconds: float | None
     suspended_seconds: float | None
     invocations: int
-    crashed_invocations: int
+    failed_invocations: int
     invocation: int | None
     stored_bytes: int
     input_bytes: int | None
