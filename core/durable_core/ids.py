@@ -100,7 +100,7 @@ def resolve(placed: Mapping[str, Placed], scheme: IdScheme) -> dict[str, Path]:
     An operation inside a FLAT unit (or another virtual context) has its parent's position plus
     more than one number: `(1, 0, 2)` under parent `(1,)` is the second operation of unit 0. Parents
     that are named but not recorded are placed too where they are found. The work is linear in the
-    number of ids.
+    number of ids; what is nested more than MOST_LEVELS deep has no position.
     """
     return _Search(scheme, placed).run()
 
@@ -130,60 +130,66 @@ class _Search:
         wanted = set(roots)
         if any(self.scheme.child(None, n)[0] in wanted for n in range(1, len(wanted) + _SLACK)):
             return True
-        self._context(None, None, (), False, set(roots) | self.missing)
+        self._context(None, None, (), False, wanted)
         return bool(self.found)
 
     def run(self) -> dict[str, Path]:
-        self._context(None, None, (), False, set(self.children.get(None, ())) | self.missing)
+        self._context(None, None, (), False, set(self.children.get(None, ())))
         queue = list(self.found)
         for key in queue:
-            if key not in self.children or len(self.found[key]) >= MOST_LEVELS:
+            path = self.found[key]
+            if len(path) >= MOST_LEVELS or not (self.missing or key in self.children):
                 continue
-            known = len(self.found)
             place = self.placed.get(key)
-            self._context(
-                key,
-                self.prefixes[key],
-                self.found[key],
-                place is None or place.is_batch,
-                set(self.children[key]),
-            )
-            if len(self.found) > known:
-                queue.extend(list(self.found)[known:])
+            is_batch = place is None or place.is_batch
+            wanted = set(self.children.get(key, ()))
+            queue += self._context(key, self.prefixes[key], path, is_batch, wanted)
         return self.found
 
     def _context(
         self, key: str | None, prefix: str | None, path: Path, batch: bool, wanted: set[str]
-    ) -> None:
-        """Find the children of one context, then those in virtual contexts inside it."""
+    ) -> list[str]:
+        """Find the children of one context, then those in virtual contexts inside it.
+
+        Also finds missing parents among them, on the way. Returns the ids that it found.
+        """
+        hits: list[str] = []
         own = len(self.children.get(key, ()))
+        slack = own + (_SLACK if wanted or key is None else _INNER_SLACK)
         level = [(prefix, path)]
         for depth in range(_VIRTUAL_DEPTH + 1):
-            if not wanted or (depth > 0 and not wanted - self.missing):
-                return
             virtual: list[tuple[str | None, Path]] = []
-            slack = own + _SLACK if depth == 0 else _INNER_SLACK
             budget = (own + _SLACK) * 8
             for inner_prefix, inner_path in level:
                 first = 0 if batch and depth == 0 else 1
-                virtual += self._count(inner_prefix, inner_path, first, slack, wanted)
-                if not wanted or len(virtual) > budget:
+                virtual += self._count(inner_prefix, inner_path, first, slack, wanted, hits)
+                if (depth and not wanted) or len(virtual) > budget:
                     break
-            level = virtual
+            if not wanted:
+                break
+            level, slack = virtual, _INNER_SLACK
+        return hits
 
     def _count(
-        self, prefix: str | None, path: Path, first: int, slack: int, wanted: set[str]
+        self,
+        prefix: str | None,
+        path: Path,
+        first: int,
+        slack: int,
+        wanted: set[str],
+        hits: list[str],
     ) -> list[tuple[str | None, Path]]:
         """Count upwards from `first`; return what was not found: it may be a virtual context."""
         unused: list[tuple[str | None, Path]] = []
         number, last = first, first + slack
-        while number <= last and wanted:
+        while number <= last and (wanted or self.missing):
             operation_id, inner = self.scheme.child(prefix, number)
-            if operation_id in wanted:
+            if operation_id in wanted or operation_id in self.missing:
                 wanted.discard(operation_id)
                 self.missing.discard(operation_id)
                 self.found[operation_id] = (*path, number)
                 self.prefixes[operation_id] = inner
+                hits.append(operation_id)
                 last = max(last, number + slack)
             else:
                 unused.append((inner, (*path, number)))
