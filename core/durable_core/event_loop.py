@@ -1,0 +1,81 @@
+"""An asyncio event loop on virtual time that knows when nothing can go on.
+
+`asyncio.sleep(3600)` takes no time: when every task waits for a timer, the time jumps to it. When
+nothing is ready, no timer is set and nothing from outside is awaited, the loop is *idle*: every
+task waits for what this invocation can't bring about. That is what suspension is. The order of
+tasks is asyncio's own, so the same code runs the same way each time.
+
+Files, sockets and executors that user code waits for are waited for in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+
+class _Selector(selectors.DefaultSelector):
+    """Asked by asyncio for what to wait; waits in real time only for what is really outside."""
+
+    loop: VirtualTimeLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.loop.waits_outside():
+            began = monotonic()
+            ready = super().select(timeout)
+            self.loop.advance(monotonic() - began)
+            return ready
+        if timeout == 0:
+            return []
+        ready = super().select(0)
+        if ready:
+            return ready
+        if timeout is None:
+            self.loop.idle()
+        elif timeout > 0:
+            self.loop.advance(timeout)
+        return []
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """The loop. `on_idle` is called whenever it is idle and must make something ready."""
+
+    def __init__(self, on_idle: Callable[[], None]) -> None:
+        self._elapsed = 0.0
+        self._jobs = 0
+        self._on_idle = on_idle
+        self._watch = _Selector()
+        self._watch.loop = self
+        super().__init__(self._watch)
+        self._own_files = len(self._watch.get_map())
+
+    def time(self) -> float:
+        """Return the virtual seconds since the loop was made."""
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        """Move the virtual time on."""
+        self._elapsed += seconds
+
+    def idle(self) -> None:
+        """Tell the owner that nothing can go on by itself."""
+        self._on_idle()
+
+    def waits_outside(self) -> bool:
+        """Return True while user code waits for a file, a socket or a thread."""
+        return self._jobs > 0 or len(self._watch.get_map()) > self._own_files
+
+    def run_in_executor(  # type: ignore[override]  # asyncio's own signature, less its generics
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
+        """Run in a thread as asyncio does, and remember that it is awaited."""
+        future = super().run_in_executor(executor, func, *args)
+        self._jobs += 1
+        future.add_done_callback(self._job_done)
+        return future
+
+    def _job_done(self, _: object) -> None:
+        self._jobs -= 1
