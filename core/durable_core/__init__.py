@@ -1,8 +1,198 @@
 """Runtime and tools for Lambda durable executions.
 
 Reading, explaining, sizing and simulating them; never talking to AWS unless an adapter is asked.
+
+What a handler of the native runtime needs is imported from here: `from durable_core import
+DurableContext, StepConfig`. Each name is loaded when it is first asked for, so that importing this
+package costs nothing.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from durable_core._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from durable_core.batch_result import BatchItem, BatchItemStatus, BatchResult
+    from durable_core.completion import (
+        CompletionConfig,
+        CompletionDecision,
+        CompletionItemStatus,
+        CompletionOutcome,
+        CompletionStatus,
+        complete_batch,
+        continue_batch,
+    )
+    from durable_core.config import (
+        CallbackConfig,
+        ChildConfig,
+        InvokeConfig,
+        MapConfig,
+        ParallelBranch,
+        ParallelConfig,
+        StepConfig,
+        StepSemantics,
+        WaitForCallbackConfig,
+    )
+    from durable_core.context import DurableContext
+    from durable_core.decorators import (
+        durable_parallel_branch,
+        durable_step,
+        durable_wait_for_callback,
+        durable_with_child_context,
+    )
+    from durable_core.exceptions import (
+        BatchCompletionError,
+        CallbackError,
+        CallbackExternalError,
+        CallbackSubmitterError,
+        CallbackTimeoutError,
+        CheckpointError,
+        ChildContextError,
+        DurableExecutionsError,
+        DurableOperationError,
+        ExecutionError,
+        InvocationError,
+        InvokeError,
+        NonDeterministicExecutionError,
+        RetryableSerDesError,
+        SerDesError,
+        StepError,
+        StepInterruptedError,
+        ValidationError,
+        WaitForConditionError,
+    )
+    from durable_core.model import CompletionReason, ErrorObject, NestingType
+    from durable_core.operations.wait import Callback
+    from durable_core.retries import (
+        JitterStrategy,
+        LinearRetryStrategyConfig,
+        RetryDecision,
+        RetryPresets,
+        RetryStrategy,
+        RetryStrategyConfig,
+        create_linear_retry_strategy,
+        create_retry_strategy,
+    )
+    from durable_core.serdes import JsonSerDes, PassThroughSerDes, SerDes, SerDesContext
+    from durable_core.types import (
+        StepContext,
+        WaitForCallbackContext,
+        WaitForConditionCheckContext,
+    )
+    from durable_core.waits import (
+        WaitForConditionConfig,
+        WaitForConditionDecision,
+        WaitStrategyConfig,
+        create_wait_strategy,
+    )
+
+_NAMES = {
+    "batch_result": "BatchItem BatchItemStatus BatchResult",
+    "completion": "CompletionConfig CompletionDecision CompletionItemStatus CompletionOutcome "
+    "CompletionStatus complete_batch continue_batch",
+    "config": "CallbackConfig ChildConfig InvokeConfig MapConfig ParallelBranch ParallelConfig "
+    "StepConfig StepSemantics WaitForCallbackConfig",
+    "context": "DurableContext",
+    "operations.wait": "Callback",
+    "decorators": "durable_parallel_branch durable_step durable_wait_for_callback "
+    "durable_with_child_context",
+    "exceptions": "BatchCompletionError CallbackError CallbackExternalError "
+    "CallbackSubmitterError CallbackTimeoutError CheckpointError ChildContextError "
+    "DurableExecutionsError DurableOperationError ExecutionError InvocationError InvokeError "
+    "NonDeterministicExecutionError RetryableSerDesError SerDesError StepError "
+    "StepInterruptedError ValidationError WaitForConditionError",
+    "model": "CompletionReason ErrorObject NestingType",
+    "retries": "JitterStrategy LinearRetryStrategyConfig RetryDecision RetryPresets RetryStrategy "
+    "RetryStrategyConfig create_linear_retry_strategy create_retry_strategy",
+    "serdes": "JsonSerDes PassThroughSerDes SerDes SerDesContext",
+    "types": "StepContext WaitForCallbackContext WaitForConditionCheckContext",
+    "waits": "WaitForConditionConfig WaitForConditionDecision WaitStrategyConfig "
+    "create_wait_strategy",
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = [
+    "BatchCompletionError",
+    "BatchItem",
+    "BatchItemStatus",
+    "BatchResult",
+    "Callback",
+    "CallbackConfig",
+    "CallbackError",
+    "CallbackExternalError",
+    "CallbackSubmitterError",
+    "CallbackTimeoutError",
+    "CheckpointError",
+    "ChildConfig",
+    "ChildContextError",
+    "CompletionConfig",
+    "CompletionDecision",
+    "CompletionItemStatus",
+    "CompletionOutcome",
+    "CompletionReason",
+    "CompletionStatus",
+    "DurableContext",
+    "DurableExecutionsError",
+    "DurableOperationError",
+    "ErrorObject",
+    "ExecutionError",
+    "InvocationError",
+    "InvokeConfig",
+    "InvokeError",
+    "JitterStrategy",
+    "JsonSerDes",
+    "LinearRetryStrategyConfig",
+    "MapConfig",
+    "NestingType",
+    "NonDeterministicExecutionError",
+    "ParallelBranch",
+    "ParallelConfig",
+    "PassThroughSerDes",
+    "RetryDecision",
+    "RetryPresets",
+    "RetryStrategy",
+    "RetryStrategyConfig",
+    "RetryableSerDesError",
+    "SerDes",
+    "SerDesContext",
+    "SerDesError",
+    "StepConfig",
+    "StepContext",
+    "StepError",
+    "StepInterruptedError",
+    "StepSemantics",
+    "ValidationError",
+    "WaitForCallbackConfig",
+    "WaitForCallbackContext",
+    "WaitForConditionCheckContext",
+    "WaitForConditionConfig",
+    "WaitForConditionDecision",
+    "WaitForConditionError",
+    "WaitStrategyConfig",
+    "__version__",
+    "complete_batch",
+    "continue_batch",
+    "create_linear_retry_strategy",
+    "create_retry_strategy",
+    "create_wait_strategy",
+    "durable_parallel_branch",
+    "durable_step",
+    "durable_wait_for_callback",
+    "durable_with_child_context",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'durable_core' has no attribute {name!r}")
+    value = getattr(import_module(f"durable_core.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

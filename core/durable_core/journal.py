@@ -1,0 +1,51 @@
+"""What an invocation did with each operation and unit, noted while it happens, for reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from durable_core.ids import Path
+
+
+class Did(StrEnum):
+    """What happened."""
+
+    RETURNED = "returned"
+    """An earlier invocation's result came from its checkpoint."""
+    RAISED = "raised"
+    """An earlier invocation's error came from its checkpoint."""
+    BEGAN = "began"
+    """A wait, callback or chained invoke was created."""
+    RAN = "ran"
+    """A body ran: of a step's attempt, a poll, a child context or a unit."""
+    RE_EXECUTED = "re-executed"
+    """A body ran to rebuild a value that was stripped; nothing was written."""
+    SKIPPED = "skipped"
+    """A unit frozen as STARTED: its body did not run."""
+    STRIPPED = "stripped"
+    """A result over the limit was replaced by its summary; `size` is what it took."""
+    STOPPED = "stopped"
+    """A unit was stopped by a short circuit before it ended."""
+    SUSPENDED = "suspended"
+    """Nothing could go on here until the service changes the operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One thing that happened to one operation or unit.
+
+    `path` is its position, `attempt` of a step or poll counts from 1, `index` is a unit's. A FLAT
+    unit has an id but no operation of its own.
+    """
+
+    did: Did
+    id: str
+    path: Path
+    type: str
+    sub_type: str | None
+    name: str | None
+    parent_id: str | None = None
+    attempt: int | None = None
+    index: int | None = None
+    size: int | None = None

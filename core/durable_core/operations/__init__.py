@@ -1,0 +1,1 @@
+"""What each operation does once it is decided what is to happen with it."""

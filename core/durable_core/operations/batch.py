@@ -1,0 +1,242 @@
+"""map and parallel: units run side by side, complete by policy, frozen when they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from durable_core.batch_result import BatchItem, BatchResult
+from durable_core.call import Call
+from durable_core.completion import CompletionConfig
+from durable_core.config import SummaryGenerator
+from durable_core.decide import Verb, decide_unit
+from durable_core.exceptions import ChildContextError, raise_recorded
+from durable_core.execution import Scope
+from durable_core.journal import Did
+from durable_core.model import (
+    CompletionReason,
+    NestingType,
+    OperationAction,
+    OperationType,
+    SubType,
+    UnitStatus,
+)
+from durable_core.operations.batch_payload import (
+    FrozenBatch,
+    inline_payload,
+    read_frozen,
+    read_inline,
+    stripped_payload,
+)
+from durable_core.operations.child import succeed
+from durable_core.operations.units import Coordinator, Unit, UnitOptions
+from durable_core.serdes import SerDes
+from durable_core.sizes import utf8_bytes
+
+UnitBody = Callable[[Call, Scope], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """How a map or parallel runs and how its result is written."""
+
+    completion: CompletionConfig
+    max_concurrency: int | None = None
+    serdes: SerDes[Any] | None = None
+    item_serdes: SerDes[Any] | None = None
+    summarize: SummaryGenerator | None = None
+    nesting: NestingType = NestingType.NESTED
+
+    @property
+    def unit_serdes(self) -> SerDes[Any] | None:
+        """What writes the result of one unit."""
+        return self.item_serdes or self.serdes
+
+    @property
+    def is_flat(self) -> bool:
+        """True when units have no operation of their own."""
+        return self.nesting is NestingType.FLAT
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUnit:
+    """A unit as the code asks for it: its name, and what runs its body in a scope."""
+
+    name: str
+    body: UnitBody
+
+
+async def batch(
+    call: Call, planned: Sequence[PlannedUnit], options: BatchOptions
+) -> BatchResult[Any]:
+    """Return how the units ended. A failed unit never raises; code that diverged does."""
+    while True:
+        decision = call.decide()
+        recorded = call.recorded
+        match decision.verb:
+            case Verb.REUSE:
+                return _reused(call, planned, options)
+            case Verb.RAISE:
+                raise_recorded(recorded.error if recorded else None, ChildContextError)
+            case Verb.SUSPEND:
+                await call.park(decision)
+            case Verb.RE_EXECUTE:
+                return await _rebuild(call, planned, options)
+            case _:
+                units = _units(call, Scope(call.scope), planned, options)
+                _check_units(call, units, None, options)
+                if decision.verb is Verb.RUN:
+                    call.send(OperationAction.START)
+                call.note(Did.RAN)
+                return await _live(call, units, options)
+
+
+def _units(
+    call: Call, scope: Scope, planned: Sequence[PlannedUnit], options: BatchOptions
+) -> list[Unit]:
+    """Return the units, each at its position below the map or parallel."""
+    is_map = call.sub_type == SubType.MAP
+    sub_type = SubType.MAP_ITERATION if is_map else SubType.PARALLEL_BRANCH
+    first = call.execution.scheme.first_unit
+    units = []
+    for index, each in enumerate(planned):
+        unit_call = Call(
+            call.execution,
+            scope,
+            OperationType.CONTEXT,
+            sub_type,
+            each.name,
+            call.id,
+            call.prefix,
+            first + index,
+            call.path,
+        )
+        units.append(Unit(index, each.name, unit_call, each.body))
+    return units
+
+
+def _check_units(
+    call: Call, units: Sequence[Unit], frozen: FrozenBatch | None, options: BatchOptions
+) -> None:
+    """Raise NonDeterministicExecutionError for units that aren't those recorded, before any runs.
+
+    `frozen` None: the map or parallel isn't complete; its NESTED units may have been started.
+    """
+    if frozen is not None and frozen.total != len(units):
+        raise call.diverged(f"recorded {frozen.total} units, the code asks for {len(units)}")
+    for unit in units:
+        recorded = unit.call.recorded
+        if options.is_flat and recorded is not None:
+            raise unit.call.diverged("recorded as a NESTED unit, the code asks for a FLAT one")
+        status, name = (None, None) if frozen is None else frozen.unit(unit.index)
+        if name is None and recorded is not None:
+            name = recorded.name
+        decision = decide_unit(status, name, unit.name)
+        if decision.verb is Verb.DIVERGE:
+            raise unit.call.diverged(
+                f"recorded as {name!r}, the code now names the unit {unit.name!r}"
+            )
+        unit.skip = decision.verb is Verb.SKIP
+        unit.frozen = status
+
+
+# -- running for the first time, or again after an interruption ---------------------------------
+
+
+async def _live(call: Call, units: list[Unit], options: BatchOptions) -> BatchResult[Any]:
+    unit_options = UnitOptions(options.max_concurrency, options.unit_serdes, options.is_flat)
+    coordinator = Coordinator(call, units, unit_options)
+    reason = await coordinator.run_until_complete(options.completion)
+    result = _result(units, reason)
+    payload, value = _written(call, units, result, options)
+    if payload is not None and (size := utf8_bytes(payload)) > call.execution.limits.payload_bytes:
+        call.note(Did.STRIPPED, size=size)
+        extra = None if options.summarize is None else options.summarize(result)
+        await succeed(call, stripped_payload(units, reason, extra), stripped=True)
+    else:
+        await succeed(call, payload, stripped=False)
+    return value
+
+
+def _written(
+    call: Call, units: Sequence[Unit], result: BatchResult[Any], options: BatchOptions
+) -> tuple[str | None, BatchResult[Any]]:
+    """Return the whole result as a payload, and the result as a replay will return it."""
+    if options.serdes is None:
+        return inline_payload(units, result.completion_reason), result
+    payload = call.to_payload(options.serdes, result)
+    return payload, call.to_value(options.serdes, payload)
+
+
+def _result(units: Sequence[Unit], reason: CompletionReason) -> BatchResult[Any]:
+    """Return the result: every unit that was dispatched, in order."""
+    items = [
+        BatchItem(unit.index, unit.status, unit.value, unit.error, unit.name)
+        for unit in units
+        if unit.status is not None
+    ]
+    return BatchResult(items, reason)
+
+
+# -- replaying ----------------------------------------------------------------------------------
+
+
+def _reused(call: Call, planned: Sequence[PlannedUnit], options: BatchOptions) -> BatchResult[Any]:
+    payload = call.recorded.result if call.recorded else None
+    if options.serdes is not None:
+        value: BatchResult[Any] = call.to_value(options.serdes, payload)
+        return value
+    inline = read_inline(payload)
+    if inline is None:
+        raise call.diverged("its recorded result is not one of a map or parallel")
+    if len(inline.units) != len(planned):
+        raise call.diverged(f"recorded {len(inline.units)} units, the code asks for {len(planned)}")
+    items = []
+    for unit, asked in zip(inline.units, planned, strict=True):
+        if decide_unit(unit.status, unit.name, asked.name).verb is Verb.DIVERGE:
+            raise call.diverged(
+                f"unit {unit.index} is recorded as {unit.name!r}, the code now names it "
+                f"{asked.name!r}"
+            )
+        if unit.dispatched:
+            result = None
+            if unit.status is UnitStatus.SUCCEEDED:
+                result = call.to_value(options.unit_serdes, unit.payload)
+            items.append(BatchItem(unit.index, unit.status, result, unit.error, unit.name))
+    return BatchResult(items, inline.reason)
+
+
+async def _rebuild(
+    call: Call, planned: Sequence[PlannedUnit], options: BatchOptions
+) -> BatchResult[Any]:
+    """Rebuild a stripped result. The frozen summary says how each unit ended and why all did."""
+    frozen = read_frozen(call.recorded.result if call.recorded else None)
+    if frozen is None:
+        raise call.diverged("its recorded summary can't be read")
+    units = _units(call, Scope(call.scope, rebuilding=True), planned, options)
+    _check_units(call, units, frozen, options)
+    call.note(Did.RE_EXECUTED)
+    for unit in units:
+        if unit.skip and frozen.was_dispatched(unit.index):
+            unit.call.note(Did.SKIPPED)
+    unit_options = UnitOptions(options.max_concurrency, options.unit_serdes, options.is_flat)
+    await Coordinator(call, [unit for unit in units if not unit.skip], unit_options).run_all()
+    for unit in units:
+        _freeze(unit, dispatched=frozen.was_dispatched(unit.index))
+    result = _result(units, frozen.reason)
+    return result if options.serdes is None else _written(call, units, result, options)[1]
+
+
+def _freeze(unit: Unit, *, dispatched: bool) -> None:
+    """Let the frozen status stand, whatever this run of the body came to."""
+    if unit.skip:
+        unit.status = UnitStatus.STARTED if dispatched else None
+    elif unit.frozen is UnitStatus.FAILED:
+        unit.status, unit.value = UnitStatus.FAILED, None
+    elif unit.frozen is UnitStatus.SUCCEEDED and unit.status is UnitStatus.FAILED:
+        raised = f"{unit.error.type}: {unit.error.message}" if unit.error else "an error"
+        raise unit.call.diverged(
+            "recorded as SUCCEEDED; run again to rebuild its result, which was too large to be "
+            f"stored, its body raised {raised}"
+        )
