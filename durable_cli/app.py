@@ -74,6 +74,9 @@ def _unexpected(error: Exception) -> int:
     from durable_cli.exits import Exit
     from durable_cli.output import message
 
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error}\n")
+        return Exit.BAD_INPUT
     if (shown := getattr(error, "format_message", None)) is not None:  # usage errors of click
         context = getattr(error, "ctx", None)
         hint = f" (try: {context.command_path} --help)" if context is not None else ""

@@ -182,7 +182,7 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
         ended=operation.end_timestamp,
         payload_bytes=payload_bytes,
         stored_bytes=stored_bytes,
-        is_stripped=bool(fact and fact.value and operation.status is OperationStatus.SUCCEEDED),
+        is_stripped=bool(fact and fact.stripped and operation.status is OperationStatus.SUCCEEDED),
         is_inferred=bool(fact and fact.value and fact.inferred),
         completion_reason=summary.reason if summary else None,
         until=until,

@@ -72,12 +72,12 @@ def sentence(
 
 
 def _re_executed(fact: ReplayChildrenFact | None) -> str:
-    text = f"re-executed: its result, over {_LIMIT_TEXT} bytes, was stripped"
-    if fact is None or not fact.inferred:
-        return "re-executed: it has ReplayChildren"
+    if fact is None or not fact.stripped:
+        return "re-executed: it has ReplayChildren, although its result is stored whole"
     if "always" in fact.reason:
         return f"re-executed: {fact.reason} (inferred)"
-    return f"{text} (inferred: {fact.reason})"
+    text = f"re-executed: its result, over {_LIMIT_TEXT} bytes, was stripped"
+    return f"{text} (inferred: {fact.reason})" if fact.inferred else text
 
 
 def _runs_again(operation: Operation, decision: Decision) -> str:

@@ -434,6 +434,9 @@ class ReplayChildrenFact:
     value: bool
     inferred: bool
     reason: str
+    stripped: bool = False
+    """The values aren't in the checkpoint. False for a context that is rebuilt although they are:
+    JavaScript's `childOperationsDepth`."""
 
 
 def replay_children_of(
@@ -445,18 +448,21 @@ def replay_children_of(
     """
     details = operation.context_details
     if details is not None and details.replay_children is not None:
-        return ReplayChildrenFact(details.replay_children, False, "the operation says so")
+        hollow = not operation.result or bool(summary and summary.stripped)
+        flag = details.replay_children
+        return ReplayChildrenFact(flag, False, "the operation says so", flag and hollow)
     if operation.type is not OperationType.CONTEXT or operation.status is not _DONE:
         return ReplayChildrenFact(False, False, "only a succeeded context is rebuilt")
     if not payload_known:
         return ReplayChildrenFact(False, True, "unknown: the history has no payloads")
     if operation.result == "":
-        return ReplayChildrenFact(True, True, "its stored payload is empty")
+        return ReplayChildrenFact(True, True, "its stored payload is empty", True)
     if operation.sub_type in BATCH_SUB_TYPES and summary is not None:
         if summary.form is SummaryForm.JAVA and operation.sub_type == SubType.PARALLEL:
-            return ReplayChildrenFact(True, True, "Java's parallel is always rebuilt")
+            return ReplayChildrenFact(True, True, "Java's parallel is always rebuilt", True)
         if summary.stripped:
-            return ReplayChildrenFact(True, True, "its stored result has no values, only statuses")
+            why = "its stored result has no values, only statuses"
+            return ReplayChildrenFact(True, True, why, True)
     return ReplayChildrenFact(False, True, "its stored payload is whole")
 
 
