@@ -1,0 +1,165 @@
+"""Which handler shows which requirement, with what event, and what the world outside does.
+
+The numbers are those of the published, language-neutral conformance requirements for SDKs of Lambda
+durable executions. `scenario` has the words of a scenario file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """One requirement: `handler` is `module:function` in `handlers/`."""
+
+    handler: str
+    event: Any = None
+    scenario: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    isolated: bool = False
+
+
+def answered(*answers: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return a scenario of callback answers, a second after the callback's creation."""
+    return {"callback": [{"outcome": "success", "after_seconds": 1, **each} for each in answers]}
+
+
+REFUSED = {
+    "outcome": "failure",
+    "error": {"type": "RejectedError", "message": "not approved"},
+}
+
+TARGETS = {
+    "invoke": [
+        {"function": name, "handler": f"invoke:{name}"} for name in ("echo", "measure", "refuse")
+    ]
+}
+
+CASES: dict[str, Case] = {
+    "1-1": Case("step:greets", "World"),
+    "1-2": Case("step:named", "World"),
+    "1-3": Case("step:two_in_sequence"),
+    "1-6": Case("step:own_serdes", "hello world"),
+    "1-7": Case("step:logs", "Ada"),
+    "1-8": Case("step:step_then_wait"),
+    "1-11": Case("step:retried_once"),
+    "1-12": Case("step:out_of_attempts"),
+    "1-13": Case("step:default_retries"),
+    "1-16": Case("step:not_retryable"),
+    "1-17": Case(
+        "step:dies_once_at_most",
+        "Ada",
+        scenario={"crash": [{"invocation": 1, "checkpoint": 1, "when": "after"}]},
+    ),
+    "1-18": Case(
+        "step:dies_then_retried",
+        "Ada",
+        scenario={"crash": [{"invocation": 1, "checkpoint": 1, "when": "after"}]},
+    ),
+    "2-1": Case("wait:unnamed"),
+    "2-2": Case("wait:named"),
+    "2-3": Case("wait:two_in_sequence"),
+    "3-1": Case("child:one_step", "apple"),
+    "3-2": Case("child:named_by_input", {"name": "fruit", "value": "apple"}),
+    "3-3": Case("child:two_in_sequence", "apple"),
+    "3-6": Case("child:nested", "apple"),
+    "3-7": Case("child:retried_inside", "apple"),
+    "3-8": Case("child:fails_inside"),
+    "3-11": Case("child:overflows", "apple"),
+    "3-12": Case(
+        "child:dies_inside",
+        "apple",
+        {"crash": [{"invocation": 1, "checkpoint": 1, "when": "after"}]},
+    ),
+    "3-13": Case("child:waits_inside", "apple"),
+    "3-16": Case("child:returns_nothing"),
+    "3-17": Case("child:logs_only", "apple"),
+    "3-18": Case("child:step_and_wait_inside_and_after", "apple"),
+    "4-1": Case("callback:named_by_input", "order-17", answered({"payload": '"yes"'})),
+    "4-2": Case("callback:named", None, answered({"payload": '"yes"'})),
+    "4-3": Case("callback:with_timeout", "order-17"),
+    "4-6": Case("callback:named_by_input", "order-17", answered(REFUSED)),
+    "4-7": Case("callback:step_between", "order-17", answered(REFUSED)),
+    "4-8": Case("callback:step_between_with_timeout", "order-17"),
+    "4-11": Case("callback:timeout_during_wait", "order-17"),
+    "4-12": Case("callback:wait_afterwards", "order-17", answered({"payload": '"yes"'})),
+    "4-13": Case("callback:failure_caught", "order-17", answered(REFUSED)),
+    "4-16": Case("callback:own_serdes", "order-17", answered({"payload": "42"})),
+    "4-17": Case(
+        "callback:two_in_sequence",
+        ["buyer", "seller"],
+        answered(
+            {"name": "buyer", "payload": '"buys"'},
+            {"name": "seller", "payload": '"sells"'},
+        ),
+    ),
+    "4-18": Case(
+        "callback:two_at_once",
+        ["buyer", "seller"],
+        answered(
+            {"name": "buyer", "payload": '"buys"', "after_seconds": 3},
+            {"name": "seller", "payload": '"sells"', "after_seconds": 4},
+        ),
+    ),
+    "5-1": Case("invoke:echoes", "apple", TARGETS),
+    "5-2": Case("invoke:named_by_input", {"name": "fruit", "payload": "apple"}, TARGETS),
+    "5-3": Case("invoke:echoes", {"order": {"id": 17, "lines": ["pear", None, 2.5]}}, TARGETS),
+    "5-6": Case("invoke:failure_caught", None, TARGETS),
+    "5-7": Case("invoke:large_payload", None, TARGETS),
+    "5-8": Case("invoke:for_tenant", {"tenantId": "blue", "payload": "apple"}, TARGETS),
+    "5-11": Case("invoke:step_before", None, TARGETS),
+    "5-12": Case("invoke:step_afterwards", None, TARGETS),
+    "5-13": Case("invoke:inside_child", None, TARGETS),
+    "5-16": Case("invoke:own_serdes", "hello", TARGETS),
+    "6-1": Case("wait_for_condition:counts", 3),
+    "6-2": Case("wait_for_condition:met_at_once", 5),
+    "6-3": Case("wait_for_condition:named", 2),
+    "6-6": Case("wait_for_condition:out_of_attempts", 0),
+    "6-7": Case("wait_for_condition:check_fails"),
+    "6-8": Case("wait_for_condition:failure_caught"),
+    "6-11": Case("wait_for_condition:own_serdes"),
+    "6-12": Case("wait_for_condition:step_afterwards", 2),
+    "6-13": Case("wait_for_condition:two_in_sequence"),
+    "7-1": Case("wait_for_callback:named_by_input", "order-17", answered({"payload": '"yes"'})),
+    "7-2": Case("wait_for_callback:named", None, answered({"payload": '"yes"'})),
+    "7-3": Case("wait_for_callback:unnamed", None, answered({"payload": '"yes"'})),
+    "7-6": Case("wait_for_callback:failure_caught", "order-17", answered(REFUSED)),
+    "7-7": Case("wait_for_callback:submitter_fails", "order-17"),
+    "7-8": Case("wait_for_callback:inside_child", "order-17", answered({"payload": '"yes"'})),
+    "7-11": Case(
+        "wait_for_callback:own_serdes", "order-17", answered({"payload": '{"status": "approved"}'})
+    ),
+    "7-12": Case("wait_for_callback:heartbeat_timeout", "order-17"),
+    "7-13": Case(
+        "wait_for_callback:heartbeat_then_success",
+        "order-17",
+        answered({"outcome": "heartbeat", "after_seconds": 0}, {"payload": '"yes"'}),
+    ),
+    "8-1": Case("parallel:two_steps"),
+    "8-2": Case("parallel:unnamed"),
+    "8-3": Case("parallel:named_branches"),
+    "8-6": Case("parallel:fail_fast"),
+    "8-7": Case("parallel:rethrows"),
+    "8-8": Case("parallel:min_successful"),
+    "8-11": Case("parallel:concurrent"),
+    "8-12": Case("parallel:flat"),
+    "8-13": Case("parallel:percentage_exceeded"),
+    "8-16": Case("parallel:all_fail"),
+    "8-17": Case("parallel:min_not_reached"),
+    "8-18": Case("parallel:combined_criteria"),
+    "8-21": Case("parallel:nested"),
+    "8-22": Case("parallel:percentage_at_boundary"),
+    "9-1": Case("map:greets_each", ["World", "Kiro"]),
+    "9-2": Case("map:unnamed", [1, 2]),
+    "9-3": Case("map:item_and_index", [10, 20, 30]),
+    "9-6": Case("map:rethrows"),
+    "9-7": Case("map:min_successful"),
+    "9-8": Case("map:tolerated"),
+    "9-11": Case("map:concurrent"),
+    "9-12": Case("map:flat"),
+    "9-13": Case("map:named_items", [1, 2]),
+    "9-16": Case("map:overflows"),
+    "9-17": Case("map:wait_afterwards"),
+    "9-18": Case("map:failure_then_wait"),
+}
