@@ -18,8 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core"), str(HERE.parents[1])]
 
-from cases import CASES
-from driver import simulate
+from conformance_cases import CASES
+from conformance_driver import simulate
 
 
 def main() -> int:

@@ -354,7 +354,7 @@ class _Client:
     def __init__(self, sdk: _Sdk, desk: Desk) -> None:
         self._sdk = sdk
         self._desk = desk
-        self._waiting_since: dict[str, tuple[OperationUpdate, int]] = {}
+        self._oversized: dict[tuple[str, str], tuple[OperationUpdate, int]] = {}
         self.state: Any = None
         self.stopping = False
         self.stuck: HandlerStuck | None = None
@@ -371,9 +371,9 @@ class _Client:
             raise self.stuck
         if self.stopping and not updates:
             return self._answer(CheckpointAnswer(checkpoint_token))  # `_attach` woke the thread
-        for each in updates:
-            self._waiting_since.pop(each.operation_id, None)
         ours = tuple(update_from_wire(each.to_dict()) for each in updates)
+        for each in ours if self._oversized else ():
+            self._oversized.pop((each.id, each.action), None)
         answer = (
             self._desk.checkpoint(checkpoint_token, ours) if checkpoint_token else INVALID_TOKEN
         )
@@ -416,16 +416,18 @@ class _Client:
         payload = getattr(update, "payload", None)
         if not payload or len(payload) * 6 < BATCH_BYTES:
             return
-        size = len(json.dumps(update.to_dict()))
+        wire = update.to_dict()
+        size = len(json.dumps(wire))
         if size > BATCH_BYTES:
-            ours = update_from_wire(update.to_dict())
-            self._waiting_since[ours.id] = (ours, size)
-            timer = threading.Timer(STUCK_SECONDS, self._give_up_on, (ours.id,))
+            ours = update_from_wire(wire)
+            key = (ours.id, ours.action.value)
+            self._oversized[key] = (ours, size)
+            timer = threading.Timer(STUCK_SECONDS, self._give_up_on, (key,))
             timer.daemon = True
             timer.start()
 
-    def _give_up_on(self, operation_id: str) -> None:
-        lost = self._waiting_since.get(operation_id)
+    def _give_up_on(self, key: tuple[str, str]) -> None:
+        lost = self._oversized.get(key)
         if lost is None or self.stopping:
             return
         update, size = lost

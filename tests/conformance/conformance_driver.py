@@ -10,11 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cases import Case
+from conformance_cases import Case
 
 from durable_core.adapters.aws_sdk import AwsSdkRuntime, Desk
 from durable_core.clock import VirtualClock
 from durable_core.faults import Fault, FaultKind, Faults
+from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ErrorObject, ExecutionStatus, OperationStatus
 from durable_core.service import SimulatedService
 from durable_core.service_values import (
@@ -52,17 +53,24 @@ class Driver:
     """One execution, and those that it starts by chained invokes."""
 
     def __init__(
-        self, handler: str, scenario: dict[str, Any], start: ExecutionStart, now: datetime
-    ):
+        self,
+        handler: Callable[..., Any],
+        scenario: dict[str, Any],
+        start: ExecutionStart,
+        now: datetime = EPOCH,
+        limits: ServiceLimits = LIMITS,
+    ) -> None:
         self.clock = VirtualClock(now)
-        self.service = SimulatedService(start, now)
-        self.runtime = AwsSdkRuntime(handler_of(handler), function_name=start.function_name)
+        self.service = SimulatedService(start, now, limits=limits)
+        self.runtime = AwsSdkRuntime(handler, function_name=start.function_name)
+        self.desks: list[Desk] = []
         self.scenario = scenario
         self.answers = list(scenario.get("callback", ()))
-        self.faults = Faults(
+        crashes = scenario.get("crash", ())
+        self.faults = scenario.get("faults") or Faults(
             tuple(
                 Fault(FaultKind(f"crash-{each['when']}"), each["invocation"], each["checkpoint"])
-                for each in scenario.get("crash", ())
+                for each in crashes
             )
         )
         self.invokes: list[tuple[datetime, InvokeRequested]] = []
@@ -82,6 +90,7 @@ class Driver:
     def invoke(self) -> None:
         invocation = self.service.begin_invocation(self.clock.now)
         desk = Desk(self.service, self.clock, invocation, self.faults, self.happens)
+        self.desks.append(desk)
         outcome = self.runtime.run(desk)
         self.service.end_invocation(self.clock.now, outcome)
         while self.invokes:
@@ -122,7 +131,7 @@ class Driver:
             chained=True,
             arn=invoke.execution_arn,
         )
-        child = Driver(target["handler"], self.scenario, start, moment)
+        child = Driver(handler_of(target["handler"]), self.scenario, start, moment)
         service = child.run()
         succeeded = service.status is ExecutionStatus.SUCCEEDED
         self.service.schedule(
@@ -139,5 +148,5 @@ class Driver:
 def simulate(case: Case) -> dict[str, Any]:
     """Return the history of a case, as GetDurableExecutionHistory would answer it."""
     start = ExecutionStart(json.dumps(case.event), function_name=case.handler.partition(":")[2])
-    service = Driver(case.handler, case.scenario, start, EPOCH).run()
+    service = Driver(handler_of(case.handler), case.scenario, start).run()
     return {"Events": [event_to_wire(event) for event in service.events]}

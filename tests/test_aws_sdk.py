@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+pytest.importorskip("aws_durable_execution_sdk_python")
+
+from aws_durable_execution_sdk_python import DurableContext, durable_execution
+from aws_durable_execution_sdk_python.config import (
+    Duration,
+    JitterStrategy,
+    MapConfig,
+    StepConfig,
+    StepSemantics,
+)
+from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
+from conformance_driver import Driver
+
+from durable_core.adapters import aws_sdk
+from durable_core.adapters.aws_sdk import (
+    AwsSdkRuntime,
+    HandlerStuck,
+    SdkChanged,
+    SdkMissing,
+    is_aws_handler,
+)
+from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
+from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.model import ExecutionStatus
+from durable_core.service_values import ExecutionStart
+
+HOUR = Duration.from_hours(1)
+
+HOURLY = StepConfig(
+    retry_strategy=create_retry_strategy(
+        RetryStrategyConfig(max_attempts=3, initial_delay=HOUR, max_delay=HOUR, backoff_rate=1)
+    )
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def run(
+    handler: Callable[..., Any],
+    faults: Faults = NO_FAULTS,
+    limits: ServiceLimits = LIMITS,
+    event: str = "null",
+) -> Driver:
+    """Run the handler to the end of its execution."""
+    driver = Driver(handler, {"faults": faults}, ExecutionStart(event), limits=limits)
+    driver.run()
+    return driver
+
+
+def requests(driver: Driver) -> int:
+    """Return how many checkpoint requests were made."""
+    return sum(len(desk.sent) for desk in driver.desks)
+
+
+@durable_execution
+def waits_for_an_hour(_event: Any, context: DurableContext) -> str:
+    context.wait(HOUR)
+    return "done"
+
+
+# -- finding out what a handler is -------------------------------------------------------------
+
+
+def test_a_decorated_handler_is_recognized() -> None:
+    assert is_aws_handler(waits_for_an_hour)
+
+
+def test_other_callables_are_not_taken_for_handlers_of_the_sdk() -> None:
+    async def native(_event: Any, _context: Any) -> None: ...
+
+    assert not is_aws_handler(native)
+    assert not is_aws_handler(print)
+    assert not is_aws_handler(AwsSdkRuntime)
+
+
+def test_a_missing_sdk_names_the_extra_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aws_durable_execution_sdk_python", None)
+    with pytest.raises(SdkMissing) as raised:
+        AwsSdkRuntime(waits_for_an_hour)
+    assert str(raised.value) == (
+        "the handler needs AWS's SDK, which isn't installed: pip install 'durable-cli[aws-sdk]'"
+    )
+
+
+def test_an_sdk_that_has_changed_is_named_with_what_is_missing() -> None:
+    class Stopless:
+        def __init__(self, service_client: object) -> None: ...
+
+        def create_checkpoint(self, operation_update: object, is_sync: bool) -> None: ...
+
+    class Renamed(Stopless):
+        def __init__(self, client: object) -> None: ...
+
+        def stop_checkpointing(self) -> None: ...
+
+    with pytest.raises(AttributeError, match="stop_checkpointing"):
+        aws_sdk._attach(Stopless, "9.9")
+    with pytest.raises(SdkChanged, match=r"9\.9 .*: no service_client in .*__init__"):
+        aws_sdk._attach(Renamed, "9.9")
+
+
+# -- time --------------------------------------------------------------------------------------
+
+
+def test_an_hour_of_waiting_takes_no_time() -> None:
+    began = time.perf_counter()
+    driver = run(waits_for_an_hour)
+    assert time.perf_counter() - began < 1
+    assert driver.service.result == '"done"'
+    assert driver.clock.now - driver.desks[0].began == timedelta(hours=1)
+
+
+def test_an_invocation_ends_without_the_sdks_poll() -> None:
+    @durable_execution
+    def waits_often(_event: Any, context: DurableContext) -> None:
+        for _ in range(20):
+            context.wait(HOUR)
+
+    began = time.perf_counter()
+    driver = run(waits_often)
+    assert driver.service.invocations == 21
+    assert time.perf_counter() - began < 21 * 0.05  # 0.1 s each with the poll
+
+
+def test_a_branch_that_waits_never_holds_up_the_one_that_works() -> None:
+    @durable_execution
+    def waits_and_works(_event: Any, context: DurableContext) -> list[object]:
+        def wait(branch: DurableContext) -> str:
+            branch.wait(HOUR)
+            return "waited"
+
+        def work(branch: DurableContext) -> str:
+            return branch.step(lambda _: "worked")
+
+        return context.parallel([wait, work]).get_results()
+
+    began = time.perf_counter()
+    driver = run(waits_and_works)
+    assert driver.service.result == '["waited", "worked"]'
+    assert driver.service.invocations == 2
+    assert time.perf_counter() - began < 1
+
+
+def test_a_retry_that_is_due_later_does_not_make_the_sdk_spin() -> None:
+    @durable_execution
+    def retries(_event: Any, context: DurableContext) -> list[object]:
+        def flaky(branch: DurableContext) -> object:
+            def body(step_context: Any) -> int:
+                if step_context.attempt < 3:
+                    raise RuntimeError("not yet")
+                return step_context.attempt
+
+            return branch.step(body, config=HOURLY)
+
+        def waits(branch: DurableContext) -> str:
+            branch.wait(Duration.from_minutes(90))
+            return "waited"
+
+        return context.parallel([flaky, waits]).get_results()
+
+    began = time.perf_counter()
+    driver = run(retries)
+    assert driver.service.result == '[3, "waited"]'
+    assert requests(driver) < 20
+    assert time.perf_counter() - began < 2
+
+
+def test_work_that_outlasts_a_wait_lets_the_waiting_branch_go_on_in_the_same_invocation() -> None:
+    @durable_execution
+    def outlasts(_event: Any, context: DurableContext) -> list[object]:
+        def wait(branch: DurableContext) -> str:
+            branch.wait(Duration.from_seconds(1))
+            return "waited"
+
+        def work(branch: DurableContext) -> str:
+            return branch.step(lambda _: time.sleep(1.3) or "worked")
+
+        return context.parallel([wait, work]).get_results()
+
+    driver = run(outlasts)
+    assert driver.service.result == '["waited", "worked"]'
+    assert driver.service.invocations == 1
+    assert driver.clock.now - driver.desks[0].began == timedelta(seconds=1)
+
+
+def test_jitter_comes_from_the_seed() -> None:
+    @durable_execution
+    def jitters(_event: Any, context: DurableContext) -> list[float]:
+        strategy = JitterStrategy.FULL
+        return [strategy.apply_jitter(1) for _ in range(3)]
+
+    assert run(jitters).service.result == run(jitters).service.result
+
+
+# -- what is handed over -----------------------------------------------------------------------
+
+
+def test_the_event_arrives_and_the_context_says_what_lambda_says() -> None:
+    @durable_execution
+    def tells(event: Any, context: DurableContext) -> list[object]:
+        about = context.lambda_context
+        assert about is not None
+        return [
+            event,
+            about.function_name,
+            about.function_version,
+            about.invoked_function_arn,
+            about.memory_limit_in_mb,
+            about.get_remaining_time_in_millis(),
+            len(about.aws_request_id),
+        ]
+
+    driver = run(tells, event='{"a": [1, "é"]}')
+    assert driver.service.result == (
+        '[{"a": [1, "\\u00e9"]}, "handler", "$LATEST", '
+        '"arn:aws:lambda:us-east-1:123456789012:function:handler:$LATEST", "128", 900000, 36]'
+    )
+
+
+def test_state_that_comes_in_pages_is_whole() -> None:
+    calls: list[int] = []
+
+    @durable_execution
+    def many_steps(_event: Any, context: DurableContext) -> int:
+        for number in range(10):
+            context.step(lambda _, number=number: calls.append(number))
+        context.wait(HOUR)
+        return len(calls)
+
+    driver = run(many_steps, limits=ServiceLimits(state_page_operations=3))
+    assert driver.service.result == "10"
+    assert driver.service.invocations == 2
+
+
+def test_a_result_over_the_response_limit_is_checkpointed() -> None:
+    @durable_execution
+    def large(_event: Any, _context: DurableContext) -> str:
+        return "x" * (6 * 1024 * 1024 - 40)
+
+    driver = run(large)
+    assert driver.service.status is ExecutionStatus.SUCCEEDED
+    assert len(driver.service.result or "") == 6 * 1024 * 1024 - 38
+    assert requests(driver) == 1
+
+
+# -- refusals ----------------------------------------------------------------------------------
+
+
+def test_an_oversized_step_is_refused_once_and_fails_the_execution() -> None:
+    calls: list[int] = []
+
+    @durable_execution
+    def oversized(_event: Any, context: DurableContext) -> str:
+        return context.step(lambda _: calls.append(1) or "x" * 262_143)
+
+    driver = run(oversized)
+    assert driver.service.status is ExecutionStatus.FAILED
+    assert driver.service.invocations == 1
+    assert calls == [1]
+    assert "STEP output payload size must be less than or equal to 262144 bytes" in str(
+        driver.service.error
+    )
+
+
+def test_an_update_that_the_sdk_loses_in_its_queue_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aws_sdk, "STUCK_SECONDS", 0.3)
+
+    @durable_execution
+    def loses(_event: Any, context: DurableContext) -> object:
+        return context.step(lambda _: "x" * 800_000, name="huge")
+
+    with pytest.raises(HandlerStuck) as raised:
+        run(loses)
+    assert raised.value.operation == "STEP huge"
+    assert raised.value.size > 800_000
+    assert "in the cloud the invocation would time out" in str(raised.value)
+
+
+# -- crashes -----------------------------------------------------------------------------------
+
+
+def crashing(ran: list[str]) -> Callable[..., Any]:
+    """Return a handler with a bit of everything, which notes the bodies that run."""
+
+    @durable_execution
+    def handler(_event: Any, context: DurableContext) -> list[object]:
+        def unit(item_context: DurableContext, item: int, _index: int, _items: object) -> int:
+            return item_context.step(lambda _: ran.append(f"unit {item}") or item)
+
+        first = context.step(lambda _: ran.append("first") or 1)
+        context.wait(HOUR)
+        once = context.step(
+            lambda _: ran.append("once") or 2,
+            config=StepConfig(
+                step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY,
+                retry_strategy=HOURLY.retry_strategy,
+            ),
+        )
+        batch = context.map([3, 4], unit, config=MapConfig(max_concurrency=1))
+        return [first, once, *batch.get_results()]
+
+    return handler
+
+
+def test_a_crash_at_any_checkpoint_leads_to_the_same_result() -> None:
+    clean = run(crashing([]))
+    points = [len(desk.sent) for desk in clean.desks]
+    crashes = list(every_crash(points))
+    assert len(crashes) == 2 * sum(points) > 10
+    for faults in crashes:
+        driver = run(crashing([]), faults)
+        assert driver.service.result == clean.service.result, faults
+        assert driver.service.invocations > clean.service.invocations
+
+
+def test_a_completed_step_does_not_run_again_after_a_crash() -> None:
+    ran: list[str] = []
+    driver = run(crashing(ran), Faults((Fault(FaultKind.CRASH_AFTER, 1, 2),)))
+    assert driver.service.status is ExecutionStatus.SUCCEEDED
+    assert ran.count("first") == 1
+
+
+def test_a_crash_is_recorded_as_lambda_reports_it() -> None:
+    driver = run(waits_for_an_hour, Faults((Fault(FaultKind.CRASH_BEFORE, 1, 1),)))
+    completed = next(
+        each for each in driver.service.events if each.event_type == "InvocationCompleted"
+    )
+    assert completed.details is not None
+    assert completed.details["Error"]["Payload"]["ErrorType"] == "Runtime.ExitError"
+    assert driver.service.result == '"done"'
+
+
+def test_an_exit_in_a_step_is_a_crash_and_is_retried() -> None:
+    tries: list[int] = []
+
+    @durable_execution
+    def exits(_event: Any, context: DurableContext) -> int:
+        def body(_: object) -> int:
+            tries.append(1)
+            if len(tries) == 1:
+                sys.exit(3)
+            return len(tries)
+
+        return context.step(body)
+
+    driver = run(exits)
+    assert driver.service.result == "2"
+    assert driver.service.invocations == 2
+
+
+def test_a_lost_answer_is_asked_for_again_and_nothing_happens_twice() -> None:
+    driver = run(waits_for_an_hour, Faults((Fault(FaultKind.LOST_RESPONSE, 1, 1),)))
+    assert driver.service.result == '"done"'
+    assert [each.sends for each in driver.desks[0].sent] == [2]
+    assert len(driver.service.operations) == 2
+
+
+@pytest.mark.parametrize(("times", "invocations"), [(1, 2), (4, 2), (5, 3)])
+def test_throttling_is_retried_first_by_botocore_then_by_the_service(
+    times: int, invocations: int
+) -> None:
+    driver = run(waits_for_an_hour, Faults((Fault(FaultKind.THROTTLE, 1, 1, times),)))
+    assert driver.service.result == '"done"'
+    assert driver.service.invocations == invocations
+
+
+def test_what_is_no_answer_fails_the_execution() -> None:
+    driver = run(lambda _event, _context: "not an answer")
+    assert driver.service.status is ExecutionStatus.FAILED
+    assert "status is required" in str(driver.service.error)
