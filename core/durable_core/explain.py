@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
 from durable_core.explain_rows import Explained, explain_operations
 from durable_core.fold import (
@@ -33,11 +33,6 @@ from durable_core.report import LimitUse, Replay, ReplayCost, Report, Row, Total
 from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summary import SummaryForm
 
-_ARN: Final = re.compile(
-    r"arn:[^:]*:lambda:[^:]*:[^:]*:function:(?P<function>[^:]+):(?P<version>[^/]+)"
-    r"/durable-execution/(?P<name>[^/]+)/[^/]+"
-)
-
 
 def explain(
     history: RecordedHistory, *, invocation: int | None = None, show_payloads: bool = False
@@ -60,16 +55,16 @@ def explain(
         payload_known=history.has_execution_data,
         show_payloads=show_payloads,
     )
-    arn = _ARN.fullmatch(history.arn or "")
+    arn = parse_execution_arn(history.arn or "")
     record = history.execution or ExecutionRecord()
     active = _active_seconds(earlier)
     wall = _wall_seconds(facts)
     return Report(
         source=history.source,
-        name=record.name or (arn["name"] if arn else None) or facts.name,
+        name=record.name or (arn.name if arn else None) or facts.name,
         arn=history.arn,
-        function=_function_name(record.function_arn) or (arn["function"] if arn else None),
-        version=record.version or (arn["version"] if arn else None),
+        function=_function_name(record.function_arn) or (arn.function if arn else None),
+        version=record.version or (arn.version if arn else None),
         sdks=_sdks(explained),
         id_scheme=explained.scheme.name if explained.scheme else None,
         status=facts.status.value,

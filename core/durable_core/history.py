@@ -35,7 +35,8 @@ class RecordedHistory:
     `operations` are those of a source that holds a state instead of events (then `events` is
     empty), else None. `execution` is what GetDurableExecution said, where it stands beside the
     events. `has_execution_data` is False when payloads were expected and not one is there: the
-    history was fetched without IncludeExecutionData. `warnings` are sentences for a person.
+    history was fetched without IncludeExecutionData. `is_redacted` says that its payloads, errors
+    and ids are stand-ins. `warnings` are sentences for a person.
     """
 
     source: str
@@ -44,6 +45,7 @@ class RecordedHistory:
     execution: ExecutionRecord | None = None
     arn: str | None = None
     has_execution_data: bool = True
+    is_redacted: bool = False
     warnings: tuple[str, ...] = ()
 
 

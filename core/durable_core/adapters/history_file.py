@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from durable_core.history import RecordedHistory, history_of_events, history_of_
 from durable_core.model import ExecutionRecord
 from durable_core.wire import (
     RECORD_KEYS,
+    REDACTED,
     events_from_wire,
     execution_record_from_wire,
     operation_from_wire,
@@ -32,6 +34,10 @@ _EXPECTED: Final = (
 )
 _MARKERS: Final = ("NextMarker", "NextToken")
 """Where a page says that there is another: in the service's answer, in that of AWS CLI's pager."""
+
+_REDACTED: Final = (
+    "redacted: payloads, errors and ids are stand-ins of the same size, not what was recorded"
+)
 
 _NOT_OF_THE_EXECUTION: Final = frozenset(
     {"Events", "Operations", "InitialExecutionState", "NewExecutionState", "CheckpointToken"}
@@ -47,6 +53,11 @@ def load_history(source: str) -> RecordedHistory:
     name = source_name(source)
     with pausing_collection():
         return history_from_parts(name, parts_of(name, read_documents(source), _EXPECTED))
+
+
+def history_of_document(source: str, document: Mapping[str, Any]) -> RecordedHistory:
+    """Return the history in a document that is already parsed. Raises SourceError."""
+    return history_from_parts(source, parts_of(source, [document], _EXPECTED))
 
 
 @contextmanager
@@ -76,18 +87,30 @@ def history_from_parts(source: str, parts: Sequence[Part]) -> RecordedHistory:
         raise SourceError(source, f"not {_EXPECTED}, found {shape.value} without any events")
     with blaming(source):
         fields = _fields_of_the_execution(source, parts)
-        arn, execution = fields.get("DurableExecutionArn"), _execution_record(fields)
-        pages = [part for part in parts if part.shape is shape]
-        warnings = tuple(_warn_of_missing_pages(pages))
-        if shape is Shape.EVENTS:
-            events = chain.from_iterable(events_from_wire(part.items, part.path) for part in pages)
-            return history_of_events(source, events, arn, execution, warnings)
-        operations = (
-            operation_from_wire(item, f"{part.path}[{index}]")
-            for part in pages
-            for index, item in enumerate(part.items)
-        )
-        return history_of_operations(source, operations, arn, execution, warnings)
+        if fields.pop(REDACTED, None):
+            return _marked_as_redacted(_history(source, parts, shape, fields))
+        return _history(source, parts, shape, fields)
+
+
+def _history(
+    source: str, parts: Sequence[Part], shape: Shape, fields: Mapping[str, Any]
+) -> RecordedHistory:
+    arn, execution = fields.get("DurableExecutionArn"), _execution_record(fields)
+    pages = [part for part in parts if part.shape is shape]
+    warnings = tuple(_warn_of_missing_pages(pages))
+    if shape is Shape.EVENTS:
+        events = chain.from_iterable(events_from_wire(part.items, part.path) for part in pages)
+        return history_of_events(source, events, arn, execution, warnings)
+    operations = (
+        operation_from_wire(item, f"{part.path}[{index}]")
+        for part in pages
+        for index, item in enumerate(part.items)
+    )
+    return history_of_operations(source, operations, arn, execution, warnings)
+
+
+def _marked_as_redacted(history: RecordedHistory) -> RecordedHistory:
+    return replace(history, is_redacted=True, warnings=(_REDACTED, *history.warnings))
 
 
 def _fields_of_the_execution(source: str, parts: Sequence[Part]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from durable_core.wire.events import error_of, event_from_wire, event_to_wire, events_from_wire
 from durable_core.wire.executions import (
     RECORD_KEYS,
+    REDACTED,
     execution_record_from_wire,
     execution_record_to_wire,
     invocation_input_from_wire,
@@ -26,6 +27,7 @@ from durable_core.wire.values import describe, error_from_wire, error_to_wire
 
 __all__ = [
     "RECORD_KEYS",
+    "REDACTED",
     "describe",
     "error_from_wire",
     "error_of",

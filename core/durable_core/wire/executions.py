@@ -24,6 +24,9 @@ from durable_core.wire.values import (
     without_none,
 )
 
+REDACTED: Final = "Redacted"
+"""The field of a history document that says that nothing in it is real (`redact`)."""
+
 RECORD_KEYS: Final = frozenset(
     {
         "DurableExecutionArn",

@@ -1,0 +1,65 @@
+"""The ARN of an execution: what one is, and what is in it. One place for both."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+EXECUTION_ARN: Final = re.compile(
+    r"arn:(?P<partition>[a-zA-Z0-9-]+):lambda:(?P<region>[a-zA-Z0-9-]+):(?P<account_id>[0-9]{12})"
+    r":function:(?P<function>[a-zA-Z0-9_-]+):(?P<version>\$LATEST(?:\.PUBLISHED)?|[0-9]+)"
+    r"/durable-execution/(?P<name>[a-zA-Z0-9_-]+)/(?P<run_id>[a-zA-Z0-9_-]+)"
+)
+"""The service's own pattern: shape `DurableExecutionArn` in the service model, botocore 1.44."""
+
+MAX_LENGTH: Final = 1024
+"""The longest ARN of an execution, from the same shape."""
+
+LOCAL_EXECUTION: Final = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/[a-zA-Z0-9_-]{1,64}"
+)
+"""What AWS's local runner (1.4.0) has instead of an ARN. Lambda knows nothing of the kind."""
+
+EXPECTED: Final = (
+    "arn:aws:lambda:REGION:ACCOUNT:function:NAME:VERSION/durable-execution/EXECUTION/ID"
+)
+
+_FUNCTION_REGION: Final = re.compile(r"(?:arn:[a-zA-Z0-9-]*:lambda:)([a-z0-9-]+):[0-9]{12}:.*")
+_ACCOUNT: Final = re.compile(r"(?<![0-9a-zA-Z])[0-9]{12}(?![0-9a-zA-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionArn:
+    """The parts of an execution's ARN."""
+
+    arn: str
+    partition: str
+    region: str
+    account_id: str
+    function: str
+    version: str
+    name: str
+    run_id: str
+
+
+def parse_execution_arn(text: str) -> ExecutionArn | None:
+    """Return the parts of an execution's ARN, or None when the text isn't one."""
+    match = EXECUTION_ARN.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    return ExecutionArn(text, **match.groupdict()) if match else None
+
+
+def is_local_execution(text: str) -> bool:
+    """Tell whether the text is how AWS's local runner calls an execution."""
+    return LOCAL_EXECUTION.fullmatch(text) is not None
+
+
+def region_of_function(name: str) -> str | None:
+    """Return the region in a function's ARN; None for a bare name."""
+    match = _FUNCTION_REGION.fullmatch(name)
+    return match[1] if match else None
+
+
+def accounts_in(text: str) -> list[str]:
+    """Return the account ids in an ARN or anything like one, in their order."""
+    return _ACCOUNT.findall(text)
