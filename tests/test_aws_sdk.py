@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,11 +19,10 @@ from aws_durable_execution_sdk_python.config import (
     StepSemantics,
 )
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
-from conformance_driver import Driver
 
 from durable_core.adapters import aws_sdk
 from durable_core.adapters.aws_sdk import (
-    AwsSdkRuntime,
+    AwsSdkRunner,
     HandlerStuck,
     SdkChanged,
     SdkMissing,
@@ -33,7 +31,8 @@ from durable_core.adapters.aws_sdk import (
 from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
-from durable_core.service_values import ExecutionStart
+from durable_core.simulate import simulate
+from durable_core.simulation import Simulation
 
 HOUR = Duration.from_hours(1)
 
@@ -55,17 +54,16 @@ def run(
     handler: Callable[..., Any],
     faults: Faults = NO_FAULTS,
     limits: ServiceLimits = LIMITS,
-    event: str = "null",
-) -> Driver:
+    event: object = None,
+) -> Simulation:
     """Run the handler to the end of its execution."""
-    driver = Driver(handler, {"faults": faults}, ExecutionStart(event), limits=limits)
-    driver.run()
-    return driver
+    runner = AwsSdkRunner(handler)
+    return simulate(runner, event, faults=faults, limits=limits, check_every_request=True)
 
 
-def requests(driver: Driver) -> int:
+def requests(simulation: Simulation) -> int:
     """Return how many checkpoint requests were made."""
-    return sum(len(desk.sent) for desk in driver.desks)
+    return sum(simulation.checkpoints)
 
 
 @durable_execution
@@ -86,13 +84,13 @@ def test_other_callables_are_not_taken_for_handlers_of_the_sdk() -> None:
 
     assert not is_aws_handler(native)
     assert not is_aws_handler(print)
-    assert not is_aws_handler(AwsSdkRuntime)
+    assert not is_aws_handler(AwsSdkRunner)
 
 
 def test_a_missing_sdk_names_the_extra_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aws_durable_execution_sdk_python", None)
     with pytest.raises(SdkMissing) as raised:
-        AwsSdkRuntime(waits_for_an_hour)
+        AwsSdkRunner(waits_for_an_hour)
     assert str(raised.value) == (
         "the handler needs AWS's SDK, which isn't installed: pip install 'durable-cli[aws-sdk]'"
     )
@@ -120,10 +118,10 @@ def test_an_sdk_that_has_changed_is_named_with_what_is_missing() -> None:
 
 def test_an_hour_of_waiting_takes_no_time() -> None:
     began = time.perf_counter()
-    driver = run(waits_for_an_hour)
+    simulation = run(waits_for_an_hour)
     assert time.perf_counter() - began < 1
-    assert driver.service.result == '"done"'
-    assert driver.clock.now - driver.desks[0].began == timedelta(hours=1)
+    assert simulation.result == '"done"'
+    assert simulation.virtual_seconds == 3600
 
 
 def test_an_invocation_ends_without_the_sdks_poll() -> None:
@@ -133,8 +131,8 @@ def test_an_invocation_ends_without_the_sdks_poll() -> None:
             context.wait(HOUR)
 
     began = time.perf_counter()
-    driver = run(waits_often)
-    assert driver.service.invocations == 21
+    simulation = run(waits_often)
+    assert len(simulation.invocations) == 21
     assert time.perf_counter() - began < 21 * 0.05  # 0.1 s each with the poll
 
 
@@ -151,9 +149,9 @@ def test_a_branch_that_waits_never_holds_up_the_one_that_works() -> None:
         return context.parallel([wait, work]).get_results()
 
     began = time.perf_counter()
-    driver = run(waits_and_works)
-    assert driver.service.result == '["waited", "worked"]'
-    assert driver.service.invocations == 2
+    simulation = run(waits_and_works)
+    assert simulation.result == '["waited", "worked"]'
+    assert len(simulation.invocations) == 2
     assert time.perf_counter() - began < 1
 
 
@@ -175,9 +173,9 @@ def test_a_retry_that_is_due_later_does_not_make_the_sdk_spin() -> None:
         return context.parallel([flaky, waits]).get_results()
 
     began = time.perf_counter()
-    driver = run(retries)
-    assert driver.service.result == '[3, "waited"]'
-    assert requests(driver) < 20
+    simulation = run(retries)
+    assert simulation.result == '[3, "waited"]'
+    assert requests(simulation) < 20
     assert time.perf_counter() - began < 2
 
 
@@ -193,10 +191,10 @@ def test_work_that_outlasts_a_wait_lets_the_waiting_branch_go_on_in_the_same_inv
 
         return context.parallel([wait, work]).get_results()
 
-    driver = run(outlasts)
-    assert driver.service.result == '["waited", "worked"]'
-    assert driver.service.invocations == 1
-    assert driver.clock.now - driver.desks[0].began == timedelta(seconds=1)
+    simulation = run(outlasts)
+    assert simulation.result == '["waited", "worked"]'
+    assert len(simulation.invocations) == 1
+    assert simulation.virtual_seconds == 1
 
 
 def test_jitter_comes_from_the_seed() -> None:
@@ -205,7 +203,7 @@ def test_jitter_comes_from_the_seed() -> None:
         strategy = JitterStrategy.FULL
         return [strategy.apply_jitter(1) for _ in range(3)]
 
-    assert run(jitters).service.result == run(jitters).service.result
+    assert run(jitters).result == run(jitters).result
 
 
 # -- what is handed over -----------------------------------------------------------------------
@@ -226,8 +224,8 @@ def test_the_event_arrives_and_the_context_says_what_lambda_says() -> None:
             len(about.aws_request_id),
         ]
 
-    driver = run(tells, event='{"a": [1, "é"]}')
-    assert driver.service.result == (
+    simulation = run(tells, event={"a": [1, "é"]})
+    assert simulation.result == (
         '[{"a": [1, "\\u00e9"]}, "handler", "$LATEST", '
         '"arn:aws:lambda:us-east-1:123456789012:function:handler:$LATEST", "128", 900000, 36]'
     )
@@ -243,9 +241,9 @@ def test_state_that_comes_in_pages_is_whole() -> None:
         context.wait(HOUR)
         return len(calls)
 
-    driver = run(many_steps, limits=ServiceLimits(state_page_operations=3))
-    assert driver.service.result == "10"
-    assert driver.service.invocations == 2
+    simulation = run(many_steps, limits=ServiceLimits(state_page_operations=3))
+    assert simulation.result == "10"
+    assert len(simulation.invocations) == 2
 
 
 def test_a_result_over_the_response_limit_is_checkpointed() -> None:
@@ -253,10 +251,10 @@ def test_a_result_over_the_response_limit_is_checkpointed() -> None:
     def large(_event: Any, _context: DurableContext) -> str:
         return "x" * (6 * 1024 * 1024 - 40)
 
-    driver = run(large)
-    assert driver.service.status is ExecutionStatus.SUCCEEDED
-    assert len(driver.service.result or "") == 6 * 1024 * 1024 - 38
-    assert requests(driver) == 1
+    simulation = run(large)
+    assert simulation.status is ExecutionStatus.SUCCEEDED
+    assert len(simulation.result or "") == 6 * 1024 * 1024 - 38
+    assert requests(simulation) == 1
 
 
 # -- refusals ----------------------------------------------------------------------------------
@@ -269,12 +267,12 @@ def test_an_oversized_step_is_refused_once_and_fails_the_execution() -> None:
     def oversized(_event: Any, context: DurableContext) -> str:
         return context.step(lambda _: calls.append(1) or "x" * 262_143)
 
-    driver = run(oversized)
-    assert driver.service.status is ExecutionStatus.FAILED
-    assert driver.service.invocations == 1
+    simulation = run(oversized)
+    assert simulation.status is ExecutionStatus.FAILED
+    assert len(simulation.invocations) == 1
     assert calls == [1]
     assert "STEP output payload size must be less than or equal to 262144 bytes" in str(
-        driver.service.error
+        simulation.error
     )
 
 
@@ -322,30 +320,28 @@ def crashing(ran: list[str]) -> Callable[..., Any]:
 
 def test_a_crash_at_any_checkpoint_leads_to_the_same_result() -> None:
     clean = run(crashing([]))
-    points = [len(desk.sent) for desk in clean.desks]
+    points = clean.checkpoints
     crashes = list(every_crash(points))
     assert len(crashes) == 2 * sum(points) > 10
     for faults in crashes:
-        driver = run(crashing([]), faults)
-        assert driver.service.result == clean.service.result, faults
-        assert driver.service.invocations > clean.service.invocations
+        simulation = run(crashing([]), faults)
+        assert simulation.result == clean.result, faults
+        assert len(simulation.invocations) > len(clean.invocations)
 
 
 def test_a_completed_step_does_not_run_again_after_a_crash() -> None:
     ran: list[str] = []
-    driver = run(crashing(ran), Faults((Fault(FaultKind.CRASH_AFTER, 1, 2),)))
-    assert driver.service.status is ExecutionStatus.SUCCEEDED
+    simulation = run(crashing(ran), Faults((Fault(FaultKind.CRASH_AFTER, 1, 2),)))
+    assert simulation.status is ExecutionStatus.SUCCEEDED
     assert ran.count("first") == 1
 
 
 def test_a_crash_is_recorded_as_lambda_reports_it() -> None:
-    driver = run(waits_for_an_hour, Faults((Fault(FaultKind.CRASH_BEFORE, 1, 1),)))
-    completed = next(
-        each for each in driver.service.events if each.event_type == "InvocationCompleted"
-    )
+    simulation = run(waits_for_an_hour, Faults((Fault(FaultKind.CRASH_BEFORE, 1, 1),)))
+    completed = next(each for each in simulation.events if each.event_type == "InvocationCompleted")
     assert completed.details is not None
     assert completed.details["Error"]["Payload"]["ErrorType"] == "Runtime.ExitError"
-    assert driver.service.result == '"done"'
+    assert simulation.result == '"done"'
 
 
 def test_an_exit_in_a_step_is_a_crash_and_is_retried() -> None:
@@ -361,28 +357,28 @@ def test_an_exit_in_a_step_is_a_crash_and_is_retried() -> None:
 
         return context.step(body)
 
-    driver = run(exits)
-    assert driver.service.result == "2"
-    assert driver.service.invocations == 2
+    simulation = run(exits)
+    assert simulation.result == "2"
+    assert len(simulation.invocations) == 2
 
 
 def test_a_lost_answer_is_asked_for_again_and_nothing_happens_twice() -> None:
-    driver = run(waits_for_an_hour, Faults((Fault(FaultKind.LOST_RESPONSE, 1, 1),)))
-    assert driver.service.result == '"done"'
-    assert [each.sends for each in driver.desks[0].sent] == [2]
-    assert len(driver.service.operations) == 2
+    simulation = run(waits_for_an_hour, Faults((Fault(FaultKind.LOST_RESPONSE, 1, 1),)))
+    assert simulation.result == '"done"'
+    assert [each.sends for each in simulation.invocations[0].requests] == [2]
+    assert len(simulation.operations) == 2
 
 
 @pytest.mark.parametrize(("times", "invocations"), [(1, 2), (4, 2), (5, 3)])
 def test_throttling_is_retried_first_by_botocore_then_by_the_service(
     times: int, invocations: int
 ) -> None:
-    driver = run(waits_for_an_hour, Faults((Fault(FaultKind.THROTTLE, 1, 1, times),)))
-    assert driver.service.result == '"done"'
-    assert driver.service.invocations == invocations
+    simulation = run(waits_for_an_hour, Faults((Fault(FaultKind.THROTTLE, 1, 1, times),)))
+    assert simulation.result == '"done"'
+    assert len(simulation.invocations) == invocations
 
 
 def test_what_is_no_answer_fails_the_execution() -> None:
-    driver = run(lambda _event, _context: "not an answer")
-    assert driver.service.status is ExecutionStatus.FAILED
-    assert "status is required" in str(driver.service.error)
+    simulation = run(lambda _event, _context: "not an answer")
+    assert simulation.status is ExecutionStatus.FAILED
+    assert "status is required" in str(simulation.error)

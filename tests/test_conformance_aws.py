@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("aws_durable_execution_sdk_python", minversion="3.0")
 
 from conformance_cases import CASES
-from conformance_driver import simulate
+from conformance_driver import history_of, run
 from conformance_skeleton import skeleton
 
 CONCURRENT = {"8-11", "9-11"}  # the order in which threads end isn't given
@@ -36,12 +36,12 @@ def test_every_case_has_its_history() -> None:
 
 @pytest.mark.parametrize("number", [number for number in CASES if number not in CONCURRENT])
 def test_the_history_is_what_the_requirement_asks_for(number: str) -> None:
-    assert skeleton(simulate(CASES[number])["Events"]) == EXPECTED[number]
+    assert skeleton(history_of(run(CASES[number]))["Events"]) == EXPECTED[number]
 
 
 @pytest.mark.parametrize("number", sorted(CONCURRENT))
 def test_concurrent_units_are_all_there_and_results_in_order(number: str) -> None:
-    lines = skeleton(simulate(CASES[number])["Events"])
+    lines = skeleton(history_of(run(CASES[number]))["Events"])
     wanted = EXPECTED[number]
     assert lines[:2] == wanted[:2]
     assert lines[-3:] == wanted[-3:]

@@ -1,15 +1,16 @@
 """The conversation of one invocation with the simulated service, faults included.
 
-Synchronous and without time of its own: `now` is a function. The native runtime talks to it through
-`AsyncLink`, an adapter for another SDK directly.
+Synchronous and without time of its own: whoever runs the invocation says how much has passed. The
+native runtime talks to it through `AsyncLink`, an adapter for another SDK directly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from durable_core.checkpointer import RefusedCheckpoint, TransientFailure
+from durable_core.clock import VirtualClock
 from durable_core.faults import NO_FAULTS, FaultKind, Faults
 from durable_core.model import CheckpointRequest, OperationUpdate
 from durable_core.service import SimulatedService
@@ -18,6 +19,7 @@ from durable_core.service_values import (
     TOO_MANY_REQUESTS,
     CheckpointAnswer,
     Effect,
+    Invocation,
     Refusal,
     StatePage,
 )
@@ -27,6 +29,7 @@ from durable_core.signals import ProcessDied
 class ServiceLink:
     """What one invocation sends to the service. `on_effects` hears what the world has to do.
 
+    `elapsed`, which the runner may set, returns the virtual seconds since the invocation `began`.
     `requests` are those that reached the service, `checkpoints` how many the invocation made, a
     request that is sent again not counted.
     """
@@ -34,16 +37,18 @@ class ServiceLink:
     def __init__(
         self,
         service: SimulatedService,
-        invocation: int,
-        now: Callable[[], datetime],
+        invocation: Invocation,
+        clock: VirtualClock,
         *,
         faults: Faults = NO_FAULTS,
         on_effects: Callable[[Sequence[Effect]], None] = lambda effects: None,
         on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
-        self._invocation = invocation
-        self._now = now
+        self._clock = clock
+        self.invocation = invocation
+        self.began = clock.now
+        self.elapsed: Callable[[], float] = lambda: 0.0
         self._faults = faults
         self._on_effects = on_effects
         self._on_answer = on_answer
@@ -51,6 +56,14 @@ class ServiceLink:
         self._sends = 0
         self.checkpoints = 0
         self.requests: list[CheckpointRequest] = []
+
+    def now(self) -> datetime:
+        """Return the time of the execution."""
+        return self._clock.advance_to(self.began + timedelta(seconds=self.elapsed()))
+
+    def next_due(self) -> datetime | None:
+        """Return when something happens next by itself at the service, or None."""
+        return self._service.next_due()
 
     def checkpoint(
         self, token: str, updates: Sequence[OperationUpdate], client_token: str
@@ -64,7 +77,7 @@ class ServiceLink:
             self.checkpoints += 1
             self._sends = 0
         self._sends += 1
-        fault = self._faults.at(self._invocation, self.checkpoints)
+        fault = self._faults.at(self.invocation.number, self.checkpoints)
         kind = None if fault is None else fault.kind
         if kind is FaultKind.CRASH_BEFORE:
             raise ProcessDied(f"crashed before checkpoint {self.checkpoints}")
@@ -81,7 +94,7 @@ class ServiceLink:
     def _apply(self, request: CheckpointRequest) -> CheckpointAnswer:
         if self._sends == 1 or not self.requests or self.requests[-1] != request:
             self.requests.append(request)
-        answer = self._service.apply(self._now(), request)
+        answer = self._service.apply(self.now(), request)
         if isinstance(answer, Refusal):
             raise _error(answer)
         self._on_effects(answer.effects)

@@ -102,6 +102,7 @@ class NativeRunner:
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
         """Run it once."""
+        link.elapsed = _elapsed
         payload = next(
             (
                 operation.execution_details.input_payload
@@ -231,8 +232,8 @@ class _Driver:
         woken = invocation.input.updated_operation_ids or ()
         link = ServiceLink(
             service,
-            invocation.number,
-            lambda: self._clock.advance_to(began + timedelta(seconds=_elapsed())),
+            invocation,
+            self._clock,
             faults=self._faults,
             on_effects=self._play,
             on_answer=self._check if self._check_every_request else lambda: None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from durable_core.events import detail
-from durable_core.ids import SHA256, Placed, position_text, resolve
+from durable_core.ids import Placed, detect, position_text, resolve
 from durable_core.model import (
     BATCH_SUB_TYPES,
     InvocationOutput,
@@ -96,14 +96,13 @@ def _some(texts: Sequence[str], most: int = 3) -> str:
 
 def waiting_for(waiting: Sequence[Operation], service: SimulatedService) -> tuple[WaitingFor, ...]:
     """Return those who wait for the world outside, with what a scenario would have to say."""
-    paths = resolve(
-        {
-            key: Placed(each.parent_id, each.sub_type in BATCH_SUB_TYPES)
-            for key, each in service.operations.items()
-            if each.type is not OperationType.EXECUTION
-        },
-        SHA256,
-    )
+    placed = {
+        key: Placed(each.parent_id, each.sub_type in BATCH_SUB_TYPES)
+        for key, each in service.operations.items()
+        if each.type is not OperationType.EXECUTION
+    }
+    scheme = detect(placed)
+    paths = {} if scheme is None else resolve(placed, scheme)
     found = []
     for operation in waiting:
         if operation.type not in (OperationType.CALLBACK, OperationType.CHAINED_INVOKE):

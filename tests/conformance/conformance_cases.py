@@ -1,12 +1,12 @@
 """Which handler shows which requirement, with what event, and what the world outside does.
 
 The numbers are those of the published, language-neutral conformance requirements for SDKs of Lambda
-durable executions. `scenario` has the words of a scenario file.
+durable executions. `scenario` is a scenario file.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -16,25 +16,87 @@ class Case:
 
     handler: str
     event: Any = None
-    scenario: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    isolated: bool = False
+    scenario: str = ""
 
 
-def answered(*answers: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return a scenario of callback answers, a second after the callback's creation."""
-    return {"callback": [{"outcome": "success", "after_seconds": 1, **each} for each in answers]}
+YES = """
+[[callback]]
+name = "*"
+payload = '"yes"'
+"""
 
+NUMBER = """
+[[callback]]
+name = "*"
+payload = "42"
+"""
 
-REFUSED = {
-    "outcome": "failure",
-    "error": {"type": "RejectedError", "message": "not approved"},
-}
+STATUS = """
+[[callback]]
+name = "*"
+payload = '{"status": "approved"}'
+"""
 
-TARGETS = {
-    "invoke": [
-        {"function": name, "handler": f"invoke:{name}"} for name in ("echo", "measure", "refuse")
-    ]
-}
+REFUSED = """
+[[callback]]
+name = "*"
+outcome = "failure"
+error = {type = "RejectedError", message = "not approved"}
+"""
+
+BOTH = """
+[[callback]]
+name = "buyer"
+payload = '"buys"'
+
+[[callback]]
+name = "seller"
+payload = '"sells"'
+"""
+
+ONE_LATER = """
+[[callback]]
+name = "buyer"
+payload = '"buys"'
+after_seconds = 3
+
+[[callback]]
+name = "seller"
+payload = '"sells"'
+after_seconds = 4
+"""
+
+BEAT_THEN_YES = """
+[[callback]]
+name = "*"
+outcome = "heartbeat"
+after_seconds = 0
+
+[[callback]]
+name = "*"
+payload = '"yes"'
+"""
+
+TARGETS = """
+[[invoke]]
+function = "echo"
+handler = "invoke:echo"
+
+[[invoke]]
+function = "measure"
+handler = "invoke:measure"
+
+[[invoke]]
+function = "refuse"
+handler = "invoke:refuse"
+"""
+
+CRASH = """
+[[crash]]
+invocation = 1
+checkpoint = 1
+when = "after"
+"""
 
 CASES: dict[str, Case] = {
     "1-1": Case("step:greets", "World"),
@@ -50,12 +112,12 @@ CASES: dict[str, Case] = {
     "1-17": Case(
         "step:dies_once_at_most",
         "Ada",
-        scenario={"crash": [{"invocation": 1, "checkpoint": 1, "when": "after"}]},
+        scenario=CRASH,
     ),
     "1-18": Case(
         "step:dies_then_retried",
         "Ada",
-        scenario={"crash": [{"invocation": 1, "checkpoint": 1, "when": "after"}]},
+        scenario=CRASH,
     ),
     "2-1": Case("wait:unnamed"),
     "2-2": Case("wait:named"),
@@ -70,37 +132,31 @@ CASES: dict[str, Case] = {
     "3-12": Case(
         "child:dies_inside",
         "apple",
-        {"crash": [{"invocation": 1, "checkpoint": 1, "when": "after"}]},
+        CRASH,
     ),
     "3-13": Case("child:waits_inside", "apple"),
     "3-16": Case("child:returns_nothing"),
     "3-17": Case("child:logs_only", "apple"),
     "3-18": Case("child:step_and_wait_inside_and_after", "apple"),
-    "4-1": Case("callback:named_by_input", "order-17", answered({"payload": '"yes"'})),
-    "4-2": Case("callback:named", None, answered({"payload": '"yes"'})),
+    "4-1": Case("callback:named_by_input", "order-17", YES),
+    "4-2": Case("callback:named", None, YES),
     "4-3": Case("callback:with_timeout", "order-17"),
-    "4-6": Case("callback:named_by_input", "order-17", answered(REFUSED)),
-    "4-7": Case("callback:step_between", "order-17", answered(REFUSED)),
+    "4-6": Case("callback:named_by_input", "order-17", REFUSED),
+    "4-7": Case("callback:step_between", "order-17", REFUSED),
     "4-8": Case("callback:step_between_with_timeout", "order-17"),
     "4-11": Case("callback:timeout_during_wait", "order-17"),
-    "4-12": Case("callback:wait_afterwards", "order-17", answered({"payload": '"yes"'})),
-    "4-13": Case("callback:failure_caught", "order-17", answered(REFUSED)),
-    "4-16": Case("callback:own_serdes", "order-17", answered({"payload": "42"})),
+    "4-12": Case("callback:wait_afterwards", "order-17", YES),
+    "4-13": Case("callback:failure_caught", "order-17", REFUSED),
+    "4-16": Case("callback:own_serdes", "order-17", NUMBER),
     "4-17": Case(
         "callback:two_in_sequence",
         ["buyer", "seller"],
-        answered(
-            {"name": "buyer", "payload": '"buys"'},
-            {"name": "seller", "payload": '"sells"'},
-        ),
+        BOTH,
     ),
     "4-18": Case(
         "callback:two_at_once",
         ["buyer", "seller"],
-        answered(
-            {"name": "buyer", "payload": '"buys"', "after_seconds": 3},
-            {"name": "seller", "payload": '"sells"', "after_seconds": 4},
-        ),
+        ONE_LATER,
     ),
     "5-1": Case("invoke:echoes", "apple", TARGETS),
     "5-2": Case("invoke:named_by_input", {"name": "fruit", "payload": "apple"}, TARGETS),
@@ -121,20 +177,18 @@ CASES: dict[str, Case] = {
     "6-11": Case("wait_for_condition:own_serdes"),
     "6-12": Case("wait_for_condition:step_afterwards", 2),
     "6-13": Case("wait_for_condition:two_in_sequence"),
-    "7-1": Case("wait_for_callback:named_by_input", "order-17", answered({"payload": '"yes"'})),
-    "7-2": Case("wait_for_callback:named", None, answered({"payload": '"yes"'})),
-    "7-3": Case("wait_for_callback:unnamed", None, answered({"payload": '"yes"'})),
-    "7-6": Case("wait_for_callback:failure_caught", "order-17", answered(REFUSED)),
+    "7-1": Case("wait_for_callback:named_by_input", "order-17", YES),
+    "7-2": Case("wait_for_callback:named", None, YES),
+    "7-3": Case("wait_for_callback:unnamed", None, YES),
+    "7-6": Case("wait_for_callback:failure_caught", "order-17", REFUSED),
     "7-7": Case("wait_for_callback:submitter_fails", "order-17"),
-    "7-8": Case("wait_for_callback:inside_child", "order-17", answered({"payload": '"yes"'})),
-    "7-11": Case(
-        "wait_for_callback:own_serdes", "order-17", answered({"payload": '{"status": "approved"}'})
-    ),
+    "7-8": Case("wait_for_callback:inside_child", "order-17", YES),
+    "7-11": Case("wait_for_callback:own_serdes", "order-17", STATUS),
     "7-12": Case("wait_for_callback:heartbeat_timeout", "order-17"),
     "7-13": Case(
         "wait_for_callback:heartbeat_then_success",
         "order-17",
-        answered({"outcome": "heartbeat", "after_seconds": 0}, {"payload": '"yes"'}),
+        BEAT_THEN_YES,
     ),
     "8-1": Case("parallel:two_steps"),
     "8-2": Case("parallel:unnamed"),

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "core"), str(HERE.parents[1])]
 
 from conformance_cases import CASES
-from conformance_driver import simulate
+from conformance_driver import history_of, run
 
 
 def main() -> int:
@@ -35,7 +35,7 @@ def main() -> int:
     failed = 0
     for number in args.ids or sorted(requirements, key=lambda each: [*map(int, each.split("-"))]):
         began = time.perf_counter()
-        history = simulate(CASES[number])
+        history = history_of(run(CASES[number]))
         took = time.perf_counter() - began
         path = keep / f"{number}.json"
         path.write_text(json.dumps(history, indent=1))

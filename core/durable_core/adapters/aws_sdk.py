@@ -1,6 +1,6 @@
 """Handlers written with AWS's SDK, run unchanged against the simulated service.
 
-The only importer of the SDK. It is imported when a runtime is made, from the user's own
+The only importer of the SDK. It is imported when a runner is made, from the user's own
 installation, and spoken to through its public boundary: an invocation input that carries a service
 client, as AWS's testing library does. What that boundary doesn't give is in `_attach`, alone.
 
@@ -11,48 +11,44 @@ holds the desk's lock from its beginning to its end.
 from __future__ import annotations
 
 import json
-import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from inspect import signature
 from types import FunctionType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from durable_core.clock import VirtualClock
+from durable_core.adapters.lambda_context import LambdaContext
+from durable_core.adapters.observed import Observed
+from durable_core.checkpointer import RefusedCheckpoint, TransientFailure
 from durable_core.errors import DurableError, UsageError
-from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults
+from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.limits import KIB
 from durable_core.model import (
-    CheckpointRequest,
     ErrorObject,
+    InvocationInput,
     InvocationOutput,
     InvocationStatus,
     Operation,
     OperationUpdate,
 )
+from durable_core.service_link import ServiceLink
 from durable_core.service_values import (
     INVALID_TOKEN,
     THROTTLED,
     CheckpointAnswer,
-    Crash,
-    Effect,
-    Invocation,
-    Refusal,
     StatePage,
-    exit_crash,
     made_uuid,
 )
+from durable_core.signals import ProcessDied
+from durable_core.simulate import Runner
 from durable_core.wire import error_from_wire, operation_to_wire, update_from_wire
 
 EXTRA: Final = "durable-cli[aws-sdk]"
-
-FUNCTION_TIMEOUT_SECONDS: Final = 900
-"""The longest that Lambda lets an invocation run."""
 
 SENDS: Final = 5
 """How often botocore sends a request that is throttled or whose answer is lost (legacy mode)."""
@@ -122,131 +118,86 @@ class _Died(Exception):
 class _ServiceError(Exception):
     """A refusal, in the shape of botocore's ClientError, by which the SDK classifies it."""
 
-    def __init__(self, refusal: Refusal, call: str) -> None:
-        super().__init__(
-            f"An error occurred ({refusal.code}) when calling the {call} operation: "
-            f"{refusal.message}"
-        )
+    def __init__(self, code: str, message: str, status_code: int, call: str) -> None:
+        super().__init__(f"An error occurred ({code}) when calling the {call} operation: {message}")
         self.response = {
-            "Error": {"Code": refusal.code, "Message": refusal.message},
-            "ResponseMetadata": {"HTTPStatusCode": refusal.status_code},
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status_code},
         }
 
 
 # -- the service as an invocation sees it ------------------------------------------------------
 
 
-class Service(Protocol):
-    """What an invocation asks of the service: `SimulatedService` has it."""
-
-    def apply(self, now: datetime, request: CheckpointRequest) -> CheckpointAnswer | Refusal: ...
-
-    def get_state(
-        self, token: str, marker: str | None = None, max_items: int | None = None
-    ) -> StatePage | Refusal: ...
-
-    def next_due(self) -> datetime | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One checkpoint request of an invocation: `sends` counts those that botocore repeated."""
-
-    number: int
-    updates: tuple[OperationUpdate, ...]
-    refusal: Refusal | None
-    sends: int = 1
-
-
-@dataclass
-class Desk:
+class _Desk:
     """Where the calls of one invocation arrive, one at a time, on virtual time.
 
-    `on_effects` is told what the world outside has to do, at once. Virtual time stands still while
-    the handler works; it moves on when the SDK, having worked on for that long, asks whether
-    something that was due has happened, and then to the moment when it was due, never beyond.
+    Virtual time stands still while the handler works. It moves on when the SDK, having worked on
+    for that long in real time, asks whether something that was due has happened, and then to the
+    moment when it was due, never beyond; and while botocore would wait to send a request again.
     """
 
-    service: Service
-    clock: VirtualClock
-    invocation: Invocation
-    faults: Faults = NO_FAULTS
-    on_effects: Callable[[Sequence[Effect]], None] = lambda effects: None
-    wall: Callable[[], float] = time.time
-    sent: list[Sent] = field(default_factory=list)
-    dead: bool = False
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def __post_init__(self) -> None:
-        self.began = self.clock.now
-        self._wall_began = self.wall()
+    def __init__(self, link: ServiceLink, observed: Observed) -> None:
+        self._link = link
+        self._observed = observed
+        self._lock = threading.Lock()
+        self._real_began = time.time()
         self._requests = 0
         self._closed = False
+        self.elapsed = 0.0
+        self.dead = False
+        link.elapsed = lambda: self.elapsed
 
     def real_moment(self, moment: datetime) -> datetime:
         """Return a virtual moment as the SDK, which reads the real clock, has to see it."""
-        return moment - self.began + datetime.fromtimestamp(self._wall_began, tz=moment.tzinfo)
+        return moment - self._link.began + datetime.fromtimestamp(self._real_began, tz=UTC)
 
-    def checkpoint(
-        self, token: str, updates: tuple[OperationUpdate, ...]
-    ) -> CheckpointAnswer | Refusal:
-        """Take one checkpoint request, with all that is to go wrong with it. Raises _Died."""
+    def checkpoint(self, token: str, updates: tuple[OperationUpdate, ...]) -> CheckpointAnswer:
+        """Send a request as botocore would, and again where it would.
+
+        Raises _Died and _ServiceError.
+        """
+        call = "CheckpointDurableExecution"
         with self._lock:
-            self._check_alive()
             if not updates:
                 self._catch_up()
             self._requests += 1
-            fault = self.faults.at(self.invocation.number, self._requests)
-            answer, sends = self._send(token, updates, fault)
-            refusal = answer if isinstance(answer, Refusal) else None
-            self.sent.append(Sent(self._requests, updates, refusal, sends))
-            if isinstance(answer, CheckpointAnswer) and answer.effects:
-                self.on_effects(answer.effects)
-            if fault is not None and fault.kind is FaultKind.CRASH_AFTER:
-                self.dead = True
-            self._check_alive()
-            return answer
-
-    def _send(
-        self, token: str, updates: tuple[OperationUpdate, ...], fault: Fault | None
-    ) -> tuple[CheckpointAnswer | Refusal, int]:
-        arn = self.invocation.input.durable_execution_arn
-        client_token = made_uuid("client token", token, self._requests)
-        request = CheckpointRequest(updates, arn, token, client_token)
-        sends = 1
-        if fault is not None and fault.kind is FaultKind.CRASH_BEFORE:
-            self.dead = True
-            self._check_alive()
-        if fault is not None and fault.kind is FaultKind.THROTTLE:
-            for _ in range(min(fault.times, SENDS)):
-                if sends == SENDS:
-                    return THROTTLED, sends
-                self._back_off(sends)
-                sends += 1
-        answer = self.service.apply(self.clock.now, request)
-        if fault is not None and fault.kind is FaultKind.LOST_RESPONSE:
-            effects = answer.effects if isinstance(answer, CheckpointAnswer) else ()
-            self.on_effects(effects)
-            self._back_off(sends)
-            sends += 1
-            answer = self.service.apply(self.clock.now, request)
-        return answer, sends
-
-    def _back_off(self, sends: int) -> None:
-        self.clock.advance_to(self.clock.now + timedelta(seconds=2 ** (sends - 1)))
+            client_token = made_uuid("client token", token, self._requests)
+            for attempt in range(1, SENDS + 1):
+                self._check_alive()
+                try:
+                    answer = self._link.checkpoint(token, updates, client_token)
+                except TransientFailure:
+                    self.elapsed += 2.0 ** (attempt - 1)
+                except ProcessDied as error:
+                    self._observed.sent(updates, attempt)
+                    self.dead = True
+                    raise _Died(str(error)) from None
+                except RefusedCheckpoint as error:
+                    self._observed.sent(updates, attempt)
+                    raise _ServiceError(error.code, error.message, 400, call) from None
+                else:
+                    self._observed.sent(updates, attempt)
+                    return answer
+            self._observed.sent(updates, SENDS)
+            raise _ServiceError(THROTTLED.code, THROTTLED.message, THROTTLED.status_code, call)
 
     def _catch_up(self) -> None:
         """Move on to what is due by now for a handler that worked that long in real time."""
-        worked = timedelta(seconds=self.wall() - self._wall_began + 0.001)
-        due = self.service.next_due()
-        if due is not None and due <= self.began + worked:
-            self.clock.advance_to(due)
+        worked = timedelta(seconds=time.time() - self._real_began + 0.001)
+        due = self._link.next_due()
+        if due is not None and due <= self._link.began + worked:
+            self.elapsed = max(self.elapsed, (due - self._link.began).total_seconds())
 
-    def get_state(self, token: str, marker: str, max_items: int) -> StatePage | Refusal:
-        """Return a page of the state. Raises _Died."""
+    def get_state(self, token: str, marker: str) -> StatePage:
+        """Return a page of the state. Raises _Died and _ServiceError."""
         with self._lock:
             self._check_alive()
-            return self.service.get_state(token, marker, max_items)
+            try:
+                return self._link.get_state(token, marker)
+            except RefusedCheckpoint as error:
+                call = "GetDurableExecutionState"
+                raise _ServiceError(error.code, error.message, 400, call) from None
 
     def close(self) -> None:
         """Let no call through any more: the invocation is over."""
@@ -275,7 +226,7 @@ class _Sdk:
     checkpoint_error: Any
     state_error: Any
 
-    def operations(self, operations: Sequence[Operation], desk: Desk) -> list[Any]:
+    def operations(self, operations: Sequence[Operation], desk: _Desk) -> list[Any]:
         """Return the operations as the SDK's own."""
         return [self.operation.from_dict(_as_answered(each, desk)) for each in operations]
 
@@ -311,7 +262,7 @@ def _load() -> _Sdk:
 _TIMERS: Final = (("StepDetails", "NextAttemptTimestamp"), ("WaitDetails", "ScheduledEndTimestamp"))
 
 
-def _as_answered(operation: Operation, desk: Desk) -> dict[str, Any]:
+def _as_answered(operation: Operation, desk: _Desk) -> dict[str, Any]:
     """Return an operation as botocore would parse it: the wire form, timestamps as datetimes.
 
     A timer that is still set is given in real time. The SDK compares it with the real clock, and
@@ -351,10 +302,11 @@ def _output_of(answer: object) -> InvocationOutput:
 class _Client:
     """The service client that the SDK is given. Called from its threads, with keywords."""
 
-    def __init__(self, sdk: _Sdk, desk: Desk) -> None:
+    def __init__(self, sdk: _Sdk, desk: _Desk, observed: Observed) -> None:
         self._sdk = sdk
         self._desk = desk
         self._oversized: dict[tuple[str, str], tuple[OperationUpdate, int]] = {}
+        self.observed = observed
         self.state: Any = None
         self.stopping = False
         self.stuck: HandlerStuck | None = None
@@ -374,14 +326,13 @@ class _Client:
         ours = tuple(update_from_wire(each.to_dict()) for each in updates)
         for each in ours if self._oversized else ():
             self._oversized.pop((each.id, each.action), None)
-        answer = (
-            self._desk.checkpoint(checkpoint_token, ours) if checkpoint_token else INVALID_TOKEN
-        )
-        if isinstance(answer, Refusal):
-            raise self._sdk.checkpoint_error.from_exception(
-                _ServiceError(answer, "CheckpointDurableExecution")
-            )
-        return self._answer(answer)
+        try:
+            if not checkpoint_token:
+                code, message = INVALID_TOKEN.code, INVALID_TOKEN.message
+                raise _ServiceError(code, message, 400, "CheckpointDurableExecution")
+            return self._answer(self._desk.checkpoint(checkpoint_token, ours))
+        except _ServiceError as error:
+            raise self._sdk.checkpoint_error.from_exception(error) from None
 
     def _answer(self, answer: CheckpointAnswer) -> Any:
         operations = self._sdk.operations(answer.operations, self._desk)
@@ -401,11 +352,11 @@ class _Client:
         max_items: int = 1000,
     ) -> Any:
         """Return a page of the state, as GetDurableExecutionState."""
-        page = self._desk.get_state(checkpoint_token, next_marker, max_items)
-        if isinstance(page, Refusal):
-            raise self._sdk.state_error.from_exception(
-                _ServiceError(page, "GetDurableExecutionState")
-            )
+        try:
+            page = self._desk.get_state(checkpoint_token, next_marker)
+        except _ServiceError as error:
+            raise self._sdk.state_error.from_exception(error) from None
+        self.observed.handed(page.operations)
         operations = self._sdk.operations(page.operations, self._desk)
         return self._sdk.state_output(operations=operations, next_marker=page.next_marker)
 
@@ -443,16 +394,20 @@ class _Client:
 
 
 def _attach(state_class: Any, version: str) -> None:
-    """Put three small things into the SDK's `ExecutionState`, once, for executions of ours only.
+    """Put a few small things into the SDK's `ExecutionState`, once, for executions of ours only.
 
-    1. Which state belongs to which client, for the other two.
+    1. Which state belongs to which client, for the others.
     2. `stop_checkpointing` wakes the checkpoint thread. It would notice by itself, but only when
        its queue has been empty for 0.1 s, so that each invocation would take that long for nothing.
        Lowering that interval instead would also cut batches earlier, which the handler's history
        would show.
     3. `create_checkpoint` shows each update before it is queued, to find one that gets lost there.
+    4. Where the SDK tells its plugins which bodies run and which operations are replayed, it tells
+       us. A plugin would be told the same, but the SDK then copies all operations at each
+       checkpoint, so that the cost of a run would grow with the square of its size.
 
-    Raises SdkChanged or AttributeError where any of it isn't there.
+    Nothing of it changes what the handler sees. Raises SdkChanged or AttributeError where what 1
+    to 3 need isn't there; without 4 a report knows less.
     """
     if hasattr(state_class, "durable_cli_client"):
         return
@@ -488,42 +443,44 @@ def _attach(state_class: Any, version: str) -> None:
     state_class.stop_checkpointing = attached_stop
     state_class.create_checkpoint = attached_create
     state_class.durable_cli_client = None
+    _watch(state_class, "wrap_user_function", _body_runs)
+    _watch(state_class, "emit_operation_replay_hook", _replayed)
+    _watch(state_class, "emit_operation_update_hook", _replayed)
+
+
+def _watch(state_class: Any, name: str, tell: Callable[..., None]) -> None:
+    """Have a method tell of its arguments before it runs, where the SDK has it."""
+    method = getattr(state_class, name, None)
+    if method is None:
+        return
+
+    @wraps(method)
+    def watched(self: Any, *args: Any, **keywords: Any) -> Any:
+        if self.durable_cli_client is not None:
+            tell(self.durable_cli_client.observed, *args, **keywords)
+        return method(self, *args, **keywords)
+
+    setattr(state_class, name, watched)
+
+
+def _body_runs(
+    observed: Observed,
+    user_function: object,
+    operation_identifier: Any,
+    is_replay_children: bool = False,
+    attempt: int | None = None,
+) -> None:
+    observed.ran(operation_identifier, replays_children=is_replay_children, attempt=attempt)
+
+
+def _replayed(observed: Observed, operation: Any) -> None:
+    observed.replayed(operation.operation_id)
 
 
 # -- an invocation -----------------------------------------------------------------------------
 
 
-class LambdaContext:
-    """What Lambda hands to a handler beside the event. The remaining time is virtual."""
-
-    def __init__(
-        self, desk: Desk, function_name: str, memory_mb: int, tenant_id: str | None = None
-    ) -> None:
-        prefix, _, rest = desk.invocation.input.durable_execution_arn.partition(":function:")
-        qualified = rest.partition("/")[0]
-        self._desk = desk
-        self.aws_request_id = desk.invocation.request_id
-        self.function_name = function_name
-        self.function_version = qualified.rpartition(":")[2] or "$LATEST"
-        self.invoked_function_arn = f"{prefix}:function:{qualified}"
-        self.memory_limit_in_mb = str(memory_mb)
-        self.log_group_name = f"/aws/lambda/{function_name}"
-        self.log_stream_name = f"{desk.began:%Y/%m/%d}/[{self.function_version}]simulated"
-        self.tenant_id = tenant_id
-        self.client_context = None
-        self.identity = None
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return how long the invocation may go on."""
-        passed = self._desk.clock.now - self._desk.began
-        return max(0, FUNCTION_TIMEOUT_SECONDS * 1000 - passed // timedelta(milliseconds=1))
-
-    def log(self, message: object) -> None:
-        """Write a line of the function's log."""
-        logging.getLogger().info("%s", message)
-
-
-class AwsSdkRuntime:
+class AwsSdkRunner(Runner):
     """Runs invocations of one `@durable_execution` handler in this process.
 
     Globals live on from one invocation to the next, as in a warm environment. Raises SdkMissing
@@ -534,16 +491,12 @@ class AwsSdkRuntime:
         self,
         handler: Callable[[Any, Any], object],
         *,
-        function_name: str = "handler",
         memory_mb: int = 128,
-        seed: int = 0,
         tenant_id: str | None = None,
     ) -> None:
         self._sdk = _load()
         self._handler = handler
-        self._function_name = function_name
         self._memory_mb = memory_mb
-        self._seed = seed
         self._tenant_id = tenant_id
 
     @property
@@ -551,41 +504,47 @@ class AwsSdkRuntime:
         """The version of the installed SDK."""
         return self._sdk.version
 
-    def run(self, desk: Desk) -> InvocationOutput | Crash:
-        """Run the invocation to its end and return what it answered, or how it died.
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run the handler on what the service hands over; its checkpoints go to the link.
 
         Raises HandlerStuck where it would never end.
         """
-        client = _Client(self._sdk, desk)
-        given = desk.invocation.input
-        handed = self._sdk.invocation_input(
+        observed = Observed(given.operations)
+        desk = _Desk(link, observed)
+        random.seed(f"{options.seed}:{link.invocation.number}")
+        outcome = self._outcome(given, desk, _Client(self._sdk, desk, observed), link)
+        return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
+
+    def _outcome(
+        self, given: InvocationInput, desk: _Desk, client: _Client, link: ServiceLink
+    ) -> InvocationOutput | Lost:
+        handed = self._handed(given, desk, client)
+        context = LambdaContext(link, self._memory_mb, self._tenant_id)
+        try:
+            answer = self._handler(handed, context)
+        except SystemExit:
+            return Lost(exited=True)
+        except HandlerStuck:
+            raise
+        except Exception as error:
+            if not desk.dead:
+                return Lost(ErrorObject(message=str(error), type=type(error).__name__))
+        finally:
+            desk.close()
+        return Lost(exited=True) if desk.dead else _output_of(answer)
+
+    def _handed(self, given: InvocationInput, desk: _Desk, client: _Client) -> Any:
+        updated = {"updated_operation_ids": list(given.updated_operation_ids or ())}
+        known = signature(self._sdk.invocation_input).parameters
+        return self._sdk.invocation_input(
             durable_execution_arn=given.durable_execution_arn,
             checkpoint_token=given.checkpoint_token,
             initial_execution_state=self._sdk.initial_state(
                 operations=self._sdk.operations(given.operations, desk),
                 next_marker=given.next_marker or "",
             ),
-            updated_operation_ids=list(given.updated_operation_ids or ()),
             service_client=client,
+            **{key: value for key, value in updated.items() if key in known},
         )
-        context = LambdaContext(desk, self._function_name, self._memory_mb, self._tenant_id)
-        random.seed(f"{self._seed}:{desk.invocation.number}")
-        try:
-            answer = self._handler(handed, context)
-        except SystemExit:
-            return exit_crash(desk.invocation.request_id)
-        except HandlerStuck:
-            raise
-        except Exception as error:
-            if not desk.dead:
-                return _unhandled(error)
-        finally:
-            desk.close()
-        if desk.dead:
-            return exit_crash(desk.invocation.request_id)
-        return _output_of(answer)
-
-
-def _unhandled(error: Exception) -> Crash:
-    """Return how Lambda reports what a handler raises."""
-    return Crash(ErrorObject(message=str(error), type=type(error).__name__))
