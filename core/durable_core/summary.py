@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import orjson
 
@@ -132,6 +132,8 @@ def read_summary(payload: str | None) -> Summary | None:
         return None
     if document.get("t") == "br":  # AWS's Python SDK: its tagged envelope around a BatchResult
         document = _untag(document)
+        if not isinstance(document, dict):
+            return None
     for read in (_read_dotnet, _read_compact, _read_inline, _read_counts, _read_java):
         summary = read(document)
         if summary is not None:
@@ -179,6 +181,14 @@ def _reason(document: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+_MOST_DIGITS: Final = 12
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    """Tell whether a number can count or number units: no claim is taken that is absurd."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MOST_DIGITS
+
+
 def _units(
     items: object, index_key: str, status_key: str
 ) -> list[tuple[int, UnitStatus | None, dict[str, Any]]] | None:
@@ -187,7 +197,7 @@ def _units(
     units = []
     for position, item in enumerate(items):
         index = item.get(index_key, position)
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+        if not _is_count(index):
             return None
         units.append((index, _status(item.get(status_key)), item))
     units.sort(key=lambda unit: unit[0])
@@ -229,7 +239,7 @@ def _read_compact(document: Mapping[str, Any]) -> Summary | None:
     runs: list[UnitRun] = []
     start = 0
     for count, letter in _COMPACT_RUN.findall(text):
-        if len(count) > 12:
+        if len(count) > _MOST_DIGITS:
             return None
         stop = start + int(count or 1)
         runs.append(UnitRun(start, stop, *_LETTERS[letter]))
@@ -259,8 +269,7 @@ def _read_inline(document: Mapping[str, Any]) -> Summary | None:
 
 def _count(document: Mapping[str, Any], key: str) -> int | None:
     value = document.get(key)
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if good else None
+    return value if _is_count(value) else None
 
 
 def _read_counts(document: Mapping[str, Any]) -> Summary | None:
@@ -318,8 +327,7 @@ def _nothing_started(document: Mapping[str, Any], total: int) -> bool:
 def _indexes(raw: object, total: int) -> list[int] | None:
     if not isinstance(raw, list):
         return None
-    good = all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < total for i in raw)
-    return sorted(set(raw)) if good else None
+    return sorted(set(raw)) if all(_is_count(i) and i < total for i in raw) else None
 
 
 def _spread(
@@ -343,7 +351,7 @@ def _blocks(listed: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _read_java(document: Mapping[str, Any]) -> Summary | None:
-    reason = _reason(document, "completionReason")
+    reason = _reason(document, "completionReason") or _reason(document, "completionStatus")
     items = document.get("items")
     if isinstance(items, list) and all(isinstance(item, dict) for item in items):
         stripped = all(
