@@ -178,13 +178,13 @@ class _Builder:
                 self.payloads.append(given)
         self.attempts += 1
         self.last_started = event.timestamp
-        self.next_attempt = None
+        self.next_attempt = self.end = None
         self.status = OperationStatus.STARTED
         self.truncated = self.truncated or is_truncated(event)
 
     def build(self, now: datetime | None) -> Recorded:
         start = self.start
-        name = self.first.name if self.first.name is not None else self.last.name
+        first, last = self.first, self.last
         status = self.status
         if (
             status is OperationStatus.PENDING
@@ -195,19 +195,19 @@ class _Builder:
             status = OperationStatus.READY
             self.next_attempt = None  # "only populated when the step is pending" (service model)
         operation = Operation(
-            id=self.first.id or "",
+            id=first.id or "",
             type=self.type,
             status=status,
             start_timestamp=self.started,
-            parent_id=self.first.parent_id,
-            name=name,
-            sub_type=self.first.sub_type,
+            parent_id=first.parent_id if first.parent_id is not None else last.parent_id,
+            name=first.name if first.name is not None else last.name,
+            sub_type=first.sub_type if first.sub_type is not None else last.sub_type,
             end_timestamp=self.end,
             **_DETAILS[self.type](self, start),
         )
         return Recorded(
             operation=operation,
-            events=(self.first.event_id, self.last.event_id),
+            events=(first.event_id, last.event_id),
             attempts=self.attempts,
             failures=tuple(self.failures),
             payloads=tuple(self.payloads),
@@ -349,16 +349,23 @@ def visible(operations: Iterable[Operation], rebuilt: Mapping[str, bool]) -> lis
     It leaves out everything below a completed context, unless the context has ReplayChildren
     (`rebuilt[id]`, explicit or inferred). An operation whose parent isn't there is kept.
     """
-    kept: list[Operation] = []
-    hidden: dict[str, bool] = {}
-    for operation in operations:
-        parent = operation.parent_id
-        below = parent is not None and hidden.get(parent, False)
-        if not below:
-            kept.append(operation)
-        hidden[operation.id] = below or (
-            operation.type is OperationType.CONTEXT
-            and operation.is_terminal
-            and not rebuilt.get(operation.id, False)
-        )
-    return kept
+    known = {operation.id: operation for operation in operations}
+    opens: dict[str, bool] = {}
+    for key in known:
+        path: list[str] = []
+        at: str | None = key
+        while at is not None and at in known and at not in opens:
+            path.append(at)
+            at = known[at].parent_id
+        shown = True if at is None else opens.get(at, True)
+        for below in reversed(path):
+            shown = opens[below] = shown and _opens(known[below], rebuilt)
+    return [
+        each for each in known.values() if each.parent_id is None or opens.get(each.parent_id, True)
+    ]
+
+
+def _opens(operation: Operation, rebuilt: Mapping[str, bool]) -> bool:
+    """Tell whether the service hands over what is right below an operation, if that is there."""
+    closed = operation.type is OperationType.CONTEXT and operation.is_terminal
+    return not closed or rebuilt.get(operation.id, False)
