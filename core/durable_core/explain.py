@@ -48,15 +48,17 @@ def explain(
     if invocation is not None:
         folded = _as_found(history, folded, invocation)
         earlier = invocations[: invocation - 1]
-    facts = _with_record(folded.execution, history.execution)
+    record = history.execution or ExecutionRecord()
+    facts = _with_record(
+        folded.execution, record if invocation is None else _before_its_end(record)
+    )
     explained = explain_operations(
         folded.operations,
-        ended=facts.status not in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSED),
+        ended=facts.status not in _OPEN,
         payload_known=history.has_execution_data,
         show_payloads=show_payloads,
     )
     arn = parse_execution_arn(history.arn or "")
-    record = history.execution or ExecutionRecord()
     active = _active_seconds(earlier)
     wall = _wall_seconds(facts)
     return Report(
@@ -151,10 +153,15 @@ def _as_found(history: RecordedHistory, folded: Folded, number: int) -> Folded:
     return as_found_by(history.events, folded.invocations[number - 1])
 
 
-def _with_record(facts: ExecutionFacts, record: ExecutionRecord | None) -> ExecutionFacts:
+_OPEN: Final = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSING, ExecutionStatus.PAUSED})
+
+
+def _before_its_end(record: ExecutionRecord) -> ExecutionRecord:
+    return replace(record, status=None, result=None, error=None, end_timestamp=None)
+
+
+def _with_record(facts: ExecutionFacts, record: ExecutionRecord) -> ExecutionFacts:
     """Complete what the events say of the execution by what GetDurableExecution said."""
-    if record is None:
-        return facts
     running = facts.status is ExecutionStatus.RUNNING
     return replace(
         facts,

@@ -13,7 +13,14 @@ from typing import Final
 
 from durable_core.decide import Asked, Verb, decide
 from durable_core.errors import ImpossibleOperation
-from durable_core.explain_units import Item, Place, Walk, hidden_below, units_below
+from durable_core.explain_units import (
+    Item,
+    Place,
+    Walk,
+    frozen_unit,
+    hidden_below,
+    units_below,
+)
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
 from durable_core.model import (
@@ -29,7 +36,6 @@ from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summary import (
     ReplayChildrenFact,
     Summary,
-    UnitRun,
     read_summary,
     replay_children_of,
 )
@@ -226,13 +232,10 @@ def _words(
     operation = each.operation
     if place.hidden is not None:
         return Replay.NOT_REACHED, place.hidden, None
-    frozen = place.summary.status_of(unit) if place.summary and unit is not None else None
     if place.rebuilt and unit is not None:
-        whole = frozen or UnitRun(unit, unit + 1, UnitStatus.STARTED, False)
-        if place.summary is None or not place.summary.runs:
-            whole = UnitRun(unit, unit + 1, None)
-        if whole.status is UnitStatus.STARTED:
-            return (*unit_sentence(whole, hidden=None, rebuilt=True), None)
+        frozen = frozen_unit(place, unit)
+        if frozen is None or frozen.status is UnitStatus.STARTED:
+            return (*unit_sentence(frozen, hidden=None, rebuilt=True), None)
     try:
         decision = decide(
             operation, _ASKED[operation.type], replay_children=bool(fact and fact.value)
@@ -244,7 +247,14 @@ def _words(
     kind, why = sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
     if decision.verb is Verb.REUSE and _is_unreadable(walk, each):
         why += "; its stored result is in no form that is known"
+    if decision.verb is Verb.REUSE and fact is not None and not _is_told(walk, each, fact):
+        why += ", unless its result was stripped: this history leaves the result out"
     return kind, why, decision.until
+
+
+def _is_told(walk: Walk, each: Recorded, fact: ReplayChildrenFact) -> bool:
+    """Tell whether the source says, or its payload shows, that a context isn't rebuilt."""
+    return not fact.inferred or (walk.payload_known and not each.truncated)
 
 
 def _is_unreadable(walk: Walk, each: Recorded) -> bool:

@@ -21,6 +21,7 @@ from durable_core.sentences import unit_sentence
 from durable_core.summary import (
     ReplayChildrenFact,
     Summary,
+    SummaryForm,
     UnitRun,
 )
 
@@ -68,9 +69,21 @@ def hidden_below(row: Row, place: Place) -> str | None:
             return f"not reached: {row.position} raises its recorded error"
         case Replay.SKIPPED:
             return f"not reached: unit {row.unit} is skipped"
+        case Replay.NOT_DISPATCHED:
+            return f"not reached: unit {row.unit} isn't dispatched"
         case Replay.NOT_REACHED:
             return place.hidden or "not reached"
     return None
+
+
+def frozen_unit(place: Place, index: int) -> UnitRun | None:
+    """Return how a map or parallel froze one of its units; None when its summary leaves it out.
+
+    Without a summary that lists any, it ended and nothing tells how.
+    """
+    if place.summary is None or place.summary.form is SummaryForm.EMPTY:
+        return UnitRun(index, index + 1, None)
+    return place.summary.status_of(index)
 
 
 def units_below(walk: Walk, batch: Recorded, own: Iterable[str], place: Place) -> list[Item]:
@@ -102,7 +115,7 @@ def units_below(walk: Walk, batch: Recorded, own: Iterable[str], place: Place) -
         if index in nested:
             items.append((nested[index], place))
         else:
-            run = place.summary.status_of(index) if place.summary else None
+            run = frozen_unit(place, index)
             counted = run is not None and run.status is None and index in ended
             if run is not None and counted:
                 run = run._replace(status=ended[index])

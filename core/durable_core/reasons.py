@@ -21,7 +21,6 @@ _FAILED: Final = frozenset(
         OperationStatus.FAILED,
         OperationStatus.TIMED_OUT,
         OperationStatus.STOPPED,
-        OperationStatus.CANCELLED,
     }
 )
 _ENDED_BADLY: Final = frozenset(
@@ -143,7 +142,7 @@ def _failure(
     facts: ExecutionFacts, recorded: Mapping[str, Recorded], paths: Mapping[str, Path]
 ) -> tuple[Reason, ...]:
     """Return the chain of errors, the root cause first and the execution's own error last."""
-    chain = _chain(recorded)
+    chain = _chain(recorded, facts.error)
     end = Reason(f"the execution failed: {describe_error(facts.error, facts.status)}")
     if not chain:
         return (end,)
@@ -154,14 +153,22 @@ def _failure(
     return (*links, end)
 
 
-def _chain(recorded: Mapping[str, Recorded]) -> list[Recorded]:
-    """Return the last failed operation that no failed one below explains, and what it made fail."""
+def _chain(recorded: Mapping[str, Recorded], error: ErrorObject | None) -> list[Recorded]:
+    """Return a failed operation that no failed one below explains, and what it made fail.
+
+    It is the last one whose chain ends in the execution's error, or else the last one.
+    """
     failed = {key: each for key, each in recorded.items() if each.operation.status in _FAILED}
     explained = {each.operation.parent_id for each in failed.values()}
     roots = [each for key, each in failed.items() if key not in explained]
-    if not roots:
-        return []
-    chain = [max(roots, key=lambda each: each.events[1])]
+    roots.sort(key=lambda each: each.events[1], reverse=True)
+    chains = (_upwards(each, failed) for each in roots)
+    fitting = (chain for chain in chains if _is_cause(chain[-1].operation.error, error))
+    return next(fitting, _upwards(roots[0], failed) if roots else [])
+
+
+def _upwards(root: Recorded, failed: Mapping[str, Recorded]) -> list[Recorded]:
+    chain = [root]
     while (parent := failed.get(chain[-1].operation.parent_id or "")) is not None:
         if len(chain) > len(failed):
             break

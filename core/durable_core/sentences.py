@@ -100,14 +100,17 @@ def describe_error(error: ErrorObject | None, status: str) -> str:
         return status.replace("_", " ").lower()
     parts = [part for part in (_short_type(error.type), error.message) if part]
     text = ": ".join(parts)
-    return text if len(text) <= 300 else f"{text[:299]}…"
+    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def _short_type(name: str | None) -> str | None:
-    """Return the class without its module, which AWS's Python SDK writes in front of it."""
-    if not name or not all(part.isidentifier() for part in name.split(".")):
-        return name
-    return name.rpartition(".")[2]
+    """Return the class without its module, which AWS's Python SDK writes in front of it.
+
+    The service's own types, such as `Callback.Timeout`, have no module and stay whole.
+    """
+    module, _, own = (name or "").rpartition(".")
+    is_module = all(part.isidentifier() and part.islower() for part in module.split("."))
+    return own if is_module and own.isidentifier() else name
 
 
 def waiting_text(each: Recorded, until: datetime | None) -> str:
@@ -129,7 +132,7 @@ def duration_text(seconds: float | None) -> str:
     """Return a duration in the unit in which people say it."""
     if seconds is None:
         return ""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
         return f"{seconds:.2f} s"
