@@ -549,8 +549,9 @@ def test_events_tell_by_the_payload_whether_the_children_are_replayed(
 @pytest.mark.parametrize("payload", ["", DOTNET_STRIPPED, PYTHON_WHOLE, "anything", None])
 def test_an_explicit_flag_wins_over_any_payload(payload: str | None, flag: bool) -> None:
     # So JavaScript's childOperationsDepth, whose payload is whole, is told from a state only.
+    hollow = payload in ("", DOTNET_STRIPPED, None)
     assert fact(context(payload, flag=flag)) == ReplayChildrenFact(
-        flag, False, "the operation says so"
+        flag, False, "the operation says so", stripped=flag and hollow
     )
     assert fact(context(payload, flag=flag), payload_known=False).value is flag
 

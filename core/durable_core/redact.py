@@ -39,7 +39,7 @@ _RECORD_PAYLOADS: Final = {"InputPayload": INPUT, "Result": RESULT}
 # The words of summaries in every form (`summary`), and where values are in them.
 _SUMMARY_WORD: Final = re.compile(
     "CompletionReason|Units|Index|Name|Status|Dispatched|UnitStatuses|NamesDropped|all|index|status"
-    "|completionReason|type|totalCount|startedIndexes|completedIndexes|startedCount|successCount"
+    "|completionReason|completionStatus|type|totalCount|startedIndexes|completedIndexes|startedCount|successCount"
     "|failureCount|itemStatuses|items|statuses"
 )
 _TAGGED: Final = "v"  # AWS's Python SDK puts every value of a summary into {"t": type, "v": value}
