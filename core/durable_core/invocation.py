@@ -105,6 +105,7 @@ def invoke_handler(
     """
     run = _Run(handler, event, given, transport, options or InvocationOptions())
     loop = VirtualTimeLoop(run.on_idle)
+    loop.set_exception_handler(_report_others)
     try:
         outcome = run.in_loop(loop)
         execution = run.execution
@@ -113,6 +114,12 @@ def invoke_handler(
     finally:
         _abandon(loop)
         loop.close()
+
+
+def _report_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what asyncio finds wrong, but not that nobody looked at one of our signals."""
+    if not isinstance(context.get("exception"), ProcessDied | CheckpointFailed | SystemExit):
+        loop.default_exception_handler(context)
 
 
 def _abandon(loop: asyncio.AbstractEventLoop) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from durable_core.clock import VirtualClock
 from durable_core.event_loop import VirtualTimeLoop
@@ -78,21 +79,25 @@ FUNCTION_TIMEOUT_SECONDS: Final = 900
 
 DEEPEST_CHAIN: Final = 16
 
+CALLBACK_FAILED: Final = ErrorObject(message="Callback failed")
+"""What a callback fails with when the scenario says nothing of it."""
+
 
 class BrokenInvariant(AssertionError):
     """The events don't add up to the service's operations. We are to blame."""
 
 
-class Runner(Protocol):
-    """Runs one invocation of a handler, whatever SDK it is written with."""
+class Runner(ABC):
+    """Runs one invocation of a handler, whatever SDK it is written with. Subclass it for others."""
 
+    @abstractmethod
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
         """Run the handler on what the service hands over; its checkpoints go to the link."""
 
 
-class NativeRunner:
+class NativeRunner(Runner):
     """Runs an `async def handler(event, ctx)` of the native runtime."""
 
     def __init__(self, handler: Handler) -> None:
@@ -186,7 +191,7 @@ class _Driver:
         check_every_request: bool,
         depth: int = 0,
     ) -> None:
-        self._runner = handler if hasattr(handler, "invoke") else NativeRunner(handler)
+        self._runner = handler if isinstance(handler, Runner) else NativeRunner(handler)
         self._start = start
         self._scenario = scenario
         self._script = Script(scenario)
@@ -364,7 +369,7 @@ class _Driver:
             case InvokeOutcome.TIMEOUT:
                 return invoke_timed_out(key, int(after)), after
             case InvokeOutcome.ERROR:
-                return InvokeResult(key, OperationStatus.FAILED, error=script.error), after
+                return InvokeResult(key, OperationStatus.FAILED, error=_said(script.error)), after
             case InvokeOutcome.RESULT:
                 return InvokeResult(key, OperationStatus.SUCCEEDED, script.result), after
         target = self._target(script.handler or "")
@@ -445,14 +450,19 @@ def _callback_answer(callback_id: str, script: CallbackScript) -> Answer | None:
         case CallbackOutcome.SUCCESS:
             return CallbackSuccess(callback_id, script.payload)
         case CallbackOutcome.FAILURE:
-            return CallbackFailure(callback_id, script.error or ErrorObject())
+            return CallbackFailure(callback_id, _said(script.error) or CALLBACK_FAILED)
         case CallbackOutcome.HEARTBEAT:
             return CallbackHeartbeat(callback_id)
     return None
 
 
+def _said(error: ErrorObject | None) -> ErrorObject | None:
+    """Return an error that says something: an empty one is none, in a history too."""
+    return None if error == ErrorObject() else error
+
+
 def _is_durable(target: Any) -> bool:
-    return hasattr(target, "invoke") or inspect.iscoroutinefunction(target)
+    return isinstance(target, Runner) or inspect.iscoroutinefunction(target)
 
 
 def _plain_result(key: str, target: Callable[..., Any], payload: str | None) -> InvokeResult:
