@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from durable_core import DurableContext, StepSemantics
+from durable_core import CompletionConfig, DurableContext, MapConfig, StepSemantics
 from durable_core.config import StepConfig
 from durable_core.faults import Fault, FaultKind, Faults
 from durable_core.signals import CheckpointFailed, InvocationEnding, ProcessDied, UnitStopping
@@ -256,3 +256,21 @@ def test_the_logger_is_silent_while_it_would_repeat_itself(
     in_step = caplog.records[1]
     assert in_step.operationName == "step"  # type: ignore[attr-defined]
     assert in_step.attempt == 1  # type: ignore[attr-defined]
+
+
+def test_a_divergence_in_a_unit_is_no_failed_unit_and_completes_nothing() -> None:
+    runs: list[int] = []
+
+    async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> None:
+        runs.append(1)
+        await ctx.step(lambda step: 1, "first" if len(runs) == 1 else "renamed")
+        await ctx.wait(timedelta(seconds=1))
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        config = MapConfig[int](completion_config=CompletionConfig.all_completed())
+        await ctx.map([1], unit, "units", config)
+
+    simulation = simulate(handler)
+    assert simulation.status == "FAILED"
+    units = next(o for o in simulation.operations.values() if o.name == "units")
+    assert units.status == "STARTED"
