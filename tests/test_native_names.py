@@ -132,7 +132,5 @@ def test_what_the_sdk_exports_for_handlers_is_here_too() -> None:
     not_for_native_handlers = {
         "PluginLoadError",
         "durable_execution",
-        "with_retry",
-        "WithRetryConfig",
     }
     assert set(theirs.__all__) - not_for_native_handlers <= set(durable_core.__all__)

@@ -274,3 +274,23 @@ def test_a_divergence_in_a_unit_is_no_failed_unit_and_completes_nothing() -> Non
     assert simulation.status == "FAILED"
     units = next(o for o in simulation.operations.values() if o.name == "units")
     assert units.status == "STARTED"
+
+
+def test_renamed_units_of_an_unfinished_batch_are_found_before_any_body_runs() -> None:
+    bodies: list[str] = []
+    runs: list[int] = []
+
+    async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> None:
+        bodies.append(f"{len(runs)}.{index}")
+        await ctx.wait(timedelta(seconds=1))
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        runs.append(1)
+        suffix = "" if len(runs) == 1 else "-renamed"
+        config = MapConfig[int](item_namer=lambda item, index: f"u{index}{suffix if index else ''}")
+        await ctx.map([1, 2], unit, "units", config)
+
+    simulation = simulate(handler)
+    message = (simulation.error.message if simulation.error else None) or ""
+    assert "recorded as 'u1', the code now names the unit 'u1-renamed'" in message
+    assert bodies == ["1.0", "1.1"]

@@ -26,8 +26,10 @@ from durable_core import (
     WaitForConditionDecision,
     WaitForConditionError,
     WaitStrategyConfig,
+    WithRetryConfig,
     create_retry_strategy,
     create_wait_strategy,
+    with_retry,
 )
 from durable_core.events import detail
 from durable_core.model import OperationAction
@@ -342,3 +344,28 @@ def test_a_retry_strategy_may_be_written_by_hand() -> None:
 
     simulation = simulate(lambda event, ctx: failing_twice(ctx, strategy))
     assert delays(simulation) == [2, 2]
+
+
+# -- with_retry -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_block_of_operations_is_retried_as_a_whole(wrapped: bool) -> None:
+    async def block(ctx: DurableContext, attempt: int) -> int:
+        await ctx.step(lambda step: attempt, "inside")
+        if attempt < 3:
+            raise ConnectionError(f"attempt {attempt}")
+        return attempt
+
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        config = WithRetryConfig[int](
+            RetryPresets.fixed(timedelta(seconds=7)), wrap_with_run_in_child_context=wrapped
+        )
+        return await with_retry(ctx, block, config, "block")
+
+    simulation = simulate(handler, check_every_request=True)
+    assert result_of(simulation) == 3
+    assert simulation.virtual_seconds == 14
+    names = [operation.name for operation in simulation.operations.values()][1:]
+    expected = ["inside", "block-backoff-1", "inside", "block-backoff-2", "inside"]
+    assert names == (["block", *expected] if wrapped else expected)

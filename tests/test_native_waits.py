@@ -314,7 +314,7 @@ def test_chained_invokes_end_as_the_scenario_says(event: Any, expected: Any) -> 
 
 
 def test_a_chained_invoke_may_time_out() -> None:
-    simulation = simulate(calling, ["slow", None], scenario=TARGETS)
+    simulation = simulate(calling, ["slow", None], scenario=TARGETS, load=load)
     assert result_of(simulation)[0] == "ChainedInvoke.Timeout"
     assert simulation.virtual_seconds == 60
 

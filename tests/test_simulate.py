@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from durable_core import DurableContext, MapConfig, NestingType, SerDesError
+from durable_core.errors import UsageError
 from durable_core.faults import every_crash
 from durable_core.journal import Did
 from durable_core.limits import LIMITS
@@ -227,3 +228,20 @@ def test_stopped_and_skipped_units_are_noted() -> None:
     assert (skipped.name, skipped.path, skipped.type) == ("slow", (1, 1), "CONTEXT")
     (stopped,) = simulation.invocations[0].did(Did.STOPPED)
     assert stopped.name == "slow"
+
+
+def test_refused_requests_are_told_from_those_that_were_persisted() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda step: "fits", "fits")
+        await ctx.step(lambda step: "x" * 300_000, "too large")
+
+    simulation = simulate(handler)
+    (refused,) = simulation.refused
+    assert [update.name for update in refused.updates] == ["too large"]
+    assert (refused.refused or "").startswith("InvalidParameterValueException: STEP output")
+
+
+def test_a_scenario_s_handlers_are_loaded_before_anything_runs() -> None:
+    scenario = read_scenario("[[invoke]]\nfunction = 'f'\nhandler = 'no:where'")
+    with pytest.raises(UsageError, match="no:where"):
+        simulate(forever, scenario=scenario)

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         create_linear_retry_strategy,
         create_retry_strategy,
     )
+    from durable_core.retrying import WithRetryConfig, with_retry
     from durable_core.serdes import JsonSerDes, PassThroughSerDes, SerDes, SerDesContext
     from durable_core.types import (
         StepContext,
@@ -107,6 +108,7 @@ _NAMES = {
     "model": "CompletionReason ErrorObject NestingType",
     "retries": "JitterStrategy LinearRetryStrategyConfig RetryDecision RetryPresets RetryStrategy "
     "RetryStrategyConfig create_linear_retry_strategy create_retry_strategy",
+    "retrying": "WithRetryConfig with_retry",
     "serdes": "JsonSerDes PassThroughSerDes SerDes SerDesContext",
     "types": "StepContext WaitForCallbackContext WaitForConditionCheckContext",
     "waits": "WaitForConditionConfig WaitForConditionDecision WaitStrategyConfig "
@@ -172,6 +174,7 @@ __all__ = [
     "WaitForConditionDecision",
     "WaitForConditionError",
     "WaitStrategyConfig",
+    "WithRetryConfig",
     "__version__",
     "complete_batch",
     "continue_batch",
@@ -182,6 +185,7 @@ __all__ = [
     "durable_step",
     "durable_wait_for_callback",
     "durable_with_child_context",
+    "with_retry",
 ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from durable_core.batching import Batcher, Cut
@@ -76,13 +76,17 @@ class RefusedCheckpoint(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """One request as it was sent: its size as estimated, why it was cut, how often it was sent."""
+    """One request as it was sent: its size as estimated, why it was cut, how often it was sent.
+
+    `refused` is why it was turned down in the end, None when it was persisted.
+    """
 
     operations: int
     estimated_bytes: int
     cut: Cut
     sends: int
     updates: tuple[OperationUpdate, ...]
+    refused: str | None = None
 
 
 SENDS: Final = 5
@@ -236,11 +240,11 @@ class Checkpointer:
                 answer = await self._transport.checkpoint(self._token, updates, client_token)
             except TransientFailure as error:
                 if attempt == SENDS:
-                    self._on_request(sent)
+                    self._on_request(replace(sent, refused=str(error)))
                     raise CheckpointFailed(error) from error
                 await asyncio.sleep(_BACKOFF_SECONDS[attempt - 1])
             except Exception as error:
-                self._on_request(sent)
+                self._on_request(replace(sent, refused=str(error)))
                 raise CheckpointFailed(error) from error
             else:
                 self._on_request(sent)

@@ -84,7 +84,7 @@ class ChildConfig(Generic[T]):
 class ParallelBranch(Generic[T]):
     """A branch of a parallel, `func(ctx)`, with a name (`parallel-branch-<index>` unless given)."""
 
-    func: Callable[..., Awaitable[T] | T]
+    func: Callable[..., Awaitable[T]]
     name: str | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

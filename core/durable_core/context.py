@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 
 from durable_core.batch_result import BatchResult
 from durable_core.call import Call, called
+from durable_core.chance import chance_of
 from durable_core.completion import CompletionConfig
 from durable_core.config import (
     CallbackConfig,
@@ -97,6 +99,14 @@ class DurableContext:
         if self._parent_id is not None:
             extra["parentId"] = self._parent_id
         self.logger = Logger(new_logger, extra, self.is_replaying)
+
+    def chance(self, attempt: int) -> AbstractContextManager[None]:
+        """Return the block in which strategies of this context draw the chance of an attempt.
+
+        Steps and polls do so by themselves; the next operation's position counts too.
+        """
+        next_id, _ = self._execution.scheme.child(self._prefix, self._count + 1)
+        return chance_of(self._execution.seed, next_id, attempt)
 
     # -- operations ----------------------------------------------------------------------------
 
@@ -244,7 +254,7 @@ class DurableContext:
     async def map(
         self,
         inputs: Sequence[U],
-        func: Callable[[DurableContext, U, int, Sequence[U]], Awaitable[T] | T],
+        func: Callable[[DurableContext, U, int, Sequence[U]], Awaitable[T]],
         name: str | None = None,
         config: MapConfig[U] | None = None,
     ) -> BatchResult[T]:
@@ -272,7 +282,7 @@ class DurableContext:
 
     async def parallel(
         self,
-        functions: Sequence[Callable[[DurableContext], Awaitable[T] | T] | ParallelBranch[T]],
+        functions: Sequence[Callable[[DurableContext], Awaitable[T]] | ParallelBranch[T]],
         name: str | None = None,
         config: ParallelConfig | None = None,
     ) -> BatchResult[T]:

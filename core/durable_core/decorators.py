@@ -5,7 +5,7 @@ As in AWS's Python SDK 3.0.0: `await ctx.step(charge(order_id))` is a step named
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from durable_core.config import ParallelBranch
@@ -45,11 +45,13 @@ def durable_with_child_context(
 
 def durable_parallel_branch(
     name: str | None = None,
-) -> Callable[[Callable[Concatenate[DurableContext, P], T]], Callable[P, ParallelBranch[T]]]:
+) -> Callable[
+    [Callable[Concatenate[DurableContext, P], Awaitable[T]]], Callable[P, ParallelBranch[T]]
+]:
     """Turn `func(ctx, ...)` into what takes the rest and returns a branch of that name."""
 
     def decorate(
-        func: Callable[Concatenate[DurableContext, P], T],
+        func: Callable[Concatenate[DurableContext, P], Awaitable[T]],
     ) -> Callable[P, ParallelBranch[T]]:
         def bind(*args: P.args, **kwargs: P.kwargs) -> ParallelBranch[T]:
             return ParallelBranch(lambda ctx: func(ctx, *args, **kwargs), name)

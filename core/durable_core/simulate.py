@@ -8,79 +8,42 @@ the same events.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from durable_core.clock import VirtualClock
+from durable_core.errors import UsageError
 from durable_core.event_loop import VirtualTimeLoop
-from durable_core.exceptions import error_object
 from durable_core.faults import NO_FAULTS, Faults
 from durable_core.fold import fold
 from durable_core.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
 from durable_core.limits import LIMITS, ServiceLimits
-from durable_core.model import (
-    ErrorObject,
-    InvocationInput,
-    InvocationOutput,
-    Operation,
-    OperationStatus,
-    OperationType,
-)
-from durable_core.scenario import (
-    CallbackOutcome,
-    CallbackScript,
-    InvokeOutcome,
-    InvokeScript,
-    Scenario,
-    Script,
-)
+from durable_core.model import InvocationInput, InvocationOutput, Operation, OperationType
+from durable_core.outside import Outside, Targets, is_async
+from durable_core.scenario import Scenario, Script
 from durable_core.serdes import JSON, SerDesContext, serialize
 from durable_core.service import SimulatedService
 from durable_core.service_link import AsyncLink, ServiceLink
 from durable_core.service_values import (
-    INVALID_PARAMETER,
-    Answer,
-    CallbackCreated,
-    CallbackFailure,
-    CallbackHeartbeat,
-    CallbackSuccess,
     Crash,
-    Effect,
     ExecutionStart,
     Invocation,
     InvokeRequested,
-    InvokeResult,
-    InvokeTarget,
     exit_crash,
-    invoke_timed_out,
-    target_of,
     timeout_crash,
 )
-from durable_core.simulation import (
-    InvocationEnd,
-    InvocationRecord,
-    Simulation,
-    Stopped,
-)
-from durable_core.simulation_words import began_because, ended_because, label_of, waiting_for
-from durable_core.sizes import utf8_bytes
-from durable_core.validation import too_large
+from durable_core.simulation import InvocationEnd, InvocationRecord, Simulation, Stopped
+from durable_core.simulation_words import began_because, ended_because, waiting_for
 
 STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""When every simulated execution starts, unless told otherwise."""
+"""When every simulated execution starts."""
 
 FUNCTION_TIMEOUT_SECONDS: Final = 900
 """How long Lambda lets an invocation hang (its longest function timeout)."""
-
-DEEPEST_CHAIN: Final = 16
-
-CALLBACK_FAILED: Final = ErrorObject(message="Callback failed")
-"""What a callback fails with when the scenario says nothing of it."""
 
 
 class BrokenInvariant(AssertionError):
@@ -121,7 +84,8 @@ class NativeRunner(Runner):
 
 
 Loader = Callable[[str], Any]
-"""Returns the handler that a scenario names (`module:fn`): async is durable, sync is plain."""
+"""Returns the handler that a scenario names (`module:fn`): a Runner or an async function is
+durable, any other a plain one."""
 
 
 def simulate(
@@ -143,17 +107,28 @@ def simulate(
 ) -> Simulation:
     """Run a handler to the end of its execution and return what came of it.
 
-    `event` is any JSON value. `seed` goes before the scenario's; without either it is 0.
-    `execution_timeout` is in seconds. `load` finds the handlers that the scenario names for chained
-    invokes. `on_invocation` hears of each invocation when it has ended. With `check_every_request`
-    the invariant is checked after each checkpoint, not only at the end.
+    `event` is any JSON value. `seed` goes before the scenario's; without either it is 0. `faults`
+    go before the scenario's too. `execution_timeout` is in seconds. `load` finds the handlers that
+    the scenario names for chained invokes, before anything runs. `on_invocation` hears of each
+    invocation when it has ended. With `check_every_request` the invariant is checked after each
+    checkpoint, not only at the end.
 
-    Raises SerDesError for an event that isn't JSON, and BrokenInvariant when the events don't add
-    up to the operations. What the handler does wrong is in the result.
+    Raises SerDesError for an event that isn't JSON, UsageError for a scenario that names handlers
+    without `load`, whatever `load` raises, and BrokenInvariant when the events don't add up to the
+    operations. What the handler does wrong is in the result.
     """
     scenario = scenario or Scenario()
     if seed is None:
         seed = scenario.seed or 0
+    plan = _Plan(
+        script=Script(scenario),
+        targets=_targets(scenario, load),
+        options=InvocationOptions(seed=seed, limits=limits, flush_window=flush_window),
+        faults=faults if faults else scenario.faults,
+        max_invocations=max_invocations,
+        on_invocation=on_invocation,
+        check_every_request=check_every_request,
+    )
     start = ExecutionStart(
         input_payload=serialize(JSON, event, SerDesContext()),
         seed=seed,
@@ -161,65 +136,61 @@ def simulate(
         execution_name=execution_name,
         execution_timeout_seconds=execution_timeout,
     )
-    driver = _Driver(
-        handler,
-        start,
-        scenario,
-        limits,
-        faults if faults else scenario.faults,
-        max_invocations,
-        InvocationOptions(seed=seed, limits=limits, flush_window=flush_window),
-        load,
-        on_invocation,
-        check_every_request,
-    )
-    return driver.run(STARTS_AT)
+    return _Driver(handler, start, plan, STARTS_AT).run()
+
+
+def _targets(scenario: Scenario, load: Loader | None) -> Targets:
+    handlers: dict[str, Any] = {}
+    for script in scenario.invokes:
+        if script.handler is not None and script.handler not in handlers:
+            if load is None:
+                raise UsageError(f"nothing loads the scenario's handler {script.handler}")
+            handlers[script.handler] = load(script.handler)
+    return Targets(handlers, lambda each: isinstance(each, Runner) or is_async(each))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What an execution runs with, and those that it starts: one world outside answers them all."""
+
+    script: Script
+    targets: Targets
+    options: InvocationOptions
+    faults: Faults
+    max_invocations: int
+    on_invocation: Callable[[InvocationRecord], None]
+    check_every_request: bool
+    depth: int = field(default=0)
+
+    def for_child(self) -> _Plan:
+        """Return the plan of an execution that a chained invoke starts: it has no faults."""
+        return replace(
+            self, faults=NO_FAULTS, on_invocation=lambda record: None, depth=self.depth + 1
+        )
 
 
 class _Driver:
     def __init__(
-        self,
-        handler: Handler | Runner,
-        start: ExecutionStart,
-        scenario: Scenario,
-        limits: ServiceLimits,
-        faults: Faults,
-        max_invocations: int,
-        options: InvocationOptions,
-        load: Loader | None,
-        on_invocation: Callable[[InvocationRecord], None],
-        check_every_request: bool,
-        depth: int = 0,
+        self, handler: Handler | Runner, start: ExecutionStart, plan: _Plan, now: datetime
     ) -> None:
         self._runner = handler if isinstance(handler, Runner) else NativeRunner(handler)
         self._start = start
-        self._scenario = scenario
-        self._script = Script(scenario)
-        self._limits = limits
-        self._faults = faults
-        self._max_invocations = max_invocations
-        self._options = options
-        self._load = load
-        self._on_invocation = on_invocation
-        self._check_every_request = check_every_request
-        self._depth = depth
+        self._plan = plan
+        self._began = now
+        self._clock = VirtualClock(now)
+        self._outside = Outside(plan.script, self._clock, plan.targets, self._run_child, plan.depth)
+        self._service = SimulatedService(
+            start, now, limits=plan.options.limits, resolve=self._outside.resolve
+        )
         self._records: list[InvocationRecord] = []
         self._links: list[ServiceLink] = []
-        self._invokes: list[tuple[InvokeRequested, datetime]] = []
-        self._children: dict[str, Simulation] = {}
-        self._targets: dict[str, Any] = {}
 
-    # -- the loop ------------------------------------------------------------------------------
-
-    def run(self, now: datetime) -> Simulation:
-        self._clock = VirtualClock(now)
-        self._service = service = SimulatedService(
-            self._start, now, limits=self._limits, resolve=self._resolve
-        )
+    def run(self) -> Simulation:
+        service = self._service
         stopped = Stopped.OVER
         while not service.is_over:
             if service.needs_invocation():
-                if service.invocations >= self._max_invocations:
+                if service.invocations >= self._plan.max_invocations:
                     stopped = Stopped.MAX_INVOCATIONS
                     break
                 self._invoke()
@@ -228,8 +199,8 @@ class _Driver:
             else:
                 stopped = Stopped.WAITING
                 break
-        check_invariant(service, self._clock.now)
-        return self._simulation(now, stopped)
+        self._check()
+        return self._simulation(stopped)
 
     def _invoke(self) -> None:
         service, began = self._service, self._clock.now
@@ -239,21 +210,32 @@ class _Driver:
             service,
             invocation,
             self._clock,
-            faults=self._faults,
-            on_effects=self._play,
-            on_answer=self._check if self._check_every_request else lambda: None,
+            faults=self._plan.faults,
+            on_effects=lambda effects: self._outside.play(effects, service),
+            on_answer=self._check if self._plan.check_every_request else lambda: None,
         )
         self._links.append(link)
         # What moved is looked at before the handler moves it on.
         woken_by = tuple(service.operations[key] for key in woken if key in service.operations)
-        invoked = self._runner.invoke(invocation.input, link, self._options)
+        invoked = self._runner.invoke(invocation.input, link, self._plan.options)
         now = self._clock.advance_to(began + timedelta(seconds=invoked.elapsed_seconds))
         outcome = _outcome(invoked.outcome, invocation)
         service.end_invocation(now, outcome)
         record = self._record(invocation, began, woken_by, invoked, outcome)
         self._records.append(record)
-        self._on_invocation(record)
-        self._run_targets()
+        self._plan.on_invocation(record)
+        self._outside.run_targets(service)
+
+    def _run_child(self, effect: InvokeRequested, target: Any, moment: datetime) -> Simulation:
+        start = ExecutionStart(
+            input_payload=effect.payload,
+            seed=self._start.seed,
+            function_name=effect.function_name,
+            execution_name=f"{self._start.execution_name}-{len(self._outside.children) + 1}",
+            chained=True,
+            arn=effect.execution_arn,
+        )
+        return _Driver(target, start, self._plan.for_child(), moment).run()
 
     def _check(self) -> None:
         check_invariant(self._service, self._clock.now)
@@ -286,7 +268,7 @@ class _Driver:
             requests=invoked.requests,
         )
 
-    def _simulation(self, began: datetime, stopped: Stopped) -> Simulation:
+    def _simulation(self, stopped: Stopped) -> Simulation:
         service = self._service
         waiting = () if service.is_over else service.waiting_operations()
         return Simulation(
@@ -296,7 +278,7 @@ class _Driver:
             result=service.result,
             error=service.error,
             arn=service.arn,
-            began=began,
+            began=self._began,
             ended=self._clock.now,
             events=tuple(service.events),
             operations=dict(service.operations),
@@ -304,126 +286,9 @@ class _Driver:
             updates=tuple(request for link in self._links for request in link.requests),
             waiting_for=waiting_for(waiting, service) if stopped is Stopped.WAITING else (),
             refused_answers=tuple(service.refused_answers),
-            limits=self._limits,
-            children=self._children,
+            limits=service.limits,
+            children=self._outside.children,
         )
-
-    # -- the world outside ---------------------------------------------------------------------
-
-    def _play(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case CallbackCreated():
-                    self._play_callback(effect)
-                case InvokeRequested():
-                    # Its target runs once this invocation has ended: one loop runs at a time.
-                    self._invokes.append((effect, self._clock.now))
-
-    def _play_callback(self, effect: CallbackCreated) -> None:
-        names = [effect.name]
-        parent = self._service.operations.get(effect.parent_id or "")
-        if parent is not None and effect.name == f"{parent.name} create callback id":
-            names.append(parent.name)
-        moment = self._clock.now
-        for script in self._script.take_callback(names):
-            moment += timedelta(seconds=script.after_seconds)
-            answer = _callback_answer(effect.callback_id, script)
-            if answer is not None:
-                self._service.schedule(moment, answer)
-
-    def _run_targets(self) -> None:
-        requested, self._invokes = self._invokes, []
-        for effect, moment in requested:
-            if self._service.is_over:
-                return
-            script = self._script.take_invoke(effect.function_name)
-            if script is None:
-                continue
-            result, seconds = self._run_target(effect, script, moment)
-            if result is not None:
-                result = self._named_if_too_large(effect, result)
-                due = max(self._clock.now, moment + timedelta(seconds=seconds))
-                self._service.schedule(due, result)
-
-    def _named_if_too_large(self, effect: InvokeRequested, result: InvokeResult) -> InvokeResult:
-        """Fail an invoke whose result is over the limit as the service does, and say which, by how
-        much: the service names neither."""
-        limit = self._limits.invoke_payload_bytes
-        size = utf8_bytes(result.result or "")
-        if size <= limit:
-            return result
-        operation = self._service.operations[effect.operation_id]
-        message = (
-            f"the result of {label_of(operation)} has {size:,} bytes against a limit of {limit:,}: "
-            f"{too_large(OperationType.CHAINED_INVOKE, 'output', limit)}"
-        )
-        error = ErrorObject(message=message, type=INVALID_PARAMETER)
-        return InvokeResult(effect.operation_id, OperationStatus.FAILED, error=error)
-
-    def _run_target(
-        self, effect: InvokeRequested, script: InvokeScript, moment: datetime
-    ) -> tuple[InvokeResult | None, float]:
-        """Return how a chained invoke ends and after how long; None: its target still waits."""
-        key, after = effect.operation_id, script.after_seconds
-        match script.outcome:
-            case InvokeOutcome.TIMEOUT:
-                return invoke_timed_out(key, int(after)), after
-            case InvokeOutcome.ERROR:
-                return InvokeResult(key, OperationStatus.FAILED, error=_said(script.error)), after
-            case InvokeOutcome.RESULT:
-                return InvokeResult(key, OperationStatus.SUCCEEDED, script.result), after
-        target = self._target(script.handler or "")
-        if not _is_durable(target):
-            return _plain_result(key, target, effect.payload), after
-        child = self._run_child(effect, target, moment)
-        self._children[key] = child
-        if child.stopped is not Stopped.OVER:
-            return None, 0.0
-        status = OperationStatus(child.status.value)
-        return InvokeResult(key, status, child.result, child.error), child.virtual_seconds
-
-    def _run_child(self, effect: InvokeRequested, target: Any, moment: datetime) -> Simulation:
-        start = ExecutionStart(
-            input_payload=effect.payload,
-            seed=self._start.seed,
-            function_name=effect.function_name,
-            execution_name=f"{self._start.execution_name}-{len(self._children) + 1}",
-            chained=True,
-            arn=effect.execution_arn,
-        )
-        driver = _Driver(
-            target,
-            start,
-            self._scenario,
-            self._limits,
-            NO_FAULTS,
-            self._max_invocations,
-            self._options,
-            self._load,
-            lambda record: None,
-            self._check_every_request,
-            self._depth + 1,
-        )
-        driver._script = self._script  # one world outside answers both
-        return driver.run(moment)
-
-    def _target(self, name: str) -> Any:
-        if name not in self._targets:
-            if self._load is None:
-                raise LookupError(f"nothing loads the handler {name!r} of a chained invoke")
-            self._targets[name] = self._load(name)
-        return self._targets[name]
-
-    def _resolve(self, function_name: str) -> InvokeTarget:
-        """Say what a function name stands for: durable, unless its handler is plain."""
-        target = target_of(function_name)
-        script = self._script.peek_invoke(function_name)
-        if script is not None and script.outcome is InvokeOutcome.HANDLER:
-            target = replace(target, durable=_is_durable(self._target(script.handler or "")))
-            if self._depth >= DEEPEST_CHAIN:
-                message = f"More than {DEEPEST_CHAIN} chained invokes deep"
-                target = replace(target, error=ErrorObject(message, "Simulation.ChainTooDeep"))
-        return target
 
 
 def _elapsed() -> float:
@@ -443,36 +308,6 @@ def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> Invoca
     if outcome.error is not None and not outcome.exited:
         return Crash(outcome.error)
     return exit_crash(invocation.request_id)
-
-
-def _callback_answer(callback_id: str, script: CallbackScript) -> Answer | None:
-    match script.outcome:
-        case CallbackOutcome.SUCCESS:
-            return CallbackSuccess(callback_id, script.payload)
-        case CallbackOutcome.FAILURE:
-            return CallbackFailure(callback_id, _said(script.error) or CALLBACK_FAILED)
-        case CallbackOutcome.HEARTBEAT:
-            return CallbackHeartbeat(callback_id)
-    return None
-
-
-def _said(error: ErrorObject | None) -> ErrorObject | None:
-    """Return an error that says something: an empty one is none, in a history too."""
-    return None if error == ErrorObject() else error
-
-
-def _is_durable(target: Any) -> bool:
-    return isinstance(target, Runner) or inspect.iscoroutinefunction(target)
-
-
-def _plain_result(key: str, target: Callable[..., Any], payload: str | None) -> InvokeResult:
-    """Run a plain Lambda handler on the payload."""
-    try:
-        event = None if payload is None else json.loads(payload)
-        result = serialize(JSON, target(event, None), SerDesContext())
-    except Exception as error:
-        return InvokeResult(key, OperationStatus.FAILED, error=error_object(error))
-    return InvokeResult(key, OperationStatus.SUCCEEDED, result)
 
 
 def check_invariant(service: SimulatedService, now: datetime) -> None:

@@ -49,8 +49,8 @@ class InvocationRecord:
 
     `began_because` and `ended_because` are words for a report; `woken_by` are the operations that
     the service had moved, `pending` those that the invocation left waiting. `notes` are in the
-    order in which things happened. `requests` were sent in this order; those in `refused` were
-    turned down, with the message.
+    order in which things happened, `requests` in the order in which they were sent; those that were
+    turned down say why.
     """
 
     number: int
@@ -87,8 +87,7 @@ class Simulation:
 
     `result` is the final result's JSON text. `operations` are the service's own at the end, by id,
     in the order of creation. `updates` is every checkpoint request as the service got it.
-    `children` are the executions that chained invokes started, by operation id. `defaulted_seed`
-    is True when nobody chose the seed.
+    `children` are the executions that chained invokes started, by operation id.
     """
 
     status: ExecutionStatus
@@ -117,6 +116,12 @@ class Simulation:
     def checkpoints(self) -> tuple[int, ...]:
         """How many checkpoint requests each invocation made: what `faults.every_crash` takes."""
         return tuple(len(record.requests) for record in self.invocations)
+
+    @property
+    def refused(self) -> tuple[SentRequest, ...]:
+        """The requests that the service turned down."""
+        requests = (each for record in self.invocations for each in record.requests)
+        return tuple(request for request in requests if request.refused is not None)
 
     def ran(self, name: str | None = None) -> int:
         """Return how many bodies ran, of operations and units of that name or of all."""

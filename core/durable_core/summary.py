@@ -379,11 +379,15 @@ _COMPACT_RUN: Final = re.compile(r"(\d*)([SFRN])")
 _COMPACT: Final = re.compile(r"(?:\d*[SFRN])*")
 
 
-def write_summary(units: Sequence[FrozenUnit], reason: CompletionReason | str) -> str:
+def write_summary(
+    units: Sequence[FrozenUnit],
+    reason: CompletionReason | str,
+    limit: int = LIMITS.payload_bytes,
+) -> str:
     """Return the stripped form: Index, Name and Status of each unit and the CompletionReason.
 
     A unit that was never dispatched also gets `"Dispatched": false`; .NET's own reader ignores it.
-    Over the payload limit the compact form is returned instead, which drops the names. Raises
+    Over the limit in bytes the compact form is returned instead, which drops the names. Raises
     SummaryTooLarge when that is over it too (some 260,000 units of ever changing status).
     """
     text = _dump(
@@ -396,7 +400,7 @@ def write_summary(units: Sequence[FrozenUnit], reason: CompletionReason | str) -
             ],
         }
     )
-    if _size(text) <= LIMITS.payload_bytes:
+    if _size(text) <= limit:
         return text
     text = _dump(
         {
@@ -405,11 +409,11 @@ def write_summary(units: Sequence[FrozenUnit], reason: CompletionReason | str) -
             "NamesDropped": True,
         }
     )
-    if _size(text) <= LIMITS.payload_bytes:
+    if _size(text) <= limit:
         return text
     raise SummaryTooLarge(
         f"the summary of {len(units):,} units takes {_size(text):,} bytes even without names, "
-        f"over the limit of {LIMITS.payload_bytes:,}"
+        f"over the limit of {limit:,}"
     )
 
 

@@ -150,10 +150,11 @@ async def _live(call: Call, units: list[Unit], options: BatchOptions) -> BatchRe
     reason = await coordinator.run_until_complete(options.completion)
     result = _result(units, reason)
     payload, value = _written(call, units, result, options)
-    if payload is not None and (size := utf8_bytes(payload)) > call.execution.limits.payload_bytes:
+    limit = call.execution.limits.payload_bytes
+    if payload is not None and (size := utf8_bytes(payload)) > limit:
         call.note(Did.STRIPPED, size=size)
         extra = None if options.summarize is None else options.summarize(result)
-        await succeed(call, stripped_payload(units, reason, extra), stripped=True)
+        await succeed(call, stripped_payload(units, reason, limit, extra), stripped=True)
     else:
         await succeed(call, payload, stripped=False)
     return value

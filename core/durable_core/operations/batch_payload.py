@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from durable_core.errors import WireError
-from durable_core.limits import LIMITS
 from durable_core.model import CompletionReason, ErrorObject, UnitStatus
 from durable_core.sizes import utf8_bytes
 from durable_core.summary import FrozenUnit, UnitRun, read_summary, write_summary
@@ -96,7 +95,7 @@ def _read_unit(unit: Mapping[str, Any]) -> InlineUnit:
 
 
 def stripped_payload(
-    units: Sequence[EndedUnit], reason: CompletionReason, extra: str | None = None
+    units: Sequence[EndedUnit], reason: CompletionReason, limit: int, extra: str | None = None
 ) -> str:
     """Return the summary, with a text of the user's own as `Summary` where that fits."""
     frozen = [
@@ -105,11 +104,11 @@ def stripped_payload(
         )
         for unit in units
     ]
-    summary = write_summary(frozen, reason)
+    summary = write_summary(frozen, reason, limit)
     if extra is None:
         return summary
     longer = _dump({**json.loads(summary), "Summary": extra})
-    return longer if utf8_bytes(longer) <= LIMITS.payload_bytes else summary
+    return longer if utf8_bytes(longer) <= limit else summary
 
 
 @dataclass(frozen=True, slots=True)
