@@ -37,7 +37,8 @@ class Line:
     """One line of the tree: a row, or `count` neighbours that are alike, from `row` to `last`.
 
     `guides` says for each level above whether another sibling follows there, `has_next` whether one
-    follows this line. `largest_bytes` is the largest payload of the rows that it stands for.
+    follows this line. `largest_bytes` is the largest payload of the rows that it stands for;
+    `is_first_of_several` that not all of them say the same as `row`.
     """
 
     row: Row
@@ -46,6 +47,7 @@ class Line:
     guides: tuple[bool, ...]
     has_next: bool
     largest_bytes: int | None
+    is_first_of_several: bool = False
 
     @property
     def is_folded(self) -> bool:
@@ -89,6 +91,7 @@ class _Run:
     last: Row
     count: int
     largest: int | None
+    differs: bool = False
 
 
 def _expanded(rows: Iterable[Row]) -> list[_Run]:
@@ -108,7 +111,9 @@ def _folded(rows: Sequence[Row]) -> list[_Run]:
         starts = list(_siblings(ends, index, stop))
         sizes = [rows[i].payload_bytes for i in starts]
         known = [size for size in sizes if size is not None]
-        runs.append(_Run(rows[index], rows[starts[-1]], count, max(known) if known else None))
+        row, last = rows[index], rows[starts[-1]]
+        differs = any(rows[i].why != row.why for i in starts)
+        runs.append(_Run(row, last, count, max(known, default=None), differs))
         index = stop
     return runs
 
@@ -167,6 +172,7 @@ def _with_guides(runs: Sequence[_Run]) -> list[Line]:
                 guides=tuple(follows[1 : min(depth, _MOST_GUIDES + 1)]),
                 has_next=follows[depth],
                 largest_bytes=run.largest,
+                is_first_of_several=run.differs,
             )
         )
         follows[depth] = True

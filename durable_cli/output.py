@@ -7,6 +7,7 @@ JSON document.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from durable_core.errors import SourceError
 
@@ -53,9 +54,20 @@ def clean(text: str) -> str:
     return _UNSAFE.sub(_escape, text)
 
 
-def _json_escape(match: re.Match[str]) -> str:
-    units = match.group().encode("utf-16-be")
+def _unicode_escape(text: str) -> str:
+    """Return the text as the escapes of JSON, which people read as well."""
+    units = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    """Write what a stream can't encode as an escape: what was valid JSON stays valid."""
+    assert isinstance(error, UnicodeEncodeError)
+    return _unicode_escape(error.object[error.start : error.end]), error.end
+
+
+_ESCAPE: Final = "durable.escape"
+codecs.register_error(_ESCAPE, _escape_unencodable)
 
 
 def json_text(document: Any, *, indent: bool = True) -> str:
@@ -70,10 +82,10 @@ def json_text(document: Any, *, indent: bool = True) -> str:
     except (TypeError, UnicodeEncodeError):
         import json
 
-        return json.dumps(document, indent=2 if indent else None)
-    return (
-        text if text.isascii() and "\x7f" not in text else _UNSAFE_IN_JSON.sub(_json_escape, text)
-    )
+        text = json.dumps(document, indent=2 if indent else None)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNSAFE_IN_JSON.sub(lambda match: _unicode_escape(match.group()), text)
 
 
 Span = tuple[str, str]
@@ -92,17 +104,32 @@ STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What a text is laid out for: columns, colours or none, and whether it can show Unicode."""
+    """What a text is laid out for: columns, colours or none, and whether it can show Unicode.
+
+    `unicode` False: only what `encoding` has is shown, and frames and bars are of ASCII.
+    """
 
     width: int
     color: bool
     unicode: bool
+    encoding: str = "utf-8"
 
     def line(self, spans: Iterable[Span]) -> str:
-        """Return the spans as one line, coloured where this surface is."""
+        """Return the spans as one line, coloured where this surface is.
+
+        What it can't show is a question mark for each column.
+        """
+        if not self.unicode:
+            spans = [(_in_marks(text, self.encoding), style) for text, style in spans]
         if not self.color:
             return "".join(text for text, _ in spans).rstrip()
         return "".join(_painted(text, style) for text, style in spans)
+
+
+def _in_marks(text: str, encoding: str) -> str:
+    if _can_show(text, encoding):
+        return text
+    return "".join(char if _can_show(char, encoding) else "?" * cell_len(char) for char in text)
 
 
 def _painted(text: str, style: str) -> str:
@@ -147,6 +174,7 @@ class Output:
             width=max(width, MIN_WIDTH),
             color=self._colored(to_terminal),
             unicode=_can_show("│├└─█→…", encoding),
+            encoding=encoding,
         )
 
     def _colored(self, to_terminal: bool) -> bool:
@@ -169,7 +197,7 @@ class Output:
             _write_stream(sys.stdout, body)
             return
         try:
-            Path(self.path).write_text(body, encoding="utf-8", errors="backslashreplace")
+            Path(self.path).write_text(body, encoding="utf-8", errors=_ESCAPE)
         except OSError as error:
             raise SourceError(self.path, f"can't be written: {error.strerror}") from None
 
@@ -177,7 +205,7 @@ class Output:
 def _write_stream(stream: TextIO, text: str) -> None:
     encoding = stream.encoding or "ascii"
     if not _can_show(text, encoding):
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        text = text.encode(encoding, _ESCAPE).decode(encoding)
     stream.write(text)
     stream.flush()
 
@@ -196,7 +224,7 @@ def message(text: str) -> None:
     """Write one line to stderr, as every message, warning and error of a command is."""
     line = clean(text)
     encoding = sys.stderr.encoding or "ascii"
-    sys.stderr.write(f"durable: {line.encode(encoding, 'backslashreplace').decode(encoding)}\n")
+    sys.stderr.write(f"durable: {line.encode(encoding, _ESCAPE).decode(encoding)}\n")
 
 
 def bar(part: float, cells: int, unicode: bool) -> str:

@@ -174,6 +174,8 @@ class _Columns:
 
 
 _BAR: Final = 6
+_SIZE: Final = 9
+_NARROWEST: Final = 24  # columns for a sentence below its row
 _WHY_MIN: Final = 44
 
 
@@ -183,7 +185,7 @@ def _columns(lines: Sequence[Line], surface: Surface) -> _Columns:
     position = max(position, len("POSITION"))
     wanted = max(len(_indent(line, surface)) + cell_len(line_label(line)) for line in lines)
     wanted = max(wanted, len("OPERATION"))
-    status, tries, time, size, meter = 9, 3, 8, 9, _BAR + 6
+    status, tries, time, size, meter = 9, 3, 8, _SIZE, _BAR + 6
     if width < 130:
         meter = 5
     if width < 90:
@@ -199,7 +201,7 @@ def _columns(lines: Sequence[Line], surface: Surface) -> _Columns:
         why = room - operation - 2
     else:
         operation, why = min(wanted, room), 0
-    return _Columns(position, max(operation, 9), status, tries, time, size, meter, why)
+    return _Columns(position, max(operation, 6), status, tries, time, size, meter, why)
 
 
 def _tree(lines: Sequence[Line], surface: Surface) -> list[str]:
@@ -224,11 +226,13 @@ def _payload(line: Line, columns: _Columns, surface: Surface) -> list[str]:
 
 
 def _margin(line: Line, columns: _Columns, surface: Surface) -> int:
-    return 2 + columns.position + 2 + min(len(_indent(line, surface)), surface.width // 3)
+    margin = 2 + columns.position + 2 + min(len(_indent(line, surface)), surface.width // 3)
+    return min(margin, surface.width - _NARROWEST)
 
 
 def _titles(columns: _Columns) -> str:
-    cells = [pad("POSITION", columns.position), pad("OPERATION", columns.operation)]
+    operation = fit("OPERATION", columns.operation, unicode=False)
+    cells = [pad("POSITION", columns.position), pad(operation, columns.operation)]
     cells.append(pad("STATUS", columns.status))
     if columns.tries:
         cells.append("TRY")
@@ -266,9 +270,11 @@ def _tree_line(line: Line, columns: _Columns, surface: Surface) -> list[str]:
     ]
     if columns.tries:
         tries = str(row.attempts) if row.attempts > 1 and not line.is_folded else ""
+        tries = tries if row.attempts < 1_000 else "1k+"
         spans.append(("  " + pad(tries, columns.tries, right=True), ""))
     if columns.time:
         time = "" if line.is_folded else duration_text(row.duration_seconds)
+        time = fit(time, columns.time, unicode)
         spans.append(("  " + pad(time, columns.time, right=True), ""))
     spans.append(("  " + pad(_size_cell(row, size), columns.bytes, right=True), ""))
     if columns.bar:
@@ -286,7 +292,10 @@ def _tree_line(line: Line, columns: _Columns, surface: Surface) -> list[str]:
 def _size_cell(row: Row, size: int | None) -> str:
     if row.id is None:
         return ""
-    return "?" if size is None else "-" if size == 0 else bytes_text(size)
+    if size is None:
+        return "?"
+    text = bytes_text(size) if size < 10_000_000 else size_text(size)
+    return "-" if size == 0 else fit(text, _SIZE)
 
 
 def _meter(size: int | None, width: int, unicode: bool) -> Span:
@@ -294,7 +303,8 @@ def _meter(size: int | None, width: int, unicode: bool) -> Span:
         return ("  " + " " * width, "")
     part = size / LIMITS.payload_bytes
     style = "bad" if part > 1 else "warn" if part >= 0.8 else "dim"
-    text = pad(percent_text(part), 5, right=True)
+    text = percent_text(part) if part < 10 else f"{part:,.0f} x"
+    text = pad(fit(text, 5, unicode), 5, right=True)
     if width > 6:
         text = f"{bar(part, _BAR, unicode)} {text}"
     return ("  " + pad(text, width), style)

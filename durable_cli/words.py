@@ -74,7 +74,7 @@ def line_position(line: Line) -> str:
 
 def line_why(line: Line) -> str:
     """Return what a replay does with what the line stands for."""
-    return clean(line.row.why)
+    return clean(line.row.why) + (" (the first of them)" if line.is_first_of_several else "")
 
 
 def sdk_text(report: Report) -> str:
