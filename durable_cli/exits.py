@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from durable_core.errors import DurableError
+from durable_core.errors import AwsError, DurableError
 
 
 class Exit(IntEnum):
@@ -42,4 +42,4 @@ def worst(codes: Iterable[Exit]) -> Exit:
 
 def code_of(error: DurableError) -> Exit:
     """Return the exit code for a failure that ended a command."""
-    return Exit.BAD_INPUT
+    return Exit.AWS if isinstance(error, AwsError) else Exit.BAD_INPUT

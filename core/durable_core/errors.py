@@ -69,6 +69,24 @@ class SourceError(DurableError):
         return printable(": ".join(part for part in parts if part))
 
 
+class AwsError(DurableError):
+    """AWS refused, was not reachable, or answered what it never should. The service is to blame.
+
+    `subject` is what was asked for (an ARN, a function's name), `problem` what happened, `advice`
+    what the user can do.
+    """
+
+    def __init__(self, subject: str, problem: str, advice: str) -> None:
+        super().__init__(subject, problem, advice)
+        self.subject = subject
+        self.problem = problem
+        self.advice = advice
+
+    def __str__(self) -> str:
+        parts = (self.subject, self.problem, self.advice)
+        return printable(": ".join(part for part in parts if part))
+
+
 class HistoryError(DurableError):
     """Events that can't belong to one execution. The history is to blame.
 

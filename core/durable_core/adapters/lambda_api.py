@@ -1,0 +1,316 @@
+"""The calls of the Lambda API that read executions. The only importer of boto3.
+
+Read-only: of the API's operations three are called, and nothing here starts, stops, signals or
+checkpoints an execution. Answers are taken from the bytes that the service sent, so that a field
+that the installed botocore doesn't know isn't lost. Whatever goes wrong becomes one `AwsError`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from durable_core import __version__
+from durable_core.adapters.lambda_errors import Call, translate
+from durable_core.arns import parse_execution_arn, region_of_function
+from durable_core.errors import AwsError, UsageError, WireError
+from durable_core.wire import describe, events_from_wire
+
+MIN_BOTOCORE: Final = "1.42.1"
+"""The first botocore whose model of Lambda has durable executions."""
+
+PAGE_ITEMS: Final = 1000
+"""The most that one page of events or executions may hold (shape `ItemCount`)."""
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOCAL_REGION: Final = "us-east-1"
+_OPERATIONS: Final = {
+    "get_durable_execution": "GetDurableExecution",
+    "get_durable_execution_history": "GetDurableExecutionHistory",
+    "list_durable_executions_by_function": "ListDurableExecutionsByFunction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach the service. `profile`, `region` and `endpoint_url` as in AWS CLI.
+
+    `max_rate` is in requests per second, over everything that one `LambdaApi` sends, retries
+    included; the service allows 15 histories a second. None of `attempts` means what the
+    environment or AWS's configuration says, else 6.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    max_rate: float = 10.0
+    timeout_seconds: float = 60.0
+    attempts: int | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint that was chosen, here or in the environment; empty for AWS's own."""
+        return (
+            self.endpoint_url
+            or os.environ.get("AWS_ENDPOINT_URL_LAMBDA")
+            or os.environ.get("AWS_ENDPOINT_URL")
+            or ""
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of events or executions, as sent, and the marker of the next one."""
+
+    items: list[dict[str, Any]]
+    marker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionQuery:
+    """Which executions of a function to list."""
+
+    function_name: str
+    qualifier: str | None = None
+    name: str | None = None
+    statuses: tuple[str, ...] = ()
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    newest_first: bool = False
+
+
+class MarkerRefused(AwsError):
+    """The service no longer knows the marker of a page: it lives for 24 hours."""
+
+
+class Pace:
+    """Lets one request go at a time, so many a second, whichever thread sends it."""
+
+    def __init__(self, max_rate: float) -> None:
+        self._interval = 1 / max_rate
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Return when the next request may be sent."""
+        with self._lock:
+            now = time.monotonic()
+            at = max(now, self._next)
+            self._next = at + self._interval
+        if at > now:
+            time.sleep(at - now)
+
+
+class LambdaApi:
+    """The service, reached over one connection. May be used by several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pace = Pace(connection.max_rate)
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._clients: dict[str | None, Any] = {}
+        self._answers = threading.local()
+
+    def execution(self, arn: str, *, include_data: bool = True) -> dict[str, Any]:
+        """Return what GetDurableExecution says of the execution. Raises AwsError."""
+        parameters = {"DurableExecutionArn": arn, "IncludeExecutionData": include_data}
+        answer, call = self._ask(arn, "get_durable_execution", parameters)
+        if not isinstance(answer.get("Status"), str):
+            raise call.unexpected(f"no Status in {_keys_of(answer)}")
+        return answer
+
+    def history_page(
+        self,
+        arn: str,
+        marker: str | None = None,
+        *,
+        include_data: bool = True,
+        newest_first: bool = False,
+        items: int = PAGE_ITEMS,
+    ) -> Page:
+        """Return one page of events. Raises AwsError, MarkerRefused for a marker that expired."""
+        parameters: dict[str, Any] = {
+            "DurableExecutionArn": arn,
+            "IncludeExecutionData": include_data,
+            "MaxItems": items,
+        }
+        if newest_first:
+            parameters["ReverseOrder"] = True
+        return self._page(arn, "get_durable_execution_history", parameters, marker, "Events")
+
+    def executions_page(self, query: ExecutionQuery, marker: str | None, items: int) -> Page:
+        """Return one page of the executions of a function. Raises AwsError."""
+        optional = {
+            "Qualifier": query.qualifier,
+            "DurableExecutionName": query.name,
+            "Statuses": list(query.statuses) or None,
+            "StartedAfter": query.started_after,
+            "StartedBefore": query.started_before,
+            "ReverseOrder": query.newest_first or None,
+        }
+        parameters: dict[str, Any] = {
+            "FunctionName": query.function_name,
+            "MaxItems": items,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+        method = "list_durable_executions_by_function"
+        return self._page(query.function_name, method, parameters, marker, "DurableExecutions")
+
+    # -- one call --------------------------------------------------------------------------------
+
+    def _page(
+        self,
+        subject: str,
+        method: str,
+        parameters: dict[str, Any],
+        marker: str | None,
+        name: str,
+    ) -> Page:
+        if marker is not None:
+            parameters["Marker"] = marker
+        answer, call = self._ask(subject, method, parameters)
+        items, following = answer.get(name), answer.get("NextMarker")
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            raise call.unexpected(f"no list of {name} in {_keys_of(answer)}")
+        if following is not None and not isinstance(following, str):
+            raise call.unexpected(f"NextMarker is {describe(following)}")
+        if name == "Events":
+            try:
+                events_from_wire(items)
+            except WireError as error:
+                raise call.unexpected(str(error)) from None
+        return Page(items, following or None)
+
+    def _ask(
+        self, subject: str, method: str, parameters: dict[str, Any]
+    ) -> tuple[dict[str, Any], Call]:
+        client = self._client(subject)
+        call = Call(
+            subject,
+            _OPERATIONS[method],
+            str(client.meta.region_name),
+            str(client.meta.endpoint_url),
+            has_own_endpoint=bool(self._connection.endpoint),
+        )
+        self._answers.last = None
+        try:
+            getattr(client, method)(**parameters)
+        except Exception as error:
+            self._raise_for(error, call, parameters)
+        answer, self._answers.last = self._answers.last, None
+        return call.parsed(*(answer or (0, {}, b""))), call
+
+    def _raise_for(self, error: Exception, call: Call, parameters: Mapping[str, Any]) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if not isinstance(error, BotoCoreError | ClientError):
+            if self._answers.last is not None:  # the answer is what botocore stumbled over
+                call.parsed(*self._answers.last)
+                raise call.unexpected(f"{type(error).__name__}: {error}") from None
+            raise error
+        code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else ""
+        translated = translate(error, call, self._answers.last)
+        if "Marker" in parameters and code == "InvalidParameterValueException":
+            raise MarkerRefused(call.subject, translated.problem, translated.advice) from None
+        raise translated from None
+
+    # -- clients ---------------------------------------------------------------------------------
+
+    def _client(self, subject: str) -> Any:
+        arn = parse_execution_arn(subject)
+        region = (
+            self._connection.region or (arn.region if arn else None) or region_of_function(subject)
+        )
+        with self._lock:
+            if region not in self._clients:
+                self._clients[region] = self._new_client(subject, region)
+            return self._clients[region]
+
+    def _new_client(self, subject: str, region: str | None) -> Any:
+        try:
+            import boto3
+            from botocore import UNSIGNED
+            from botocore.config import Config
+            from botocore.exceptions import (
+                BotoCoreError,
+                InvalidRegionError,
+                NoRegionError,
+                ProfileNotFound,
+            )
+        except ImportError:
+            raise UsageError("asking AWS needs boto3: pip install boto3") from None
+        connection = self._connection
+        try:
+            if self._session is None:
+                self._session = boto3.Session(profile_name=connection.profile)
+            region = region or self._session.region_name
+            if region is None and self._is_local():
+                region = _LOCAL_REGION
+            unsigned = self._is_local() and self._session.get_credentials() is None
+            client = self._session.client(
+                "lambda",
+                region_name=region,
+                endpoint_url=connection.endpoint_url,
+                config=Config(
+                    connect_timeout=min(connection.timeout_seconds, 10),
+                    read_timeout=connection.timeout_seconds,
+                    retries=self._retries(),
+                    user_agent_extra=f"durable-cli/{__version__}",
+                    **({"signature_version": UNSIGNED} if unsigned else {}),
+                ),
+            )
+        except NoRegionError:
+            raise UsageError(f"{subject}: no region: use --region or AWS_REGION") from None
+        except (ProfileNotFound, InvalidRegionError, ValueError) as error:
+            raise UsageError(f"{subject}: {error}") from None
+        except BotoCoreError as error:
+            raise translate(error, Call(subject, "", region or "", ""), None) from None
+        self._check_age(client, subject)
+        client.meta.events.register("before-send.lambda", self._before_send)
+        client.meta.events.register("before-parse.lambda", self._before_parse)
+        return client
+
+    def _is_local(self) -> bool:
+        return urlsplit(self._connection.endpoint).hostname in _LOOPBACK
+
+    def _retries(self) -> dict[str, Any]:
+        """Return botocore's standard retries, more of them unless the user says how many."""
+        configured = self._session._session.get_scoped_config().get("max_attempts")
+        attempts = self._connection.attempts
+        if attempts is None and not configured and "AWS_MAX_ATTEMPTS" not in os.environ:
+            attempts = 6
+        count = {} if attempts is None else {"total_max_attempts": attempts}
+        return {"mode": "standard", **count}
+
+    def _check_age(self, client: Any, subject: str) -> None:
+        missing = [name for name in _OPERATIONS if name not in client.meta.method_to_api_mapping]
+        if missing:
+            import botocore
+
+            raise UsageError(
+                f"botocore {botocore.__version__} knows nothing of durable executions: "
+                f"expected {MIN_BOTOCORE} or later (pip install -U boto3)"
+            )
+
+    def _before_send(self, **_: Any) -> None:
+        self._pace.wait()
+
+    def _before_parse(self, response_dict: Mapping[str, Any], **_: Any) -> None:
+        """Keep what was sent: botocore takes HTML for an empty answer and drops unknown fields."""
+        self._answers.last = (
+            response_dict["status_code"],
+            response_dict["headers"],
+            response_dict["body"],
+        )
+
+
+def _keys_of(answer: Mapping[str, Any]) -> str:
+    names = ", ".join(repr(str(name)[:40]) for name in list(answer)[:4])
+    return f"an object with {names}" if names else "an empty object"
