@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+import typer
 
 
 class Only(StrEnum):
@@ -14,3 +17,16 @@ class Only(StrEnum):
     PENDING = "pending"
     FAILED = "failed"
     LARGE = "large"
+
+
+Profile = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help="AWS profile, as in AWS CLI.")
+]
+Region = Annotated[
+    str | None,
+    typer.Option("--region", metavar="NAME", help="AWS region (default: the one in the ARN)."),
+]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", metavar="URL", help="Where Lambda is, such as a local runner."),
+]

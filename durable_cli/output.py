@@ -222,9 +222,13 @@ def _can_show(text: str, encoding: str) -> bool:
 
 def message(text: str) -> None:
     """Write one line to stderr, as every message, warning and error of a command is."""
-    line = clean(text)
+    error_line(f"durable: {text}")
+
+
+def error_line(text: str) -> None:
+    """Write one line to stderr, with everything escaped that doesn't belong on a terminal."""
     encoding = sys.stderr.encoding or "ascii"
-    sys.stderr.write(f"durable: {line.encode(encoding, _ESCAPE).decode(encoding)}\n")
+    sys.stderr.write(f"{clean(text).encode(encoding, _ESCAPE).decode(encoding)}\n")
 
 
 def bar(part: float, cells: int, unicode: bool) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from durable_cli.options import EndpointUrl, Profile, Region
 from durable_cli.output import Color
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def command(
         str,
         typer.Argument(
             metavar="[SOURCE]",
-            help="Updates, checkpoint requests or a history: a file, or - for stdin.",
+            help="Updates, requests or a history: a file, - for stdin, or an ARN.",
             show_default=False,
         ),
     ] = "-",
@@ -60,6 +61,9 @@ def command(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")
     ] = None,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: EndpointUrl = None,
     color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
     width: Annotated[
         int | None, typer.Option(min=40, max=1000, help="Columns (default: the terminal's).")
@@ -73,11 +77,12 @@ def command(
     from durable_cli.output import Output, json_text
     from durable_cli.render_batch import render
     from durable_cli.render_batch_json import as_document
-    from durable_core.adapters.updates_file import load_updates
+    from durable_core.adapters.lambda_api import Connection
+    from durable_core.adapters.sources import Sources
     from durable_core.batch_report import inspect
 
     _refuse_terminal(source)
-    stream = load_updates(source)
+    stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
     groups, origin, notes = _groups(stream)
     rules, how = _rules(groups, sdk, max_bytes, max_operations)
     report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))

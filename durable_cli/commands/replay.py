@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from durable_cli.options import Only
+from durable_cli.options import EndpointUrl, Only, Profile, Region
 from durable_cli.output import Color, Output
 
 if TYPE_CHECKING:
     from durable_core.errors import DurableError
+    from durable_core.history import RecordedHistory
     from durable_core.report import Report, Row
 
 
@@ -27,7 +28,10 @@ class Format(StrEnum):
 
 def command(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Histories: files, or - for stdin.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...", help="Histories: files, - for stdin, or ARNs of executions."
+        ),
     ],
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
     output: Annotated[
@@ -49,6 +53,9 @@ def command(
     show_payloads: Annotated[
         bool, typer.Option("--show-payloads", help="Show stored results too (they may be secret).")
     ] = False,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: EndpointUrl = None,
     color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
     width: Annotated[
         int | None, typer.Option(min=40, max=1000, help="Columns, instead of the terminal's.")
@@ -58,12 +65,15 @@ def command(
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
     from durable_core.adapters.history_file import pausing_collection
+    from durable_core.adapters.lambda_api import Connection
+    from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
+    read = Sources(Connection(profile, region, endpoint_url)).history
     target = Output(output, color, width)
     results: list[Report | tuple[str, DurableError]] = []
     with pausing_collection():
-        for source, report in _explained(sources, invocation, show_payloads):
+        for source, report in _explained(sources, read, invocation, show_payloads):
             if isinstance(report, DurableError):
                 message(str(report))
                 results.append((source, report))
@@ -76,16 +86,18 @@ def command(
 
 
 def _explained(
-    sources: list[str], invocation: int | None, show_payloads: bool
+    sources: list[str],
+    read: Callable[[str], RecordedHistory],
+    invocation: int | None,
+    show_payloads: bool,
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
-    from durable_core.adapters.history_file import load_history
     from durable_core.errors import DurableError
     from durable_core.explain import explain
 
     for source in sources:
         try:
-            history = load_history(source)
+            history = read(source)
             report = explain(history, invocation=invocation, show_payloads=show_payloads)
         except DurableError as error:
             yield source, error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from durable_core.adapters.lambda_api import (
@@ -106,7 +106,9 @@ def _pages(
     marker: str | None = None
     seen: set[str] = set()
     without_news = 0
-    for _ in range(max_pages):
+    count = 0
+    while count < max_pages:
+        count += 1
         page = ask(marker)
         without_news = 0 if add(page) else without_news + 1
         yield page
@@ -118,7 +120,7 @@ def _pages(
         seen.add(marker)
     raise AwsError(
         subject,
-        f"its pages have no end: stopped after {len(seen) + 1:,}, each of which names a next one",
+        f"its pages have no end: stopped after {count:,}, each of which names a next one",
         "report it with this line",
     )
 
@@ -203,6 +205,11 @@ class Follower:
         )
 
     @property
+    def status(self) -> str:
+        """The status at the last reading."""
+        return str(self.record.get("Status") or "UNKNOWN")
+
+    @property
     def is_running(self) -> bool:
         """True while more events can come."""
         return is_running(self.record)
@@ -219,11 +226,17 @@ class Follower:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one download: a document, or the error that there is none."""
+    """What became of one download: a document, or the error that there is none.
+
+    `root` is the execution that was asked for, of which this is a child or a child's child;
+    `children` counts those of its own that are read because of it.
+    """
 
     arn: str
+    root: str
     document: ExecutionDocument | None = None
     error: BaseException | None = None
+    children: int = 0
 
 
 def download_all(
@@ -245,12 +258,13 @@ def download_all(
         while True:
             arn = work.get()
             try:
-                outcome = Outcome(arn, document=read(arn))
+                outcome = Outcome(arn, roots[arn], document=read(arn))
             except Exception as error:
-                outcome = Outcome(arn, error=error)
+                outcome = Outcome(arn, roots[arn], error=error)
             done.put(outcome)
 
     depths = dict.fromkeys(arns, 0)
+    roots = {arn: arn for arn in depths}
     for arn in depths:
         work.put(arn)
     open_count = len(depths)
@@ -260,9 +274,10 @@ def download_all(
         outcome = done.get()
         open_count -= 1
         level = depths[outcome.arn] + 1
-        for child in outcome.document.children if outcome.document and level <= depth else ():
-            if child not in depths:
-                depths[child] = level
-                work.put(child)
-                open_count += 1
-        yield outcome
+        known = outcome.document.children if outcome.document and level <= depth else ()
+        children = [child for child in known if child not in depths]
+        for child in children:
+            depths[child], roots[child] = level, outcome.root
+            work.put(child)
+        open_count += len(children)
+        yield replace(outcome, children=len(children))

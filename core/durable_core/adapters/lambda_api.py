@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from durable_core import __version__
-from durable_core.adapters.lambda_errors import Call, translate
+from durable_core.adapters.lambda_errors import Answer, Call, error_code, is_cut, translate
 from durable_core.arns import parse_execution_arn, region_of_function
 from durable_core.errors import AwsError, UsageError, WireError
 from durable_core.wire import describe, events_from_wire
@@ -27,6 +27,9 @@ MIN_BOTOCORE: Final = "1.42.1"
 
 PAGE_ITEMS: Final = 1000
 """The most that one page of events or executions may hold (shape `ItemCount`)."""
+
+_CUT_ATTEMPTS: Final = 3
+"""How often a request is sent whose answer breaks off: botocore doesn't see that."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOCAL_REGION: Final = "us-east-1"
@@ -199,27 +202,32 @@ class LambdaApi:
             str(client.meta.endpoint_url),
             has_own_endpoint=bool(self._connection.endpoint),
         )
+        for _ in range(_CUT_ATTEMPTS):
+            answer = self._answer(client, method, parameters, call)
+            if not is_cut(answer):
+                return call.parsed(*answer), call
+        raise AwsError(subject, "the answer was cut off, again and again", "try again later")
+
+    def _answer(self, client: Any, method: str, parameters: dict[str, Any], call: Call) -> Answer:
+        """Return what was answered last, after botocore's retries. Raises AwsError."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
         self._answers.last = None
         try:
             getattr(client, method)(**parameters)
-        except Exception as error:
-            self._raise_for(error, call, parameters)
+        except (BotoCoreError, ClientError) as error:
+            translated = translate(error, call, self._answers.last)
+            if "Marker" in parameters and error_code(error) == "InvalidParameterValueException":
+                raise MarkerRefused(call.subject, translated.problem, translated.advice) from None
+            raise translated from None
+        except Exception:
+            # botocore stumbles over some answers; what is wrong with them is found here too.
+            if self._answers.last is None:
+                raise
+            if self._answers.last[0] >= 300:
+                raise call.not_lambda(*self._answers.last[:2]) from None
         answer, self._answers.last = self._answers.last, None
-        return call.parsed(*(answer or (0, {}, b""))), call
-
-    def _raise_for(self, error: Exception, call: Call, parameters: Mapping[str, Any]) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if not isinstance(error, BotoCoreError | ClientError):
-            if self._answers.last is not None:  # the answer is what botocore stumbled over
-                call.parsed(*self._answers.last)
-                raise call.unexpected(f"{type(error).__name__}: {error}") from None
-            raise error
-        code = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else ""
-        translated = translate(error, call, self._answers.last)
-        if "Marker" in parameters and code == "InvalidParameterValueException":
-            raise MarkerRefused(call.subject, translated.problem, translated.advice) from None
-        raise translated from None
+        return answer or (0, {}, b"")
 
     # -- clients ---------------------------------------------------------------------------------
 
@@ -250,7 +258,7 @@ class LambdaApi:
         try:
             if self._session is None:
                 self._session = boto3.Session(profile_name=connection.profile)
-            region = region or self._session.region_name
+            region = region or os.environ.get("AWS_REGION") or self._session.region_name
             if region is None and self._is_local():
                 region = _LOCAL_REGION
             unsigned = self._is_local() and self._session.get_credentials() is None

@@ -127,6 +127,20 @@ class Call:
         )
 
 
+def is_cut(answer: Answer) -> bool:
+    """Tell whether fewer bytes came than were announced."""
+    _, headers, body = answer
+    length = str(headers.get("content-length") or "")
+    return length.isdigit() and not headers.get("content-encoding") and len(body) < int(length)
+
+
+def error_code(error: Exception) -> str:
+    """Return the service's code for an error; empty when it isn't the service's."""
+    response = getattr(error, "response", None)
+    said = response.get("Error") if isinstance(response, Mapping) else None
+    return str(said.get("Code") or "") if isinstance(said, Mapping) else ""
+
+
 def translate(error: Exception, call: Call, answer: Answer | None) -> AwsError:
     """Return what a failure of botocore means. `answer` is the last one that came, if any."""
     response = getattr(error, "response", None)
@@ -147,6 +161,8 @@ def translate(error: Exception, call: Call, answer: Answer | None) -> AwsError:
 def _of_response(response: Mapping[str, Any], call: Call, answer: Answer | None) -> AwsError:
     error, metadata = response["Error"], response.get("ResponseMetadata") or {}
     code, status = str(error.get("Code") or ""), metadata.get("HTTPStatusCode")
+    if not code or code.isdigit():
+        code = _code_in_body(answer) or code
     retries = metadata.get("RetryAttempts") or 0
     after = f", also after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
     said = str(error.get("Message") or "")[:300]
@@ -179,6 +195,14 @@ def _of_response(response: Mapping[str, Any], call: Call, answer: Answer | None)
         problem = f"{call.endpoint_url} answered HTTP {status} to {call.operation}"
         return AwsError(call.subject, problem, "check the region and --endpoint-url")
     return AwsError(call.subject, f"{code}: {said}", "")
+
+
+def _code_in_body(answer: Answer | None) -> str | None:
+    """Return the error's name where AWS's local runner (1.4.0) puts it: in `Type`, not a header."""
+    if answer is None or not _is_json_object(answer[2]):
+        return None
+    kind = orjson.loads(answer[2]).get("Type")
+    return kind if isinstance(kind, str) and kind.endswith("Exception") else None
 
 
 def _is_json_object(body: Any) -> bool:

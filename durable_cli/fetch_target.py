@@ -1,0 +1,102 @@
+"""Where fetched executions go: standard output, a file, or a folder with one file an execution."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from durable_cli.output import Output, json_text
+from durable_cli.whole_file import refuse_existing, write_whole
+from durable_core.arns import parse_execution_arn
+from durable_core.errors import SourceError, UsageError
+from durable_core.execution_document import ExecutionDocument
+from durable_core.keep_paths import KeepPath
+
+
+@dataclass(slots=True)
+class Target:
+    """Where documents go, and whether they are redacted on their way."""
+
+    output: str | None = None
+    folder: Path | None = None
+    force: bool = False
+    redact: bool = False
+    keep: tuple[KeepPath, ...] = ()
+    _arns: dict[str, str] = field(default_factory=dict)  # by the names of files
+    _keys: dict[str, bytes] = field(default_factory=dict)  # of redactions, by roots
+
+    def check(self) -> None:
+        """Raise UsageError or SourceError when nothing can be written there."""
+        if self.output is not None and self.folder is not None:
+            raise UsageError("expected either --output or --output-dir")
+        if self.keep and not self.redact:
+            raise UsageError("--keep says what --redact keeps: it needs --redact")
+        if self.output is not None and not self.force:
+            refuse_existing(Path(self.output))
+
+    def expect(self, count: int, *, with_children: bool) -> None:
+        """Raise UsageError when that many documents can't go there."""
+        if self.folder is None and (count > 1 or with_children):
+            what = f"{count:,} executions" if count > 1 else "--with-children"
+            raise UsageError(f"{what} need --output-dir DIR: a file holds one execution")
+
+    def refuse(self, arn: str) -> None:
+        """Raise SourceError when the execution's file is there, as far as its ARN tells."""
+        parts = parse_execution_arn(arn)
+        if self.folder is not None and parts is not None and not self.force:
+            refuse_existing(self.folder / self._file_name(parts.function, parts.name, arn))
+
+    def write(self, document: ExecutionDocument, root: str) -> str | None:
+        """Write one document, and return the file it went to.
+
+        `root` is the execution whose child, or child's child, it is: documents of one root have
+        the same stand-ins. Raises SourceError.
+        """
+        text = json_text(self._prepared(document, root)) + "\n"
+        if self.folder is None and self.output is None:
+            Output().write(text)
+            return None
+        path = Path(self.output) if self.output is not None else self._path_of(document)
+        write_whole(path, text, force=self.force)
+        return str(path)
+
+    def _path_of(self, document: ExecutionDocument) -> Path:
+        assert self.folder is not None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SourceError(str(self.folder), f"can't be made: {error.strerror}") from None
+        arn = parse_execution_arn(document.arn)
+        function = str(document.record.get("FunctionArn") or "").split(":")
+        name = document.record.get("DurableExecutionName")
+        return self.folder / self._file_name(
+            arn.function if arn else function[6] if len(function) > 6 else "function",
+            arn.name if arn else str(name or "execution"),
+            document.arn,
+        )
+
+    def _file_name(self, function: str, name: str, arn: str) -> str:
+        """Return a name that no other execution of this call has."""
+        stem = f"{_plain(function)}.{_plain(name)}"
+        if self._arns.setdefault(stem, arn) != arn:
+            stem = f"{stem}.{_plain(arn.rpartition('/')[2])}"
+        return f"{stem}.json"
+
+    def _prepared(self, document: ExecutionDocument, root: str) -> dict[str, Any]:
+        wire = document.to_wire()
+        if not self.redact:
+            return wire
+        from durable_core.redact import has_secret_ids, redact, redaction_key
+
+        if root not in self._keys:
+            # Without anything random in the document its key could be guessed, and then its texts.
+            is_secret = has_secret_ids(wire)
+            self._keys[root] = redaction_key(wire) if is_secret else os.urandom(32)
+        return redact(wire, self.keep, self._keys[root])
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", text)[:80]

@@ -1,0 +1,42 @@
+"""Files that are whole or absent: written under another name first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from durable_core.errors import SourceError
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise SourceError when something is there that would be overwritten."""
+    if path.is_file() or path.is_dir():
+        problem = "is a directory" if path.is_dir() else "exists (--force overwrites it)"
+        raise SourceError(str(path), problem)
+
+
+def write_whole(path: Path, text: str, *, force: bool = False) -> None:
+    """Write the text to a file that appears only when it is complete.
+
+    Raises SourceError when the file exists (without `force`) or can't be written.
+    """
+    if not force:
+        refuse_existing(path)
+    if path.exists() and not path.is_file():  # a pipe or a device
+        _write(path, text, path)
+        return
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    try:
+        _write(temporary, text, path)
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        raise SourceError(str(path), f"can't be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(to: Path, text: str, called: Path) -> None:
+    try:
+        to.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise SourceError(str(called), f"can't be written: {error.strerror}") from None
