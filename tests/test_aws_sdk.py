@@ -12,9 +12,11 @@ pytest.importorskip("aws_durable_execution_sdk_python")
 
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import (
+    CompletionConfig,
     Duration,
     JitterStrategy,
     MapConfig,
+    NestingType,
     StepConfig,
     StepSemantics,
 )
@@ -29,6 +31,7 @@ from durable_core.adapters.aws_sdk import (
     is_aws_handler,
 )
 from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
+from durable_core.ids import position_text
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
 from durable_core.simulate import simulate
@@ -382,3 +385,75 @@ def test_what_is_no_answer_fails_the_execution() -> None:
     simulation = run(lambda _event, _context: "not an answer")
     assert simulation.status is ExecutionStatus.FAILED
     assert "status is required" in str(simulation.error)
+
+
+# -- what is reported of an invocation ---------------------------------------------------------
+
+
+def did(simulation: Simulation, invocation: int) -> list[tuple[str, str, str | None]]:
+    """Return what an invocation did: what, where, and the name of the operation."""
+    return [
+        (note.did.value, position_text(note.path), note.name)
+        for note in simulation.invocations[invocation - 1].notes
+    ]
+
+
+def test_what_ran_and_what_came_from_checkpoints_is_noted_with_its_position() -> None:
+    @durable_execution
+    def handler(_event: Any, context: DurableContext) -> None:
+        context.step(lambda _: 1, name="first")
+        context.run_in_child_context(lambda child: child.step(lambda _: 2, name="inner"), name="c")
+        context.wait(HOUR, name="pause")
+        context.step(lambda _: 3, name="last")
+
+    simulation = run(handler)
+    assert did(simulation, 1) == [
+        ("ran", "1", "first"),
+        ("ran", "2", "c"),
+        ("ran", "2.1", "inner"),
+        ("began", "3", "pause"),
+    ]
+    assert did(simulation, 2) == [
+        ("returned", "1", "first"),
+        ("returned", "2", "c"),
+        ("returned", "3", "pause"),
+        ("ran", "4", "last"),
+    ]
+
+
+@pytest.mark.parametrize("nesting", list(NestingType))
+def test_a_stripped_map_is_seen_to_be_re_executed_and_its_started_unit_skipped(
+    nesting: NestingType,
+) -> None:
+    @durable_execution
+    def handler(_event: Any, context: DurableContext) -> list[int]:
+        def unit(each: DurableContext, item: int, _index: int, _items: object) -> str:
+            if item == 2:
+                each.wait(HOUR)
+            return each.step(lambda _: "x" * 140_000, name=f"make {item}")
+
+        batch = context.map(
+            range(3),
+            unit,
+            name="large",
+            config=MapConfig(
+                nesting_type=nesting, completion_config=CompletionConfig(min_successful=2)
+            ),
+        )
+        context.wait(HOUR)
+        return [len(each) for each in batch.get_results()]
+
+    simulation = run(handler)
+    assert simulation.result == "[140000, 140000]"
+    first, second = did(simulation, 1), did(simulation, 2)
+    assert ("ran", "1.0.1", "make 0") in first
+    assert ("stripped", "1", "large") in first
+    assert ("re-executed", "1", "large") in second
+    assert [each[:2] for each in second if each[0] == "skipped"] == [("skipped", "1.2")]
+    assert not [each for each in second if each[0] == "ran"]
+    flat = nesting is NestingType.FLAT
+    assert [each[:2] for each in second if each[1] in ("1.0", "1.1")] == [
+        ("re-executed" if flat else "returned", "1.0"),
+        ("re-executed" if flat else "returned", "1.1"),
+    ]
+    assert (("returned", "1.0.1", "make 0") in second) is flat

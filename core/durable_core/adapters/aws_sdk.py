@@ -11,6 +11,7 @@ holds the desk's lock from its beginning to its end.
 from __future__ import annotations
 
 import json
+import queue
 import random
 import threading
 import time
@@ -29,6 +30,7 @@ from durable_core.errors import DurableError, UsageError
 from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.limits import KIB
 from durable_core.model import (
+    BATCH_SUB_TYPES,
     ErrorObject,
     InvocationInput,
     InvocationOutput,
@@ -226,10 +228,6 @@ class _Sdk:
     checkpoint_error: Any
     state_error: Any
 
-    def operations(self, operations: Sequence[Operation], desk: _Desk) -> list[Any]:
-        """Return the operations as the SDK's own."""
-        return [self.operation.from_dict(_as_answered(each, desk)) for each in operations]
-
 
 def _load() -> _Sdk:
     """Import the SDK. Raises SdkMissing, and SdkChanged where it isn't what we know."""
@@ -260,6 +258,27 @@ def _load() -> _Sdk:
 
 
 _TIMERS: Final = (("StepDetails", "NextAttemptTimestamp"), ("WaitDetails", "ScheduledEndTimestamp"))
+
+
+class _Converter:
+    """Makes the SDK's operations from ours: each once, however many invocations are handed it."""
+
+    def __init__(self, sdk: _Sdk) -> None:
+        self._from_dict = sdk.operation.from_dict
+        self._made: dict[str, tuple[Operation, Any]] = {}
+
+    def __call__(self, operations: Sequence[Operation], desk: _Desk) -> list[Any]:
+        """Return the operations as the SDK's own."""
+        return [self._converted(each, desk) for each in operations]
+
+    def _converted(self, operation: Operation, desk: _Desk) -> Any:
+        known = self._made.get(operation.id)
+        if known is not None and known[0] is operation:
+            return known[1]
+        made = self._from_dict(_as_answered(operation, desk))
+        if operation.is_terminal:  # the timers of others are different in each invocation
+            self._made[operation.id] = (operation, made)
+        return made
 
 
 def _as_answered(operation: Operation, desk: _Desk) -> dict[str, Any]:
@@ -302,13 +321,14 @@ def _output_of(answer: object) -> InvocationOutput:
 class _Client:
     """The service client that the SDK is given. Called from its threads, with keywords."""
 
-    def __init__(self, sdk: _Sdk, desk: _Desk, observed: Observed) -> None:
+    def __init__(self, sdk: _Sdk, convert: _Converter, desk: _Desk, observed: Observed) -> None:
         self._sdk = sdk
+        self._convert = convert
         self._desk = desk
         self._oversized: dict[tuple[str, str], tuple[OperationUpdate, int]] = {}
         self.observed = observed
+        self.queue = _Queue()
         self.state: Any = None
-        self.stopping = False
         self.stuck: HandlerStuck | None = None
 
     def checkpoint(
@@ -321,8 +341,6 @@ class _Client:
         """Persist the updates, as CheckpointDurableExecution."""
         if self.stuck is not None:
             raise self.stuck
-        if self.stopping and not updates:
-            return self._answer(CheckpointAnswer(checkpoint_token))  # `_attach` woke the thread
         ours = tuple(update_from_wire(each.to_dict()) for each in updates)
         for each in ours if self._oversized else ():
             self._oversized.pop((each.id, each.action), None)
@@ -335,7 +353,7 @@ class _Client:
             raise self._sdk.checkpoint_error.from_exception(error) from None
 
     def _answer(self, answer: CheckpointAnswer) -> Any:
-        operations = self._sdk.operations(answer.operations, self._desk)
+        operations = self._convert(answer.operations, self._desk)
         # An empty token is how the SDKs before 2.0 take it that the execution is over.
         return self._sdk.checkpoint_output(
             checkpoint_token=answer.checkpoint_token or "",
@@ -357,13 +375,14 @@ class _Client:
         except _ServiceError as error:
             raise self._sdk.state_error.from_exception(error) from None
         self.observed.handed(page.operations)
-        operations = self._sdk.operations(page.operations, self._desk)
+        operations = self._convert(page.operations, self._desk)
         return self._sdk.state_output(operations=operations, next_marker=page.next_marker)
 
     # -- called by what `_attach` puts into the SDK --------------------------------------------
 
     def queued(self, update: Any) -> None:
         """Watch over an update that is too large for a request, from now until it is sent."""
+        self.observed.asked(update.operation_id, update.parent_id)
         payload = getattr(update, "payload", None)
         if not payload or len(payload) * 6 < BATCH_BYTES:
             return
@@ -379,28 +398,88 @@ class _Client:
 
     def _give_up_on(self, key: tuple[str, str]) -> None:
         lost = self._oversized.get(key)
-        if lost is None or self.stopping:
+        if lost is None or self.queue.stopping:
             return
         update, size = lost
         self.stuck = HandlerStuck(f"{update.type} {update.name or update.id}", size)
-        self.wake()
+        self.state.create_checkpoint(is_sync=False)  # empty: the thread looks up, and is told
 
-    def wake(self) -> None:
-        """Have the SDK's checkpoint thread look up: an empty checkpoint that nobody waits for."""
-        try:
-            self.state.create_checkpoint(is_sync=False)
-        except BaseException:  # it has ended by itself: nobody has to be woken
-            return
+    def watched(
+        self,
+        body: Callable[..., Any],
+        identifier: Any,
+        is_replay_children: bool = False,
+        attempt: int | None = None,
+    ) -> Callable[..., Any]:
+        """Return the body of an operation such that its beginning and its end are seen."""
+
+        def seen(*args: Any, **keywords: Any) -> Any:
+            if identifier.sub_type in BATCH_SUB_TYPES:
+                self.queue.alone = False  # a map or parallel has threads of its own
+            self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
+            try:
+                return body(*args, **keywords)
+            finally:
+                self.observed.ends()
+
+        return seen
+
+    def replayed(self, operation: Any) -> None:
+        """Note that the code came to an operation that was recorded before."""
+        self.observed.replayed(operation.operation_id)
+
+
+class _Queue(queue.Queue[Any]):
+    """The SDK's queue of updates, whose reader doesn't wait for what can't come any more.
+
+    The SDK's checkpoint thread reads it with a timeout: 0.1 s until it looks whether it is to stop,
+    and 1 ms (before 2.0 0.1 s) for more updates to join a batch that somebody waits for. Here the
+    read ends at once, as if the time were up, when the invocation is over, and when the only thread
+    that there is waits for the batch. So no batch is another one than with all the time waited.
+    """
+
+    alone = True
+    """Whether no map or parallel was seen yet: False for all where the SDK tells of none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping = False
+        self._waits = False
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add an item; note whether whoever adds it waits until it is sent."""
+        with self.mutex:
+            self._waits = self._waits or getattr(item, "completion_event", None) is not None
+        super().put(item, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item. Raises queue.Empty in time, or when none can come."""
+        if not block or timeout is None:
+            return super().get(block, timeout)
+        end = time.monotonic() + timeout
+        with self.not_empty:
+            while not self._qsize():
+                left = end - time.monotonic()
+                if left <= 0 or self.stopping or (self.alone and self._waits):
+                    self._waits = False
+                    raise queue.Empty
+                self.not_empty.wait(left)
+            self.not_full.notify()
+            return self._get()
+
+    def stop(self) -> None:
+        """Let nobody wait any more."""
+        with self.mutex:
+            self.stopping = True
+            self.not_empty.notify_all()
 
 
 def _attach(state_class: Any, version: str) -> None:
     """Put a few small things into the SDK's `ExecutionState`, once, for executions of ours only.
 
-    1. Which state belongs to which client, for the others.
-    2. `stop_checkpointing` wakes the checkpoint thread. It would notice by itself, but only when
-       its queue has been empty for 0.1 s, so that each invocation would take that long for nothing.
-       Lowering that interval instead would also cut batches earlier, which the handler's history
-       would show.
+    1. Which state belongs to which client, and a queue that doesn't wait for nothing.
+    2. `stop_checkpointing` tells the queue: otherwise each invocation takes 0.1 s longer. Lowering
+       the SDK's interval instead would also cut batches earlier.
     3. `create_checkpoint` shows each update before it is queued, to find one that gets lost there.
     4. Where the SDK tells its plugins which bodies run and which operations are replayed, it tells
        us. A plugin would be told the same, but the SDK then copies all operations at each
@@ -421,17 +500,18 @@ def _attach(state_class: Any, version: str) -> None:
     def attached_init(self: Any, *args: Any, **keywords: Any) -> None:
         init(self, *args, **keywords)
         clients = (each for each in (*args, *keywords.values()) if isinstance(each, _Client))
-        self.durable_cli_client = next(clients, None)
-        if self.durable_cli_client is not None:
-            self.durable_cli_client.state = self
+        client = self.durable_cli_client = next(clients, None)
+        if client is not None:
+            if type(getattr(self, "_checkpoint_queue", None)) is not queue.Queue:
+                raise SdkChanged(version, "no _checkpoint_queue in ExecutionState")
+            client.state = self
+            self._checkpoint_queue = client.queue
 
     @wraps(stop)
     def attached_stop(self: Any) -> None:
         stop(self)
-        client = self.durable_cli_client
-        if client is not None and not client.stopping:
-            client.stopping = True
-            client.wake()
+        if self.durable_cli_client is not None:
+            self.durable_cli_client.queue.stop()
 
     @wraps(create)
     def attached_create(self: Any, operation_update: Any = None, is_sync: bool = True) -> None:
@@ -443,38 +523,40 @@ def _attach(state_class: Any, version: str) -> None:
     state_class.stop_checkpointing = attached_stop
     state_class.create_checkpoint = attached_create
     state_class.durable_cli_client = None
-    _watch(state_class, "wrap_user_function", _body_runs)
-    _watch(state_class, "emit_operation_replay_hook", _replayed)
-    _watch(state_class, "emit_operation_update_hook", _replayed)
+    _attach_watch(state_class)
 
 
-def _watch(state_class: Any, name: str, tell: Callable[..., None]) -> None:
-    """Have a method tell of its arguments before it runs, where the SDK has it."""
-    method = getattr(state_class, name, None)
-    if method is None:
-        return
+def _attach_watch(state_class: Any) -> None:
+    wrap = getattr(state_class, "wrap_user_function", None)
+    if wrap is None:
+        _Queue.alone = False
+    else:
 
-    @wraps(method)
-    def watched(self: Any, *args: Any, **keywords: Any) -> Any:
+        @wraps(wrap)
+        def attached_wrap(
+            self: Any, user_function: Any, operation_identifier: Any, *args: Any, **keywords: Any
+        ) -> Any:
+            body = wrap(self, user_function, operation_identifier, *args, **keywords)
+            client = self.durable_cli_client
+            if client is None:
+                return body
+            return client.watched(body, operation_identifier, *args, **keywords)
+
+        state_class.wrap_user_function = attached_wrap
+    for name in ("emit_operation_replay_hook", "emit_operation_update_hook"):
+        emit = getattr(state_class, name, None)
+        if emit is not None:
+            setattr(state_class, name, _telling(emit))
+
+
+def _telling(emit: Callable[..., None]) -> Callable[..., None]:
+    @wraps(emit)
+    def attached_emit(self: Any, operation: Any) -> None:
         if self.durable_cli_client is not None:
-            tell(self.durable_cli_client.observed, *args, **keywords)
-        return method(self, *args, **keywords)
+            self.durable_cli_client.replayed(operation)
+        emit(self, operation)
 
-    setattr(state_class, name, watched)
-
-
-def _body_runs(
-    observed: Observed,
-    user_function: object,
-    operation_identifier: Any,
-    is_replay_children: bool = False,
-    attempt: int | None = None,
-) -> None:
-    observed.ran(operation_identifier, replays_children=is_replay_children, attempt=attempt)
-
-
-def _replayed(observed: Observed, operation: Any) -> None:
-    observed.replayed(operation.operation_id)
+    return attached_emit
 
 
 # -- an invocation -----------------------------------------------------------------------------
@@ -495,6 +577,7 @@ class AwsSdkRunner(Runner):
         tenant_id: str | None = None,
     ) -> None:
         self._sdk = _load()
+        self._convert = _Converter(self._sdk)
         self._handler = handler
         self._memory_mb = memory_mb
         self._tenant_id = tenant_id
@@ -514,7 +597,9 @@ class AwsSdkRunner(Runner):
         observed = Observed(given.operations)
         desk = _Desk(link, observed)
         random.seed(f"{options.seed}:{link.invocation.number}")
-        outcome = self._outcome(given, desk, _Client(self._sdk, desk, observed), link)
+        outcome = self._outcome(
+            given, desk, _Client(self._sdk, self._convert, desk, observed), link
+        )
         return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
 
     def _outcome(
@@ -526,7 +611,7 @@ class AwsSdkRunner(Runner):
             answer = self._handler(handed, context)
         except SystemExit:
             return Lost(exited=True)
-        except HandlerStuck:
+        except DurableError:
             raise
         except Exception as error:
             if not desk.dead:
@@ -542,7 +627,7 @@ class AwsSdkRunner(Runner):
             durable_execution_arn=given.durable_execution_arn,
             checkpoint_token=given.checkpoint_token,
             initial_execution_state=self._sdk.initial_state(
-                operations=self._sdk.operations(given.operations, desk),
+                operations=self._convert(given.operations, desk),
                 next_marker=given.next_marker or "",
             ),
             service_client=client,

@@ -7,12 +7,13 @@ order is that in which they began.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from durable_core.batching import Cut
 from durable_core.checkpointer import SentRequest
-from durable_core.ids import Path, Placed, detect, resolve
+from durable_core.ids import BLAKE2B, IdScheme, Path
 from durable_core.journal import Did, Note
 from durable_core.model import (
     BATCH_SUB_TYPES,
@@ -34,14 +35,74 @@ Seen = tuple[Did, str, str, str | None, str | None, str | None, int | None]
 """What happened to which operation: id, type, sub-type, name, parent's id, attempt."""
 
 
-class Observed:
-    """What one invocation was seen to do."""
+class _Positions:
+    """The position of each operation, found while the code comes to it.
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    Every thread that runs bodies has a stack of those that it is in. An operation's number is
+    found by making the ids of its context in turn, from where the last search ended.
+    """
+
+    def __init__(self, scheme: IdScheme) -> None:
+        self._scheme = scheme
+        self._inside = threading.local()
+        self._lock = threading.Lock()
+        self._made: dict[str | None, dict[str, int]] = {}
+        self.paths: dict[str, Path] = {}
+
+    def enter(self, key: str, parent_id: str | None) -> None:
+        """Place a body that this thread begins, and be in it from now on."""
+        self.place(key, parent_id)
+        self._stack().append(key)
+
+    def leave(self) -> None:
+        """Be no longer in the body that this thread began last."""
+        self._stack().pop()
+
+    def place(self, key: str, parent_id: str | None) -> None:
+        """Find the position of an operation that this thread came to."""
+        if key in self.paths:
+            return
+        stack = self._stack()
+        context = stack[-1] if stack else parent_id  # the thread of a unit begins with the unit
+        with self._lock:
+            self.place_in(context, key)
+
+    def place_in(self, context: str | None, key: str) -> None:
+        """Find the position of an operation of which the context is known."""
+        number = self._number(context, key)
+        above = () if context is None else self.paths.get(context)
+        if number is not None and above is not None:
+            self.paths[key] = (*above, number)
+
+    def _stack(self) -> list[str]:
+        stack: list[str] | None = getattr(self._inside, "stack", None)
+        if stack is None:
+            stack = self._inside.stack = []
+        return stack
+
+    def _number(self, context: str | None, key: str) -> int | None:
+        made = self._made.setdefault(context, {})
+        for number in range(len(made), len(made) + MOST_AHEAD):
+            if key in made:
+                break
+            made[self._scheme.child(context, number)[0]] = number
+        return made.get(key)
+
+
+MOST_AHEAD: Final = 10_000
+"""How far ahead of what was seen so far an operation is looked for."""
+
+
+class Observed:
+    """What one invocation was seen to do. Called from the threads in which it happens."""
+
+    def __init__(self, operations: Iterable[Operation], scheme: IdScheme = BLAKE2B) -> None:
+        self._scheme = scheme
         self._handed: dict[str, Operation] = {}
         self._seen: list[Seen] = []
         self._ran: dict[str, None] = {}
         self._requests: list[SentRequest] = []
+        self._positions = _Positions(scheme)
         self.handed(operations)
 
     # -- while it happens ----------------------------------------------------------------------
@@ -51,24 +112,36 @@ class Observed:
         for operation in operations:
             self._handed[operation.id] = operation
 
-    def ran(self, identifier: Any, *, replays_children: bool, attempt: int | None) -> None:
-        """Take in that a body runs: of a step, a check, a context or a unit."""
+    def begins(self, identifier: Any, *, replays_children: bool, attempt: int | None) -> None:
+        """Take in that a body begins: of a step, a check, a context or a unit."""
         key, parent = identifier.operation_id, identifier.parent_id
-        above = self._handed.get(parent or "")
-        # A FLAT unit has no operation of its own: its map or parallel says whether it is replayed.
-        again = replays_children or (above is not None and above.is_terminal)
-        did = Did.RE_EXECUTED if again else Did.RAN
         sub_type = str(getattr(identifier.sub_type, "value", identifier.sub_type))
         kind = getattr(getattr(identifier, "operation_type", None), "value", None)
         if kind is None:  # before 3.0 an identifier has no type
             kind = OperationType.STEP if sub_type in _STEPS else OperationType.CONTEXT
+        is_step = kind == OperationType.STEP
+        above = self._handed.get(parent or "")
+        # A FLAT unit has no operation of its own: its map or parallel says whether it is replayed.
+        again = replays_children or (not is_step and above is not None and above.is_terminal)
+        did = Did.RE_EXECUTED if again else Did.RAN
         self._ran[key] = None
-        shown = attempt if kind == OperationType.STEP else None
+        shown = attempt if is_step else None
+        self._positions.enter(key, parent)
         self._seen.append((did, key, kind, sub_type, identifier.name, parent, shown))
+
+    def ends(self) -> None:
+        """Take in that the body that this thread began last has ended."""
+        self._positions.leave()
+
+    def asked(self, operation_id: str, parent_id: str | None) -> None:
+        """Take in that the code asks for an operation to be written."""
+        self._positions.place(operation_id, parent_id)
 
     def replayed(self, operation_id: str) -> None:
         """Take in that the code came to an operation that was recorded before."""
         operation = self._handed.get(operation_id)
+        if operation is not None:
+            self._positions.place(operation_id, operation.parent_id)
         if operation is None or not operation.is_terminal or operation.replay_children:
             return
         succeeded = operation.status is OperationStatus.SUCCEEDED
@@ -102,7 +175,7 @@ class Observed:
     def notes(self) -> tuple[Note, ...]:
         """Return what happened, with the position of each operation."""
         seen = [*self._seen, *self._skipped()]
-        paths = self._paths(seen)
+        paths = self._positions.paths
         return tuple(
             Note(did, key, paths.get(key, ()), kind, sub_type, name, parent, attempt=attempt)
             for did, key, kind, sub_type, name, parent, attempt in seen
@@ -115,8 +188,7 @@ class Observed:
                 continue
             recorded = self._handed.get(key)
             summary = None if recorded is None else read_summary(recorded.result)
-            scheme = detect(self._placed(self._seen))
-            if summary is None or scheme is None:
+            if summary is None:
                 continue
             is_map = sub_type == SubType.MAP
             unit_type = SubType.MAP_ITERATION if is_map else SubType.PARALLEL_BRANCH
@@ -124,28 +196,10 @@ class Observed:
                 if run.status is not UnitStatus.STARTED or not run.dispatched:
                     continue
                 for index in range(run.start, run.stop):
-                    unit, _ = scheme.child(key, index + scheme.first_unit)
+                    unit, _ = self._scheme.child(key, index + self._scheme.first_unit)
                     if unit not in self._ran:
+                        self._positions.place_in(key, unit)
                         known = self._handed.get(unit)
                         name = known.name if known else None
                         kind = OperationType.CONTEXT
                         yield (Did.SKIPPED, unit, kind, unit_type, name, key, None)
-
-    def _placed(self, seen: Iterable[Seen]) -> Mapping[str, Placed]:
-        placed = {
-            key: Placed(each.parent_id, each.sub_type in BATCH_SUB_TYPES)
-            for key, each in self._handed.items()
-            if each.type is not OperationType.EXECUTION
-        }
-        for _, key, _, sub_type, _, parent, _ in seen:
-            placed.setdefault(key, Placed(parent, sub_type in BATCH_SUB_TYPES))
-        for request in self._requests:
-            for update in request.updates:
-                batch = update.sub_type in BATCH_SUB_TYPES
-                placed.setdefault(update.id, Placed(update.parent_id, batch))
-        return placed
-
-    def _paths(self, seen: Iterable[Seen]) -> dict[str, Path]:
-        placed = self._placed(seen)
-        scheme = detect(placed)
-        return {} if scheme is None else resolve(placed, scheme)
