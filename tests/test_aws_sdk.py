@@ -36,6 +36,7 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
 from durable_core.simulate import simulate
 from durable_core.simulation import Simulation
+from durable_core.wire import update_from_wire
 
 HOUR = Duration.from_hours(1)
 
@@ -258,6 +259,31 @@ def test_a_result_over_the_response_limit_is_checkpointed() -> None:
     assert simulation.status is ExecutionStatus.SUCCEEDED
     assert len(simulation.result or "") == 6 * 1024 * 1024 - 38
     assert requests(simulation) == 1
+
+
+def test_an_update_is_read_directly_as_it_would_be_from_its_wire_form() -> None:
+    from aws_durable_execution_sdk_python import lambda_service
+
+    cases = [
+        lambda_service.OperationUpdate(
+            operation_id="a" * 64,
+            operation_type=kind,
+            action=action,
+            parent_id=parent,
+            name=name,
+            sub_type="Step" if name else None,
+            payload=payload,
+            context_options=options,
+        )
+        for kind in lambda_service.OperationType
+        for action in lambda_service.OperationAction
+        for parent in (None, "", "b" * 64)
+        for name in (None, "", "charge")
+        for payload in (None, "", '"é"')
+        for options in (None, lambda_service.ContextOptions(replay_children=True))
+    ]
+    for update in cases:
+        assert aws_sdk._update_of(update) == update_from_wire(update.to_dict())
 
 
 # -- refusals ----------------------------------------------------------------------------------
