@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from conformance_cases import Case
 
 from durable_core.adapters.aws_sdk import AwsSdkRunner
+from durable_core.adapters.isolated import IsolatedRunner
 from durable_core.scenario import read_scenario
 from durable_core.simulate import simulate
 from durable_core.simulation import Simulation
@@ -20,28 +20,27 @@ HANDLERS = Path(__file__).parent / "handlers"
 
 
 @cache
-def handler_of(spec: str) -> Callable[..., Any]:
-    """Return the handler that a spec `module:function` names."""
-    module_name, _, function = spec.partition(":")
-    path = HANDLERS / f"{module_name}.py"
-    found = importlib.util.spec_from_file_location(f"conformance_{module_name}", path)
+def runner_in(path: Path, function: str) -> AwsSdkRunner:
+    """Return what runs a handler in a file."""
+    found = importlib.util.spec_from_file_location(f"handlers_{path.stem}", path)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    handler: Callable[..., Any] = getattr(module, function)
-    return handler
+    return AwsSdkRunner(getattr(module, function))
 
 
 def runner_of(spec: str) -> AwsSdkRunner:
-    """Return what runs the handler that a spec names."""
-    return AwsSdkRunner(handler_of(spec))
+    """Return what runs the handler that `module:function` names in `handlers/`."""
+    module, _, function = spec.partition(":")
+    return runner_in(HANDLERS / f"{module}.py", function)
 
 
 def run(case: Case) -> Simulation:
     """Run a case to the end of its execution."""
+    make = partial(runner_of, case.handler)
     return simulate(
-        runner_of(case.handler),
+        IsolatedRunner(make) if case.isolated else make(),
         case.event,
         scenario=read_scenario(case.scenario),
         function_name=case.handler.partition(":")[2],

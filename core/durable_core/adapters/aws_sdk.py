@@ -11,6 +11,7 @@ holds the desk's lock from its beginning to its end.
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import random
 import sys
@@ -30,6 +31,7 @@ from durable_core.adapters.observed import Observed
 from durable_core.checkpointer import RefusedCheckpoint, TransientFailure
 from durable_core.errors import DurableError, UsageError, WireError
 from durable_core.invocation import InvocationOptions, Invoked, Lost
+from durable_core.journal import Note
 from durable_core.limits import KIB
 from durable_core.model import (
     BATCH_SUB_TYPES,
@@ -609,13 +611,20 @@ def _telling(emit: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def _process_settings(seed: str) -> Iterator[None]:
-    """Set what is the process's, not the invocation's, and set it back."""
+    """Set what is the process's, not the invocation's, and set it back.
+
+    What is logged goes to the handlers that were set up, and nowhere where there are none: Python
+    would print warnings then.
+    """
     interval, chance = sys.getswitchinterval(), random.getstate()
+    nowhere = logging.NullHandler()
     sys.setswitchinterval(SWITCH_SECONDS)
     random.seed(seed)
+    logging.getLogger().addHandler(nowhere)
     try:
         yield
     finally:
+        logging.getLogger().removeHandler(nowhere)
         sys.setswitchinterval(interval)
         random.setstate(chance)
 
@@ -623,8 +632,9 @@ def _process_settings(seed: str) -> Iterator[None]:
 class AwsSdkRunner(Runner):
     """Runs invocations of one `@durable_execution` handler in this process.
 
-    Globals live on from one invocation to the next, as in a warm environment. Raises SdkMissing
-    and SdkChanged.
+    Globals live on from one invocation to the next, as in a warm environment. `tell`, where set,
+    is called with each note of what the handler does, when it does it. Raises SdkMissing and
+    SdkChanged.
     """
 
     def __init__(
@@ -637,6 +647,7 @@ class AwsSdkRunner(Runner):
         self._sdk = _load()
         self._convert = _Converter(self._sdk)
         self._handler = handler
+        self.tell: Callable[[Note], None] | None = None
         self._memory_mb = memory_mb
         self._tenant_id = tenant_id
 
@@ -652,7 +663,7 @@ class AwsSdkRunner(Runner):
 
         Raises HandlerStuck where it would never end.
         """
-        observed = Observed(given.operations)
+        observed = Observed(given.operations, tell=self.tell)
         desk = _Desk(link, observed)
         client = _Client(self._sdk, self._convert, desk, observed)
         with _process_settings(f"{options.seed}:{link.invocation.number}"):

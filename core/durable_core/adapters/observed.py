@@ -8,7 +8,7 @@ order is that in which they began.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from durable_core.batching import Cut
@@ -96,8 +96,14 @@ MOST_AHEAD: Final = 10_000
 class Observed:
     """What one invocation was seen to do. Called from the threads in which it happens."""
 
-    def __init__(self, operations: Iterable[Operation], scheme: IdScheme = BLAKE2B) -> None:
+    def __init__(
+        self,
+        operations: Iterable[Operation],
+        scheme: IdScheme = BLAKE2B,
+        tell: Callable[[Note], None] | None = None,
+    ) -> None:
         self._scheme = scheme
+        self._tell = tell
         self._handed: dict[str, Operation] = {}
         self._seen: list[Seen] = []
         self._ran: dict[str, None] = {}
@@ -127,7 +133,7 @@ class Observed:
         self._ran[key] = None
         shown = attempt if is_step else None
         self._positions.enter(key, parent)
-        self._seen.append((did, key, kind, sub_type, identifier.name, parent, shown))
+        self._add((did, key, kind, sub_type, identifier.name, parent, shown))
 
     def ends(self) -> None:
         """Take in that the body that this thread began last has ended."""
@@ -164,7 +170,17 @@ class Observed:
                 self._note(Did.STRIPPED, update)
 
     def _note(self, did: Did, of: Operation | OperationUpdate) -> None:
-        self._seen.append((did, of.id, of.type, of.sub_type, of.name, of.parent_id, None))
+        self._add((did, of.id, of.type, of.sub_type, of.name, of.parent_id, None))
+
+    def _add(self, seen: Seen) -> None:
+        self._seen.append(seen)
+        if self._tell is not None:
+            self._tell(self._noted(seen))
+
+    def _noted(self, seen: Seen) -> Note:
+        did, key, kind, sub_type, name, parent, attempt = seen
+        path = self._positions.paths.get(key, ())
+        return Note(did, key, path, kind, sub_type, name, parent, attempt=attempt)
 
     # -- when it is over -----------------------------------------------------------------------
 
@@ -174,12 +190,7 @@ class Observed:
 
     def notes(self) -> tuple[Note, ...]:
         """Return what happened, with the position of each operation."""
-        seen = [*self._seen, *self._skipped()]
-        paths = self._positions.paths
-        return tuple(
-            Note(did, key, paths.get(key, ()), kind, sub_type, name, parent, attempt=attempt)
-            for did, key, kind, sub_type, name, parent, attempt in seen
-        )
+        return tuple(self._noted(seen) for seen in [*self._seen, *self._skipped()])
 
     def _skipped(self) -> Iterator[Seen]:
         """Return the units, frozen as started, of re-executed contexts, whose bodies didn't run."""

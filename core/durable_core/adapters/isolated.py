@@ -1,0 +1,167 @@
+"""Invocations in a process of their own each, for handlers that end their process.
+
+Each invocation is a cold start: modules are imported anew, no global survives. When the process
+ends without an answer, however it ended, the invocation is lost as it would be in the cloud. The
+checkpoints come through a pipe; what the handler prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
+from typing import Any
+
+from durable_core.adapters.observed import Observed
+from durable_core.invocation import InvocationOptions, Invoked, Lost
+from durable_core.journal import Note
+from durable_core.model import InvocationInput, OperationUpdate
+from durable_core.service_link import ServiceLink
+from durable_core.service_values import CheckpointAnswer, Invocation, StatePage
+from durable_core.signals import ProcessDied
+from durable_core.simulate import Runner
+
+MakeRunner = Callable[[], Runner]
+"""Makes the runner inside of the process. Picklable: a function of a module, or a partial of one.
+
+A runner that has an attribute `tell` is given a function to call with each note as it happens, so
+that what a lost process did is known.
+"""
+
+
+class IsolatedRunner(Runner):
+    """Runs each invocation in a new process."""
+
+    def __init__(self, make: MakeRunner) -> None:
+        self._make = make
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run the handler in a process of its own. Raises what the runner in there raises."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_run_there,
+            args=(theirs, self._make, given, link.invocation, link.began, options),
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        try:
+            return _Host(ours, link, given).serve()
+        finally:
+            process.kill()
+            process.join()
+            ours.close()
+
+
+class _Host:
+    """This side of the pipe."""
+
+    def __init__(self, pipe: Connection, link: ServiceLink, given: InvocationInput) -> None:
+        self._pipe = pipe
+        self._link = link
+        self._observed = Observed(given.operations)
+        self._notes: list[Note] = []
+        self._elapsed = 0.0
+        link.elapsed = lambda: self._elapsed
+
+    def serve(self) -> Invoked:
+        while True:
+            try:
+                kind, self._elapsed, content = self._pipe.recv()
+            except (EOFError, ConnectionError):
+                return self._lost()
+            match kind:
+                case "note":
+                    self._notes.append(content)
+                case "done":
+                    done: Invoked = content
+                    return done
+                case "raised":
+                    raise content
+                case "due":
+                    self._pipe.send((True, self._link.next_due()))
+                case _:
+                    try:
+                        answer = self._answer(kind, content)
+                    except ProcessDied:
+                        return self._lost()
+                    self._pipe.send(answer)
+
+    def _answer(self, kind: str, content: Any) -> tuple[bool, Any]:
+        try:
+            if kind == "state":
+                return True, self._link.get_state(*content)
+            self._observed.sent(content[1], 1)
+            return True, self._link.checkpoint(*content)
+        except Exception as error:
+            return False, error
+
+    def _lost(self) -> Invoked:
+        requests = self._observed.requests()
+        return Invoked(Lost(exited=True), tuple(self._notes), requests, self._elapsed)
+
+
+class _RemoteLink:
+    """A service link at the other end of the pipe. One call at a time."""
+
+    def __init__(self, pipe: Connection, invocation: Invocation, began: datetime) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self.invocation = invocation
+        self.began = began
+        self.elapsed: Callable[[], float] = lambda: 0.0
+
+    def now(self) -> datetime:
+        return self.began + timedelta(seconds=self.elapsed())
+
+    def tell(self, kind: str, content: Any) -> None:
+        with self._lock:
+            self._pipe.send((kind, self.elapsed(), content))
+
+    def _call(self, kind: str, *content: Any) -> Any:
+        with self._lock:
+            self._pipe.send((kind, self.elapsed(), content))
+            good, answer = self._pipe.recv()
+        if good:
+            return answer
+        raise answer
+
+    def next_due(self) -> datetime | None:
+        due: datetime | None = self._call("due")
+        return due
+
+    def checkpoint(
+        self, token: str, updates: Sequence[OperationUpdate], client_token: str
+    ) -> CheckpointAnswer:
+        answer: CheckpointAnswer = self._call("checkpoint", token, tuple(updates), client_token)
+        return answer
+
+    def get_state(self, token: str, marker: str | None = None) -> StatePage:
+        page: StatePage = self._call("state", token, marker)
+        return page
+
+
+def _run_there(
+    pipe: Connection,
+    make: MakeRunner,
+    given: InvocationInput,
+    invocation: Invocation,
+    began: datetime,
+    options: InvocationOptions,
+) -> None:
+    """Run one invocation in this process, which is new, and send what came of it."""
+    sys.stdout = sys.stderr
+    link: Any = _RemoteLink(pipe, invocation, began)
+    try:
+        runner = make()
+        if hasattr(runner, "tell"):
+            runner.tell = lambda note: link.tell("note", note)
+        link.tell("done", runner.invoke(given, link, options))
+    except Exception as error:
+        link.tell("raised", error)
