@@ -199,7 +199,7 @@ def test_what_to_look_for_is_asked_of_the_service(durable, server):
         *("--started-after", "2026-11-01", "--started-before", "2026-11-02T08:30:00Z"),
         "--reverse-order",
     )
-    [(_, subject, query)] = server.asked
+    _, subject, query = server.asked[0]
 
     assert subject == "orders"
     assert query == {
@@ -215,7 +215,7 @@ def test_what_to_look_for_is_asked_of_the_service(durable, server):
 
 def test_an_age_counts_back_from_now(durable, server):
     durable("fetch", "--function-name", "orders", "--list", "--started-after", "2h")
-    [(_, _, query)] = server.asked
+    _, _, query = server.asked[0]
 
     expected = time.strftime("%Y-%m-%dT%H", time.gmtime(time.time() - 7200))
     assert query["StartedAfter"][:13] == expected
@@ -583,12 +583,11 @@ def test_payloads_come_from_the_local_runner_byte_for_byte(local, runner):
 
 
 def test_the_local_runner_lists_its_executions(local, runner):
-    code, out, _ = local(
-        "fetch", "--function-name", "aws_failed_execution", "--list", "--statuses", "FAILED"
-    )
+    failed = ("fetch", "--function-name", "aws_failed_execution", "--list", "--statuses", "FAILED")
 
-    assert code == 0
-    assert runner.ids["failed"] in out
+    assert runner.ids["failed"] in local(*failed)[1]
+    assert runner.ids["failed"] in local(*failed, "--started-after", "1h")[1]
+    assert runner.ids["failed"] not in local(*failed, "--started-before", "1h")[1]
 
 
 def test_executions_of_the_local_runner_are_fetched_by_function_and_redacted(local, runner):

@@ -237,7 +237,7 @@ def _found(
     found: list[str] = []
     for item in executions(api, query, asked.latest):
         found.append(str(item.get("DurableExecutionArn")))
-        progress.show(f"{len(found):,} executions found")
+        progress.show(f"executions found: {len(found):,}")
     return found
 
 

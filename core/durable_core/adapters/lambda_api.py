@@ -121,6 +121,11 @@ class LambdaApi:
         self._clients: dict[str | None, Any] = {}
         self._answers = threading.local()
 
+    @property
+    def is_local(self) -> bool:
+        """True when the endpoint is on this machine: a local runner, and not AWS."""
+        return urlsplit(self._connection.endpoint).hostname in _LOOPBACK
+
     def execution(self, arn: str, *, include_data: bool = True) -> dict[str, Any]:
         """Return what GetDurableExecution says of the execution. Raises AwsError."""
         parameters = {"DurableExecutionArn": arn, "IncludeExecutionData": include_data}
@@ -259,9 +264,9 @@ class LambdaApi:
             if self._session is None:
                 self._session = boto3.Session(profile_name=connection.profile)
             region = region or os.environ.get("AWS_REGION") or self._session.region_name
-            if region is None and self._is_local():
+            if region is None and self.is_local:
                 region = _LOCAL_REGION
-            unsigned = self._is_local() and self._session.get_credentials() is None
+            unsigned = self.is_local and self._session.get_credentials() is None
             client = self._session.client(
                 "lambda",
                 region_name=region,
@@ -284,9 +289,6 @@ class LambdaApi:
         client.meta.events.register("before-send.lambda", self._before_send)
         client.meta.events.register("before-parse.lambda", self._before_parse)
         return client
-
-    def _is_local(self) -> bool:
-        return urlsplit(self._connection.endpoint).hostname in _LOOPBACK
 
     def _retries(self) -> dict[str, Any]:
         """Return botocore's standard retries, more of them unless the user says how many."""
