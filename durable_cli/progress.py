@@ -92,11 +92,10 @@ class Tally:
     def say(self, place: str | None) -> None:
         """Say what was written and what is missing."""
         self._progress.clear()
-        if self._written == self._wanted == 1 and place is None:
-            return
         where = f" to {place}" if place else ""
-        text = f"wrote {self._written:,} of {self._wanted:,} executions{where}"
         if self._wanted == 1:
-            text = f"wrote {self._events:,} events{where}" if self._written else "wrote nothing"
+            if self._written and place is not None:
+                message(f"wrote {self._events:,} events{where}")
+            return
         missing = f", missing: {', '.join(self._missing)}" if self._missing else ""
-        message(text + missing)
+        message(f"wrote {self._written:,} of {self._wanted:,} executions{where}{missing}")

@@ -166,11 +166,22 @@ def test_what_this_botocore_does_not_know_is_not_lost(server, api):
 
 
 def test_without_execution_data_no_payload_is_asked_for(server, api):
-    server.add(execution("order-1", ended(steps(1))))
+    server.add(execution("order-1", ended(steps(1)), Result='"all done"'))
 
-    history = history_of_document("it", download(api, ARN, include_data=False).to_wire())
+    document = download(api, ARN, include_data=False).to_wire()
 
-    assert not history.has_execution_data
+    assert not history_of_document("it", document).has_execution_data
+    assert "done" not in str(document)
+
+
+def test_a_parameter_that_this_botocore_does_not_know_is_not_sent(server, api):
+    server.add(execution("order-1", ended(steps(1)), Result='"all done"'))
+    model = api._client(ARN).meta.service_model  # 1.42.1 knows it for histories only
+    model.operation_model("GetDurableExecution").input_shape.members.pop("IncludeExecutionData")
+
+    assert download(api, ARN).record["Result"] == '"all done"'
+    assert "Result" not in download(api, ARN, include_data=False).record
+    assert "IncludeExecutionData" not in server.asked[0][2]
 
 
 def test_a_history_that_grows_while_it_is_read_is_whole_up_to_its_last_event(server, api):

@@ -31,6 +31,7 @@ PAGE_ITEMS: Final = 1000
 _CUT_ATTEMPTS: Final = 3
 """How often a request is sent whose answer breaks off: botocore doesn't see that."""
 
+_EXECUTION_DATA: Final = frozenset({"InputPayload", "Result", "Error"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOCAL_REGION: Final = "us-east-1"
 _OPERATIONS: Final = {
@@ -127,12 +128,17 @@ class LambdaApi:
         return urlsplit(self._connection.endpoint).hostname in _LOOPBACK
 
     def execution(self, arn: str, *, include_data: bool = True) -> dict[str, Any]:
-        """Return what GetDurableExecution says of the execution. Raises AwsError."""
+        """Return what GetDurableExecution says of the execution. Raises AwsError.
+
+        Without data its input, result and error are left out, also where botocore can't ask so.
+        """
         parameters = {"DurableExecutionArn": arn, "IncludeExecutionData": include_data}
         answer, call = self._ask(arn, "get_durable_execution", parameters)
         if not isinstance(answer.get("Status"), str):
             raise call.unexpected(f"no Status in {_keys_of(answer)}")
-        return answer
+        if include_data:
+            return answer
+        return {name: value for name, value in answer.items() if name not in _EXECUTION_DATA}
 
     def history_page(
         self,
@@ -200,6 +206,8 @@ class LambdaApi:
         self, subject: str, method: str, parameters: dict[str, Any]
     ) -> tuple[dict[str, Any], Call]:
         client = self._client(subject)
+        known = client.meta.service_model.operation_model(_OPERATIONS[method]).input_shape.members
+        parameters = {name: value for name, value in parameters.items() if name in known}
         call = Call(
             subject,
             _OPERATIONS[method],
