@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from durable_core.adapters.history_file import history_of_document
@@ -251,7 +251,7 @@ def disguised(text):
 
 
 @given(ANY_JSON, st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_json_keeps_its_measures_and_stays_json(value, is_ascii):
     text = json.dumps(value, ensure_ascii=is_ascii)
     fake, _ = disguised(text)
@@ -266,7 +266,7 @@ def test_any_json_keeps_its_measures_and_stays_json(value, is_ascii):
 
 
 @given(ANY_JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_value_of_any_json_survives(value):
     fake, originals = disguised(json.dumps(value))
     values = values_in(fake)
@@ -278,6 +278,7 @@ def test_no_value_of_any_json_survives(value):
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_a_text_that_is_not_json_is_replaced_as_a_whole(text):
     fake, originals = disguised(text)
 
@@ -287,6 +288,7 @@ def test_a_text_that_is_not_json_is_replaced_as_a_whole(text):
 
 
 @given(st.lists(st.text(min_size=4), unique=True, max_size=30))
+@settings(deadline=None)
 def test_different_texts_get_different_stand_ins(texts):
     texts = [text for text in texts if re.search("[A-Za-z]{4}", text)]
     fakes = Fakes(b"key", texts)
