@@ -1,0 +1,202 @@
+"""What verifying code against a recorded history comes to, as frozen values ready to be shown.
+
+A verdict is a value: nothing here raises because code diverged, unless the caller asks for it with
+`Verification.check`. Positions are written as people read them (`2.1.3`), sequences are in the
+order in which the code asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from durable_core.ids import Path, position_text
+from durable_core.model import Word
+
+
+class Verdict(Word):
+    """What was found of one history."""
+
+    COMPATIBLE = "compatible"
+    DIVERGED = "diverged"
+    CANNOT_VERIFY = "cannot-verify"
+
+
+class Cause(Word):
+    """What most likely happened to the code, for a person."""
+
+    RENAMED = "renamed"
+    INSERTED = "inserted"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+    TYPE_CHANGED = "type-changed"
+    REPLACED = "replaced"
+    MOVED_IN = "moved-into-a-context"
+    MOVED_OUT = "moved-out-of-a-context"
+    UNIT_COUNT = "unit-count-changed"
+    NESTING = "nesting-changed"
+    ENDED_EARLY = "ended-early"
+    RAISED = "raised"
+    WAITS = "waits"
+    NON_DETERMINISTIC = "non-deterministic"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells one operation from another at the same position.
+
+    `virtual`: a context without an operation of its own (a FLAT unit, a virtual child context).
+    An empty name is no name.
+    """
+
+    type: str
+    sub_type: str | None = None
+    name: str | None = None
+    virtual: bool = False
+
+    def __str__(self) -> str:
+        label = self.sub_type or self.type
+        return f'{label} "{self.name}"' if self.name else f"{label} (unnamed)"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLine:
+    """A line of the user's code."""
+
+    file: str
+    line: int
+    function: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An operation at its position, recorded or asked for."""
+
+    position: str
+    type: str
+    sub_type: str | None = None
+    name: str | None = None
+    status: str | None = None
+    virtual: bool = False
+
+    def __str__(self) -> str:
+        label = self.sub_type or self.type
+        return f'{self.position} {label} "{self.name}"' if self.name else f"{self.position} {label}"
+
+
+def line_at(path: Path, identity: Identity, status: str | None = None) -> Line:
+    """Return an identity at a position."""
+    return Line(
+        position_text(path),
+        identity.type,
+        identity.sub_type,
+        identity.name or None,
+        status,
+        identity.virtual,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where the code first leaves what one context recorded.
+
+    `expected` is what is recorded at the position and `current` what the code does there; either is
+    None where there is nothing. `matching` are the last operations before it that agree,
+    `next_recorded` and `next_current` what follows on each side. `distance` is how many edits lie
+    between the two sequences of the context. `consequence` is what the runtime of the handler would
+    do there in production.
+    """
+
+    position: str
+    context: str
+    cause: Cause
+    why: str
+    expected: Line | None = None
+    current: Line | None = None
+    where: CodeLine | None = None
+    matching: tuple[Line, ...] = ()
+    next_recorded: tuple[Line, ...] = ()
+    next_current: tuple[Line, ...] = ()
+    distance: int = 0
+    consequence: str = ""
+    traceback: str | None = None
+    invocation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that a replay doesn't stumble over, but that isn't as it was recorded."""
+
+    what: str
+    position: str | None = None
+    recorded: str | None = None
+    current: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why a history can't be verified, and what to do about it."""
+
+    reason: str
+    remedy: str
+    position: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The outcome for one history. Truthy when it is compatible.
+
+    `divergences` come in the order in which the code met them, one a context. `notes` are sentences
+    about what a green verdict leaves open. `operations` counts what the history holds, `compared`
+    what the code asked for.
+    """
+
+    source: str
+    verdict: Verdict
+    divergences: tuple[Divergence, ...] = ()
+    more_divergences: int = 0
+    doubts: tuple[Doubt, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+    status: str = ""
+    operations: int = 0
+    compared: int = 0
+    invocations: int = 1
+    runtime: str = ""
+    name: str | None = None
+    function: str | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+    def __bool__(self) -> bool:
+        return self.verdict is Verdict.COMPATIBLE
+
+    @property
+    def first(self) -> Divergence | None:
+        """The first divergence."""
+        return self.divergences[0] if self.divergences else None
+
+    def check(self) -> None:
+        """Raise NotCompatible unless the verdict is compatible."""
+        if not self:
+            raise NotCompatible(self)
+
+    def __str__(self) -> str:
+        if self.verdict is Verdict.COMPATIBLE:
+            return f"{self.source}: compatible ({self.compared:,} operations compared)"
+        if self.verdict is Verdict.CANNOT_VERIFY:
+            return f"{self.source}: cannot verify: {'; '.join(each.reason for each in self.doubts)}"
+        found = self.first
+        where = f" [{found.where}]" if found and found.where else ""
+        said = f"{found.position}: {found.why}{where}" if found else "diverged"
+        return f"{self.source}: diverged at {said}"
+
+
+class NotCompatible(AssertionError):
+    """What `Verification.check` raises; the verification is in it."""
+
+    def __init__(self, verification: Verification) -> None:
+        super().__init__(str(verification))
+        self.verification = verification
