@@ -66,6 +66,8 @@ class DurableContext:
     each, `parallel` and `map` keep their positions apart.
     """
 
+    _call_type: type[Call] = Call
+
     def __init__(
         self,
         execution: Execution,
@@ -278,7 +280,7 @@ class DurableContext:
         flat = options.is_flat
         units = [planned(index, item) for index, item in enumerate(inputs)]
         call = self._call(OperationType.CONTEXT, SubType.MAP, _name(name, func))
-        return await self._perform(call, batches.batch(call, units, options))
+        return await self._batch(call, units, options)
 
     async def parallel(
         self,
@@ -303,7 +305,7 @@ class DurableContext:
         flat = options.is_flat
         units = [planned(index, branch) for index, branch in enumerate(functions)]
         call = self._call(OperationType.CONTEXT, SubType.PARALLEL, name)
-        return await self._perform(call, batches.batch(call, units, options))
+        return await self._batch(call, units, options)
 
     # -- how they are performed ----------------------------------------------------------------
 
@@ -312,7 +314,7 @@ class DurableContext:
         self._execution.check(self._scope)
         name = _checked(name)
         self._count += 1
-        call = Call(
+        call = self._call_type(
             self._execution,
             self._scope,
             kind,
@@ -341,6 +343,11 @@ class DurableContext:
         """Return True when the operation after the last one is recorded."""
         next_id, _ = self._execution.scheme.child(self._prefix, self._count + 1)
         return self._execution.recorded(next_id) is not None
+
+    async def _batch(
+        self, call: Call, units: Sequence[batches.PlannedUnit], options: batches.BatchOptions
+    ) -> BatchResult[Any]:
+        return await self._perform(call, batches.batch(call, units, options))
 
     async def _child(
         self,

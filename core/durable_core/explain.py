@@ -43,7 +43,7 @@ def explain(
     more than there were is the next one. Raises UsageError for an invocation that there isn't, or
     for a source that holds a state and so has no invocations.
     """
-    folded = _folded(history)
+    folded = folded_of(history)
     invocations = earlier = folded.invocations
     if invocation is not None:
         folded = _as_found(history, folded, invocation)
@@ -96,7 +96,8 @@ def explain(
 # -- what is explained ---------------------------------------------------------------------------
 
 
-def _folded(history: RecordedHistory) -> Folded:
+def folded_of(history: RecordedHistory) -> Folded:
+    """Return the operations and facts of a history, be it events or a state."""
     if history.operations is None:
         return fold(history.events)
     facts = ExecutionFacts()

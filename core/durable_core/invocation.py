@@ -112,7 +112,7 @@ def invoke_handler(
         notes = () if execution is None else tuple(execution.notes)
         return Invoked(outcome, notes, tuple(run.requests), loop.time())
     finally:
-        _abandon(loop)
+        abandon(loop)
         loop.close()
 
 
@@ -122,7 +122,7 @@ def _report_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         loop.default_exception_handler(context)
 
 
-def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+def abandon(loop: asyncio.AbstractEventLoop) -> None:
     """End the tasks that are left, so that none is destroyed while it waits."""
     for _ in range(_PATIENCE):
         tasks = asyncio.all_tasks(loop)

@@ -242,7 +242,7 @@ class _Sdk:
     state_error: Any
 
 
-def _load() -> _Sdk:
+def load_sdk() -> _Sdk:
     """Import the SDK. Raises SdkMissing, and SdkChanged where it isn't what we know."""
     try:
         import aws_durable_execution_sdk_python as root
@@ -362,7 +362,7 @@ def _output_of(answer: object) -> InvocationOutput:
     )
 
 
-class _Client:
+class Client:
     """The service client that the SDK is given. Called from its threads, with keywords."""
 
     def __init__(self, sdk: _Sdk, convert: _Converter, desk: _Desk, observed: Observed) -> None:
@@ -546,7 +546,7 @@ def _attach(state_class: Any, version: str) -> None:
     @wraps(init)
     def attached_init(self: Any, *args: Any, **keywords: Any) -> None:
         init(self, *args, **keywords)
-        clients = (each for each in (*args, *keywords.values()) if isinstance(each, _Client))
+        clients = (each for each in (*args, *keywords.values()) if isinstance(each, Client))
         client = self.durable_cli_client = next(clients, None)
         if client is not None:
             if type(getattr(self, "_checkpoint_queue", None)) is not queue.Queue:
@@ -644,7 +644,7 @@ class AwsSdkRunner(Runner):
         memory_mb: int = 128,
         tenant_id: str | None = None,
     ) -> None:
-        self._sdk = _load()
+        self._sdk = load_sdk()
         self._convert = _Converter(self._sdk)
         self._handler = handler
         self.tell: Callable[[Note], None] | None = None
@@ -665,13 +665,13 @@ class AwsSdkRunner(Runner):
         """
         observed = Observed(given.operations, tell=self.tell)
         desk = _Desk(link, observed)
-        client = _Client(self._sdk, self._convert, desk, observed)
+        client = Client(self._sdk, self._convert, desk, observed)
         with _process_settings(f"{options.seed}:{link.invocation.number}"):
             outcome = self._outcome(given, desk, client, link)
         return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
 
     def _outcome(
-        self, given: InvocationInput, desk: _Desk, client: _Client, link: ServiceLink
+        self, given: InvocationInput, desk: _Desk, client: Client, link: ServiceLink
     ) -> InvocationOutput | Lost:
         handed = self._handed(given, desk, client)
         context = LambdaContext(link, self._memory_mb, self._tenant_id)
@@ -688,7 +688,7 @@ class AwsSdkRunner(Runner):
             desk.close()
         return Lost(exited=True) if desk.dead else _output_of(answer)
 
-    def _handed(self, given: InvocationInput, desk: _Desk, client: _Client) -> Any:
+    def _handed(self, given: InvocationInput, desk: _Desk, client: Client) -> Any:
         updated = {"updated_operation_ids": list(given.updated_operation_ids or ())}
         known = signature(self._sdk.invocation_input).parameters
         return self._sdk.invocation_input(

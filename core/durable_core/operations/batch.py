@@ -24,6 +24,7 @@ from durable_core.model import (
 )
 from durable_core.operations.batch_payload import (
     FrozenBatch,
+    InlineBatch,
     inline_payload,
     read_frozen,
     read_inline,
@@ -84,7 +85,7 @@ async def batch(
             case Verb.RE_EXECUTE:
                 return await _rebuild(call, planned, options)
             case _:
-                units = _units(call, Scope(call.scope), planned, options)
+                units = make_units(call, Scope(call.scope), planned, options)
                 _check_units(call, units, None, options)
                 if decision.verb is Verb.RUN:
                     call.send(OperationAction.START)
@@ -92,7 +93,7 @@ async def batch(
                 return await _live(call, units, options)
 
 
-def _units(
+def make_units(
     call: Call, scope: Scope, planned: Sequence[PlannedUnit], options: BatchOptions
 ) -> list[Unit]:
     """Return the units, each at its position below the map or parallel."""
@@ -101,7 +102,7 @@ def _units(
     first = call.execution.scheme.first_unit
     units = []
     for index, each in enumerate(planned):
-        unit_call = Call(
+        unit_call = type(call)(
             call.execution,
             scope,
             OperationType.CONTEXT,
@@ -193,13 +194,19 @@ def _reused(call: Call, planned: Sequence[PlannedUnit], options: BatchOptions) -
         raise call.diverged("its recorded result is not one of a map or parallel")
     if len(inline.units) != len(planned):
         raise call.diverged(f"recorded {len(inline.units)} units, the code asks for {len(planned)}")
-    items = []
     for unit, asked in zip(inline.units, planned, strict=True):
         if decide_unit(unit.status, unit.name, asked.name).verb is Verb.DIVERGE:
             raise call.diverged(
                 f"unit {unit.index} is recorded as {unit.name!r}, the code now names it "
                 f"{asked.name!r}"
             )
+    return inline_result(call, inline, options)
+
+
+def inline_result(call: Call, inline: InlineBatch, options: BatchOptions) -> BatchResult[Any]:
+    """Return the result that was stored whole: every unit that was dispatched."""
+    items = []
+    for unit in inline.units:
         if unit.dispatched:
             result = None
             if unit.status is UnitStatus.SUCCEEDED:
@@ -215,7 +222,7 @@ async def _rebuild(
     frozen = read_frozen(call.recorded.result if call.recorded else None)
     if frozen is None:
         raise call.diverged("its recorded summary can't be read")
-    units = _units(call, Scope(call.scope, rebuilding=True), planned, options)
+    units = make_units(call, Scope(call.scope, rebuilding=True), planned, options)
     _check_units(call, units, frozen, options)
     call.note(Did.RE_EXECUTED)
     for unit in units:

@@ -1,0 +1,648 @@
+"""One run of a handler under examination: what it asks for, context by context, and what answers.
+
+The two drivers (of the native runtime, and of AWS's SDK) ask here for every operation before
+anything happens with it, and do with the answer what their runtime does with a recorded operation.
+An operation that has no answer is where they stop: nothing new is ever done. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from durable_core.alignment import Alignment, Fit
+from durable_core.code_lines import calling_line, raising_line, users_traceback
+from durable_core.divergence import (
+    Asked,
+    BatchRun,
+    ContextRun,
+    Found,
+    Outcome,
+    UnitRecord,
+    batch_divergence,
+    first_divergence,
+)
+from durable_core.fold import ExecutionFacts, Recorded
+from durable_core.ids import Path, position_text
+from durable_core.model import (
+    CallbackDetails,
+    ChainedInvokeDetails,
+    CompletionReason,
+    ContextDetails,
+    ExecutionStatus,
+    Operation,
+    OperationStatus,
+    OperationType,
+    StepDetails,
+    UnitStatus,
+    WaitDetails,
+)
+from durable_core.recorded_tree import Node, RecordedTree, identity_of, unit_sub_type
+from durable_core.summary import Summary, SummaryForm, UnitRun, read_summary, replay_children_of
+from durable_core.verification import (
+    Cause,
+    CodeLine,
+    Difference,
+    Divergence,
+    Doubt,
+    Identity,
+    line_at,
+)
+
+
+@dataclass(slots=True)
+class Trace:
+    """A context in this run. `node` is what is recorded of it; None: it is new.
+
+    A new context is only followed after a divergence; `host` then is the context around, whose
+    recorded operations may have moved into it.
+    """
+
+    path: Path
+    label: str
+    node: Node | None
+    is_open: bool
+    has_succeeded: bool = False
+    is_exact: bool = True
+    host: Trace | None = None
+    host_index: int = 0
+    outcome: Outcome = Outcome.NOT_RUN
+    asked: list[Asked] = field(default_factory=list)
+    ended_at: int = 0
+    error: str | None = None
+    traceback: str | None = None
+    raised_where: CodeLine | None = None
+    sequence: list[Node | None] = field(init=False)
+    alignment: Alignment = field(init=False)
+
+    def __post_init__(self) -> None:
+        # The units of a map or parallel are compared by their index, not as a sequence.
+        has_sequence = self.node is not None and not self.node.is_batch
+        self.sequence = self.node.sequence() if self.node and has_sequence else []
+        self.alignment = Alignment([identity_of(node) for node in self.sequence])
+
+    def run(self) -> ContextRun:
+        """Return it as a value to be compared."""
+        return ContextRun(
+            self.path,
+            self.label,
+            [identity_of(node) for node in self.sequence],
+            [_status(node) for node in self.sequence],
+            self.asked,
+            self.outcome,
+            is_open=self.is_open,
+            has_succeeded=self.has_succeeded,
+            ended_at=self.ended_at,
+            error=self.error,
+            traceback=self.traceback,
+            raised_where=self.raised_where,
+            is_exact=self.is_exact,
+        )
+
+
+def _status(node: Node | None) -> str | None:
+    if node is None or node.recorded is None:
+        return None
+    return node.recorded.operation.status.value
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What answers an operation: a recorded one (`node`), or nothing.
+
+    `is_known` False: it is new, the driver stops here. A virtual context is known when it fits,
+    though nothing may be recorded of it.
+    """
+
+    path: Path
+    identity: Identity
+    node: Node | None
+    is_known: bool
+    trace: Trace
+    index: int
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """What is recorded."""
+        return None if self.node is None else self.node.recorded
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when its outcome is recorded."""
+        return self.node is not None and self.node.is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class UnitAnswer:
+    """What happens with one unit: whether its body runs, and how it is recorded to have ended.
+
+    `status` None of a unit that runs: it ended, and nothing but its body tells how.
+    """
+
+    trace: Trace
+    node: Node | None
+    status: UnitStatus | None
+    runs: bool
+    is_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The units of a map or parallel. `reason` None: it hasn't completed, or doesn't say why."""
+
+    units: tuple[UnitAnswer, ...]
+    reason: CompletionReason | None
+    is_complete: bool
+    is_stripped: bool
+    path: Path = ()
+    failures: int | None = None
+    where: CodeLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a body ended, and what with."""
+
+    outcome: Outcome
+    value: Any = None
+    error: BaseException | None = None
+
+
+def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
+    """Note how the body of a context, or the handler, ended."""
+    error = ended.error
+    if error is None:
+        examination.end(trace, ended.outcome)
+        return
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    examination.end(trace, ended.outcome, text, users_traceback(error), raising_line(error))
+
+
+class Examination:
+    """What one history holds, what one run asks of it, and what came of that."""
+
+    def __init__(
+        self,
+        tree: RecordedTree,
+        facts: ExecutionFacts,
+        *,
+        deep: bool = True,
+        is_pruned: bool = False,
+        suspended: bool = False,
+    ) -> None:
+        self.tree = tree
+        self.facts = facts
+        self._deep = deep
+        self._is_pruned = is_pruned
+        self._suspended = suspended
+        self.moment = 0
+        self.traces: list[Trace] = []
+        self.batches: list[BatchRun] = []
+        self.doubts: list[tuple[int, Doubt]] = []
+        self.differences: list[Difference] = []
+        self.unlooked = 0
+        self._extra: list[Found] = []
+        status = facts.status
+        ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
+        self.root = self._trace(
+            Trace((), "the handler", tree.root, not ended, status is ExecutionStatus.SUCCEEDED)
+        )
+
+    def _trace(self, trace: Trace) -> Trace:
+        self.traces.append(trace)
+        return trace
+
+    @property
+    def first_unit(self) -> int:
+        """The number of the first unit in a position."""
+        return 1 if self.tree.scheme is None else self.tree.scheme.first_unit
+
+    # -- operations ----------------------------------------------------------------------------
+
+    def ask(
+        self, trace: Trace, identity: Identity, details: Mapping[str, object] | None = None
+    ) -> Answer:
+        """Say what answers the next operation of a context."""
+        self.moment += 1
+        index = len(trace.asked)
+        match = trace.alignment.ask(identity)
+        node = None if match.at is None else trace.sequence[match.at]
+        out_of = None
+        fits = match.fit in (Fit.EXACT, Fit.ELSEWHERE)
+        if not fits:
+            lent = self._lent(trace, identity)
+            if lent is not None:
+                node = lent
+            elif (inner := _same_inside(node, identity)) is not None:
+                node, out_of = inner, identity_of(node)
+        asked = Asked(identity, calling_line(), self.moment, match.fit, out_of=out_of)
+        trace.asked.append(asked)
+        path = (*trace.path, index + 1)
+        known = fits or node is not None
+        if fits and node is not None and node.recorded is not None:
+            self._compare_details(path, node.recorded, details or {})
+        return Answer(path, identity, node, known, trace, index)
+
+    def _lent(self, trace: Trace, identity: Identity) -> Node | None:
+        """Look in the contexts around a new one for what has moved into it."""
+        at = trace
+        while at.host is not None:
+            host = at.host
+            index = host.alignment.lend(identity)
+            if index is not None:
+                host.asked[at.host_index] = replace(host.asked[at.host_index], took_from=True)
+                return host.sequence[index]
+            at = host
+        return None
+
+    def _compare_details(
+        self, path: Path, recorded: Recorded, details: Mapping[str, object]
+    ) -> None:
+        known = {
+            "wait of seconds": recorded.wait_seconds,
+            "invoked function": recorded.function_name,
+        }
+        for what, now in details.items():
+            before = known.get(what)
+            if before is not None and before != now:
+                self.differ(what, path, str(before), str(now))
+
+    def take_payload(self, answer: Answer) -> None:
+        """Note that a recorded value is needed: a value that isn't there can't be known."""
+        recorded = answer.recorded
+        if recorded is not None and recorded.truncated and recorded.operation.result is None:
+            self.doubt(
+                f"the payload of {answer.identity} was left out of the history (Truncated)",
+                "fetch the history again with its execution data; a payload that the service "
+                "truncates can't be had",
+                answer.path,
+            )
+
+    # -- contexts ------------------------------------------------------------------------------
+
+    def context(self, answer: Answer) -> Trace:
+        """Return the trace for the body of a context that the code asks for."""
+        node, recorded = answer.node, answer.recorded
+        is_context = node is not None and (
+            answer.identity.virtual
+            or (recorded is not None and recorded.operation.type is OperationType.CONTEXT)
+        )
+        around = answer.trace
+        if answer.identity.virtual:
+            is_open, succeeded = around.is_open, False
+        else:
+            is_open = node is not None and not node.is_terminal
+            succeeded = _status(node) == OperationStatus.SUCCEEDED
+        is_new = not is_context and not answer.identity.virtual
+        return self._trace(
+            Trace(
+                answer.path,
+                str(line_at(answer.path, answer.identity)),
+                node if is_context else None,
+                is_open and not is_new,
+                succeeded and not is_new,
+                is_exact=not is_new and around.is_exact,
+                host=around if is_new else None,
+                host_index=answer.index,
+            )
+        )
+
+    def may_enter(self, answer: Answer) -> bool:
+        """Return True when the body of a context may run: not beyond the frontier."""
+        return answer.is_known or answer.identity.virtual
+
+    def is_stripped(self, recorded: Recorded | None) -> bool:
+        """Return True when the value isn't stored: the service would have the body run again."""
+        if recorded is None or recorded.operation.type is not OperationType.CONTEXT:
+            return False
+        operation = recorded.operation
+        summary = read_summary(operation.result) if operation.result else None
+        return replay_children_of(operation, summary).value
+
+    def looks_inside(self, answer: Answer) -> bool:
+        """Return True when the body of a completed context is to run."""
+        if self.is_stripped(answer.recorded):
+            return True
+        if self._is_pruned and answer.node is not None and not answer.node.children:
+            self.unlooked += 1
+            return False
+        return self._deep and answer.recorded is not None
+
+    def end(
+        self,
+        trace: Trace,
+        outcome: Outcome,
+        error: str | None = None,
+        traceback: str | None = None,
+        where: CodeLine | None = None,
+    ) -> None:
+        """Note how the body of a context ended."""
+        self.moment += 1
+        trace.outcome = outcome
+        trace.ended_at = self.moment
+        trace.error, trace.traceback, trace.raised_where = error, traceback, where
+
+    def compare_result(self, answer: Answer, payload: str | None) -> None:
+        """Note where the body of a completed context came to another result than is recorded."""
+        operation = None if answer.recorded is None else answer.recorded.operation
+        if operation is None or operation.status is not OperationStatus.SUCCEEDED:
+            return
+        if not _same_json(operation.result, payload):
+            self.differ("context result", answer.path, operation.result, payload)
+
+    # -- units ---------------------------------------------------------------------------------
+
+    def units(self, answer: Answer, names: list[str | None], *, is_flat: bool) -> BatchAnswer:
+        """Say what happens with each unit of a map or parallel, which was asked for before."""
+        self.moment += 1
+        node, recorded = answer.node, answer.recorded
+        operation = None if recorded is None else recorded.operation
+        complete = operation is not None and operation.is_terminal
+        summary = None
+        if operation is not None and operation.status is OperationStatus.SUCCEEDED:
+            summary = read_summary(operation.result)
+        units = _unit_records(node, summary, self.first_unit)
+        if node is not None and operation is not None and answer.identity.type == "CONTEXT":
+            self.batches.append(
+                BatchRun(
+                    answer.path,
+                    answer.identity,
+                    units,
+                    _total(summary),
+                    names,
+                    is_flat,
+                    self.first_unit,
+                    answer.trace.asked[answer.index].where,
+                    self.moment,
+                )
+            )
+        stripped = self.is_stripped(answer.recorded)
+        if stripped and (summary is None or (not summary.runs and names)):
+            self.doubt(
+                f"the stored summary of {answer.identity} can't be read: which of its units ran "
+                "isn't known",
+                "verify against a history of the version that wrote it, or report its form",
+                answer.path,
+            )
+        answers = tuple(
+            self._unit(answer, summary, index, name, is_flat=is_flat, complete=complete)
+            for index, name in enumerate(names)
+        )
+        return BatchAnswer(
+            answers,
+            _reason(summary),
+            complete,
+            stripped,
+            answer.path,
+            None if summary is None else summary.failures,
+            answer.trace.asked[answer.index].where,
+        )
+
+    def ended_units(self, found: BatchAnswer, ends: Sequence[Ended]) -> tuple[UnitAnswer, ...]:
+        """Return the units with how each ended, now that the bodies of those that run have.
+
+        Where a summary only counts failures, more of them than it counts are a divergence.
+        """
+        units = tuple(
+            replace(unit, status=_status_of_end(ended)) if unit.runs and not unit.status else unit
+            for unit, ended in zip(found.units, ends, strict=True)
+        )
+        raised = [
+            (unit, ended)
+            for unit, ended in zip(found.units, ends, strict=True)
+            if unit.runs and unit.status is None and ended.outcome is Outcome.RAISED
+        ]
+        if found.failures is not None and len(raised) > found.failures:
+            self._note_failures(found, raised[0])
+        return units
+
+    def _note_failures(self, found: BatchAnswer, raised: tuple[UnitAnswer, Ended]) -> None:
+        self.moment += 1
+        unit = raised[0].trace
+        why = (
+            f"more units fail than the {found.failures:,} that are recorded to have: {unit.label} "
+            f"raises {unit.error}"
+        )
+        self._extra.append(
+            Found(
+                self.moment,
+                Divergence(
+                    position_text(unit.path),
+                    unit.label,
+                    Cause.RAISED,
+                    why,
+                    where=unit.raised_where or found.where,
+                    traceback=unit.traceback,
+                ),
+            )
+        )
+
+    def _unit(
+        self,
+        answer: Answer,
+        summary: Summary | None,
+        index: int,
+        name: str | None,
+        *,
+        is_flat: bool,
+        complete: bool,
+    ) -> UnitAnswer:
+        number = self.first_unit + index
+        node = None if answer.node is None else answer.node.children.get(number)
+        run = None if summary is None else summary.status_of(index)
+        status = _unit_status(node, run, complete=complete, summary=summary)
+        path = (*answer.path, number)
+        identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
+        has_begun = node is not None
+        has_ended = run is not None and run.status is not UnitStatus.STARTED
+        if complete:
+            runs = status in (UnitStatus.SUCCEEDED, UnitStatus.FAILED) or has_ended
+        else:
+            runs = has_begun
+        trace = Trace(
+            path,
+            str(line_at(path, identity)),
+            node,
+            not complete,
+            status is UnitStatus.SUCCEEDED and complete,
+            is_exact=answer.trace.is_exact and answer.is_known,
+        )
+        if runs:
+            self._trace(trace)
+        dispatched = run.dispatched if run is not None else has_begun
+        return UnitAnswer(trace, node, status, runs, dispatched and (runs or status is not None))
+
+    # -- findings ------------------------------------------------------------------------------
+
+    def doubt(self, reason: str, remedy: str, path: Path | None = None) -> None:
+        """Note why the outcome can't be known."""
+        position = None if path is None else position_text(path)
+        doubt = Doubt(reason, remedy, position)
+        if all(each != doubt for _, each in self.doubts):
+            self.doubts.append((self.moment, doubt))
+
+    def differ(self, what: str, path: Path | None, recorded: str | None, now: str | None) -> None:
+        """Note what isn't as recorded, though no replay stumbles over it."""
+        position = None if path is None else position_text(path)
+        self.differences.append(Difference(what, position, _short(recorded), _short(now)))
+
+    def found(self) -> list[Found]:
+        """Return the divergences, the first one first: at most one a context."""
+        batches = [each for each in map(batch_divergence, self.batches) if each is not None]
+        batches += self._extra
+        found: list[Found] = [*batches]
+        diverged: list[Path] = [_path_of(each) for each in batches]
+        for trace in sorted(self.traces, key=lambda each: len(each.path), reverse=True):
+            if trace.host is not None or (trace.node is None and trace.path and not trace.asked):
+                continue
+            if trace.outcome is Outcome.NOT_RUN:
+                continue
+            each = first_divergence(trace.run())
+            if each is None or _is_blocked(trace, each, diverged):
+                continue
+            found.append(each)
+            diverged.append(trace.path)
+        return sorted(found, key=lambda each: each.moment)
+
+
+def _path_of(found: Found) -> Path:
+    return tuple(map(int, found.divergence.position.split(".")))
+
+
+def _is_blocked(trace: Trace, found: Found, diverged: Iterable[Path]) -> bool:
+    """Return True when the code didn't get further only because it diverged further in."""
+    if found.divergence.current is not None or trace.outcome is Outcome.RETURNED:
+        return False
+    size = len(trace.path)
+    return any(path[:size] == trace.path and len(path) > size for path in diverged)
+
+
+def _same_inside(node: Node | None, identity: Identity) -> Node | None:
+    """Return the operation of a recorded context that is what is asked for outside of it."""
+    if node is None or node.recorded is None or node.is_batch:
+        return None
+    for each in node.sequence():
+        if each is not None and identity_of(each) == identity:
+            return each
+    return None
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= 200 else f"{text[:200]}..."
+
+
+def _status_of_end(ended: Ended) -> UnitStatus:
+    return UnitStatus.SUCCEEDED if ended.outcome is Outcome.RETURNED else UnitStatus.FAILED
+
+
+def _same_json(one: str | None, other: str | None) -> bool:
+    if one == other:
+        return True
+    try:
+        return bool(json.loads(one or "null") == json.loads(other or "null"))
+    except ValueError:
+        return False
+
+
+# -- how units are recorded ----------------------------------------------------------------------
+
+
+def _unit_records(node: Node | None, summary: Summary | None, first: int) -> dict[int, UnitRecord]:
+    units: dict[int, UnitRecord] = {}
+    if node is not None:
+        for number, child in node.children.items():
+            flat = child.recorded is None
+            name = None if child.recorded is None else (child.recorded.operation.name or "")
+            units[number - first] = UnitRecord(name, flat)
+    if summary is not None:
+        for index, name in summary.names.items():
+            known = units.get(index, UnitRecord())
+            if known.name is None and name is not None:
+                units[index] = UnitRecord(name, known.is_flat)
+    return units
+
+
+_LISTS_ALL = frozenset(
+    {SummaryForm.DOTNET, SummaryForm.COMPACT, SummaryForm.JAVA, SummaryForm.JAVASCRIPT}
+)
+
+
+def _total(summary: Summary | None) -> int | None:
+    """Return how many units there were, None where only those that were started are listed."""
+    if summary is None or summary.form is SummaryForm.EMPTY:
+        return None
+    if summary.form in _LISTS_ALL or summary.reason == CompletionReason.ALL_COMPLETED:
+        return summary.total
+    return None
+
+
+def _unit_status(
+    node: Node | None, run: UnitRun | None, *, complete: bool, summary: Summary | None
+) -> UnitStatus | None:
+    if run is not None and run.status is not None:
+        return run.status
+    operation = None if node is None or node.recorded is None else node.recorded.operation
+    if operation is not None:
+        if operation.status is OperationStatus.SUCCEEDED:
+            return UnitStatus.SUCCEEDED
+        return UnitStatus.FAILED if operation.is_terminal else UnitStatus.STARTED
+    if run is not None:
+        return UnitStatus.SUCCEEDED if summary is not None and summary.failures == 0 else None
+    if summary is None and complete and node is not None:
+        return UnitStatus.FAILED
+    return UnitStatus.STARTED if node is not None else None
+
+
+def _reason(summary: Summary | None) -> CompletionReason | None:
+    try:
+        return CompletionReason(summary.reason or "") if summary is not None else None
+    except ValueError:
+        return None
+
+
+# -- what a runtime is shown ---------------------------------------------------------------------
+
+
+def planted(
+    recorded: Recorded | None, operation_id: str, parent_id: str | None, identity: Identity
+) -> Operation | None:
+    """Return a recorded operation under the identity that the code asks for.
+
+    So that a runtime that compares identities doesn't stop, or one that doesn't isn't misled: what
+    differs is noted already. One of another type becomes one that succeeded with its result.
+    """
+    if recorded is None:
+        return None
+    operation = recorded.operation
+    kind = OperationType(identity.type)
+    changes: dict[str, Any] = {
+        "id": operation_id,
+        "parent_id": parent_id,
+        "name": identity.name,
+        "sub_type": identity.sub_type,
+    }
+    if operation.type is kind:
+        return replace(operation, **changes)
+    return Operation(
+        type=kind,
+        status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,
+        start_timestamp=operation.start_timestamp,
+        end_timestamp=operation.end_timestamp,
+        **_DETAILS[kind](operation.result),
+        **changes,
+    )
+
+
+_DETAILS: Mapping[OperationType, Any] = {
+    OperationType.STEP: lambda result: {"step_details": StepDetails(attempt=1, result=result)},
+    OperationType.CONTEXT: lambda result: {"context_details": ContextDetails(None, result)},
+    OperationType.WAIT: lambda result: {"wait_details": WaitDetails()},
+    OperationType.CALLBACK: lambda result: {
+        "callback_details": CallbackDetails("verified", result)
+    },
+    OperationType.CHAINED_INVOKE: lambda result: {
+        "chained_invoke_details": ChainedInvokeDetails(result)
+    },
+}
