@@ -1,0 +1,518 @@
+"""Handlers against histories: no false alarm, no miss, nothing done."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_core import (
+    ChildConfig,
+    CompletionConfig,
+    DurableContext,
+    MapConfig,
+    NestingType,
+    ParallelBranch,
+    ParallelConfig,
+    StepConfig,
+    WaitForConditionConfig,
+    WaitForConditionDecision,
+)
+from durable_core.history import RecordedHistory, history_of_events, history_of_operations
+from durable_core.replay import NativeReplayer, VerifyOptions, verify_history
+from durable_core.scenario import Scenario
+from durable_core.simulate import simulate
+from durable_core.verification import Cause, NotCompatible, Verdict, Verification
+
+ROOT = Path(__file__).parents[1]
+HANDLERS = ROOT / "fixtures" / "handlers"
+MODES = [
+    VerifyOptions(deep=deep, every_invocation=every)
+    for deep in (True, False)
+    for every in (True, False)
+]
+
+
+@pytest.fixture(autouse=True)
+def fixtures_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "fixtures"))
+    monkeypatch.syspath_prepend(str(HANDLERS))
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+
+
+def recorded(handler: Callable[..., Any], event: Any = None, **given: Any) -> RecordedHistory:
+    simulation = simulate(handler, event, **given)
+    return history_of_events("recorded", simulation.events, arn=simulation.arn)
+
+
+def verified(handler: Callable[..., Any], history: RecordedHistory, **options: Any) -> Verification:
+    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
+
+
+# -- no false alarm ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HANDLERS.glob("native_*.py")))
+def test_a_native_handler_is_compatible_with_what_it_recorded(name: str) -> None:
+    handler = importlib.import_module(name).handler
+    for event in (None, {}):
+        history = recorded(handler, event)
+        for mode in MODES:
+            outcome = verify_history(NativeReplayer(handler), history, mode)
+            assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
+            assert outcome.differences == ()
+
+
+def recordings() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "fixtures" / "histories").glob("*.json"))
+
+
+@pytest.mark.parametrize("name", recordings())
+def test_a_handler_of_awss_sdk_is_compatible_with_what_it_recorded(name: str) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from durable_core.adapters.aws_replay import AwsReplayer
+    from durable_core.adapters.history_file import load_history
+
+    record = importlib.import_module("record")
+    recording = record.RECORDINGS.get(name)
+    if recording is None:
+        pytest.skip("made by hand: no handler belongs to it")
+    handler = importlib.import_module(recording.module).handler
+    history = load_history(str(ROOT / "fixtures" / "histories" / f"{name}.json"))
+    for mode in MODES:
+        outcome = verify_history(AwsReplayer(handler), history, mode)
+        assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
+        assert outcome.differences == ()
+
+
+# -- no miss -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "handler", ["aws_parallel_in_child_in_map", "aws_waits", "native_callbacks", "aws_callback"]
+)
+def test_every_mutant_of_named_operations_is_found_at_its_place(handler: str) -> None:
+    if handler.startswith("aws"):
+        pytest.importorskip("aws_durable_execution_sdk_python")
+    mutate = importlib.import_module("mutate")
+    results = [each for each in mutate.results(handler) if "unit" not in each.mutant.kind]
+    assert len(results) > 10
+    missed = [
+        f"{each.mutant.kind} at {each.position}: {each.outcome}"
+        for each in results
+        if not each.is_at_its_place
+    ]
+    assert missed == []
+
+
+# -- nothing is done -------------------------------------------------------------------------------
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def __call__(self, what: str) -> Callable[..., Any]:
+        def body(*_: Any) -> str:
+            self.ran.append(what)
+            return what
+
+        return body
+
+
+def everything(count: Counted) -> Callable[..., Any]:
+    async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> Any:
+        return await ctx.step(count("in a unit"), name="inner")
+
+    def poll(state: int, _: Any) -> int:
+        count.ran.append("check")
+        return state + 1
+
+    async def handler(event: Any, ctx: DurableContext) -> list[Any]:
+        once = WaitForConditionConfig(
+            lambda state, attempt: WaitForConditionDecision.stop_polling(), 0
+        )
+        return [
+            await ctx.step(count("step"), name="step"),
+            await ctx.wait_for_condition(poll, once, name="poll"),
+            (await ctx.map([1, 2], unit, name="map")).get_results(),
+            await ctx.wait_for_callback(count("submitter"), name="callback"),
+        ]
+
+    return handler
+
+
+def test_no_body_submitter_or_check_ever_runs() -> None:
+    count = Counted()
+    handler = everything(count)
+    history = recorded(handler)
+    assert set(count.ran) == {"step", "check", "in a unit", "submitter"}
+    count.ran.clear()
+    for mode in MODES:
+        assert verify_history(NativeReplayer(handler), history, mode)
+    assert count.ran == []
+
+
+def test_an_interrupted_step_does_not_run() -> None:
+    count = Counted()
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(count("step"), name="step")
+
+    history = recorded(handler)
+    started = history.events[
+        : next(n for n, each in enumerate(history.events, 1) if each.event_type == "StepStarted")
+    ]
+    count.ran.clear()
+    assert verified(handler, history_of_events("cut", started))
+    assert count.ran == []
+
+
+# -- what is seen --------------------------------------------------------------------------------
+
+
+async def three_steps(event: Any, ctx: DurableContext) -> list[int]:
+    return [await ctx.step(lambda _, n=n: n, name=f"step-{n}") for n in (1, 2, 3)]
+
+
+def test_a_mismatch_counts_although_the_handler_swallows_it() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> list[int]:
+        values = []
+        for name in ("step-1", "renamed", "step-3"):
+            try:
+                values.append(await ctx.step(lambda _: 0, name=name))
+            except Exception:
+                values.append(2)
+        return values
+
+    outcome = verified(changed, recorded(three_steps))
+    assert outcome.verdict is Verdict.DIVERGED
+    assert outcome.first is not None
+    assert (outcome.first.cause, outcome.first.position) == (Cause.RENAMED, "2")
+    assert outcome.first.where is not None
+    assert outcome.first.where.text.startswith("values.append(await ctx.step")
+
+
+def test_a_step_that_moved_into_a_child_context_is_told_as_that() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> list[int]:
+        first = await ctx.step(lambda _: 1, name="step-1")
+        second = await ctx.run_in_child_context(
+            lambda inner: inner.step(lambda _: 2, name="step-2"), name="wrapper"
+        )
+        return [first, second, await ctx.step(lambda _: 3, name="step-3")]
+
+    outcome = verified(changed, recorded(three_steps))
+    assert outcome.first is not None
+    assert (outcome.first.cause, outcome.first.position) == (Cause.MOVED_IN, "2")
+    assert len(outcome.divergences) == 1
+    back = verified(three_steps, recorded(changed))
+    assert back.first is not None
+    assert (back.first.cause, back.first.position) == (Cause.MOVED_OUT, "2")
+
+
+def test_code_inside_a_completed_context_is_verified_unless_shallow() -> None:
+    def with_inner(name: str) -> Callable[..., Any]:
+        async def body(ctx: DurableContext) -> int:
+            return await ctx.step(lambda _: 1, name=name)
+
+        async def handler(event: Any, ctx: DurableContext) -> int:
+            return await ctx.run_in_child_context(body, name="child")
+
+        return handler
+
+    history = recorded(with_inner("inner"))
+    deep = verified(with_inner("renamed"), history)
+    assert deep.first is not None
+    assert deep.first.position == "1.1"
+    assert verified(with_inner("renamed"), history, deep=False)
+
+
+def test_divergences_of_several_contexts_are_all_told_the_first_one_first() -> None:
+    def units(names: dict[int, str]) -> Callable[..., Any]:
+        async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> None:
+            await ctx.step(lambda _: item, name=names.get(item, "same"))
+
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.map([1, 2, 3], unit, name="map")
+            await ctx.step(lambda _: 0, name=names.get(0, "last"))
+
+        return handler
+
+    outcome = verified(units({2: "x", 3: "y", 0: "z"}), recorded(units({})))
+    assert [each.position for each in outcome.divergences] == ["1.2.1", "1.3.1", "2"]
+
+
+def test_an_early_return_and_a_removed_operation_are_seen_though_nothing_raises() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> list[int]:
+        return [await ctx.step(lambda _: 1, name="step-1")]
+
+    outcome = verified(changed, recorded(three_steps))
+    assert outcome.first is not None
+    assert (outcome.first.cause, outcome.first.position) == (Cause.ENDED_EARLY, "2")
+    assert "doesn't notice" in outcome.first.consequence
+
+
+def test_a_handler_that_raises_is_diverged_with_its_traceback() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="step-1")
+        raise LookupError("not here")
+
+    outcome = verified(changed, recorded(three_steps))
+    assert outcome.first is not None
+    assert outcome.first.cause is Cause.RAISED
+    assert "LookupError: not here" in (outcome.first.traceback or "")
+    assert "durable_core" not in (outcome.first.traceback or "")
+
+
+def test_units_frozen_as_started_do_not_run() -> None:
+    ran: list[str] = []
+
+    def branch(name: str, waits: bool) -> ParallelBranch[str]:
+        async def body(ctx: DurableContext) -> str:
+            ran.append(name)
+            if waits:
+                await ctx.wait(timedelta(hours=1), name="long")
+            return await ctx.step(lambda _: name, name="work")
+
+        return ParallelBranch(body, name)
+
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        result = await ctx.parallel(
+            [branch("slow", True), branch("fast", False)],
+            name="race",
+            config=ParallelConfig(completion_config=CompletionConfig(min_successful=1)),
+        )
+        return result.success_count
+
+    history = recorded(handler)
+    ran.clear()
+    assert verified(handler, history)
+    assert ran == ["fast"]
+
+
+# -- executions in flight ------------------------------------------------------------------------
+
+
+async def with_wait(event: Any, ctx: DurableContext) -> int:
+    first = await ctx.step(lambda _: 1, name="before")
+    await ctx.wait(timedelta(days=30), name="long")
+    return first + await ctx.step(lambda _: 1, name="after")
+
+
+def in_flight(handler: Callable[..., Any]) -> RecordedHistory:
+    history = recorded(handler)
+    end = next(
+        n for n, each in enumerate(history.events, 1) if each.event_type == "InvocationCompleted"
+    )
+    return history_of_events("in flight", history.events[:end])
+
+
+def test_what_comes_after_the_frontier_may_change() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="before")
+        await ctx.wait(timedelta(days=30), name="long")
+        await ctx.step(lambda _: 1, name="something else")
+        await ctx.wait(timedelta(days=1), name="and more")
+
+    history = in_flight(with_wait)
+    assert verified(changed, history)
+    assert not verified(changed, recorded(with_wait))
+
+
+def test_a_running_execution_that_no_longer_waits_is_diverged() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> int:
+        return await ctx.step(lambda _: 1, name="before")
+
+    outcome = verified(changed, in_flight(with_wait))
+    assert outcome.first is not None
+    assert (outcome.first.cause, outcome.first.position) == (Cause.REMOVED, "2")
+
+
+def test_every_invocation_is_verified_as_it_would_have_fared_then() -> None:
+    async def asks_early(event: Any, ctx: DurableContext) -> list[Any]:
+        callback = await ctx.create_callback("early")
+        await ctx.wait(timedelta(seconds=1), name="pause")
+        return [await callback.result()]
+
+    scenario = Scenario()
+    history = recorded(asks_early, scenario=scenario)
+    assert verified(asks_early, history, every_invocation=True)
+
+    async def waits_first(event: Any, ctx: DurableContext) -> list[Any]:
+        callback = await ctx.create_callback("early")
+        value = await callback.result()
+        await ctx.wait(timedelta(seconds=1), name="pause")
+        return [value]
+
+    outcome = verified(waits_first, history, every_invocation=True)
+    assert outcome.first is not None
+    assert (outcome.first.cause, outcome.first.invocation) == (Cause.WAITS, 1)
+
+
+# -- differences and doubts ------------------------------------------------------------------------
+
+
+def test_another_result_and_another_duration_are_differences_only() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> int:
+        await ctx.step(lambda _: 1, name="before")
+        await ctx.wait(timedelta(days=31), name="long")
+        await ctx.step(lambda _: 1, name="after")
+        return 7
+
+    history = recorded(with_wait)
+    outcome = verified(changed, history)
+    assert outcome.verdict is Verdict.COMPATIBLE
+    assert {each.what for each in outcome.differences} == {"wait of seconds", "final result"}
+    assert verified(changed, history, strict=True).verdict is Verdict.DIVERGED
+
+
+def test_a_history_without_execution_data_cannot_be_verified() -> None:
+    import dataclasses
+
+    history = recorded(three_steps)
+    bare = dataclasses.replace(history, has_execution_data=False)
+    outcome = verified(three_steps, bare)
+    assert outcome.verdict is Verdict.CANNOT_VERIFY
+    assert "execution data" in outcome.doubts[0].reason
+
+
+def test_a_history_of_another_sdk_cannot_be_verified() -> None:
+    from durable_core.adapters.history_file import load_history
+
+    history = load_history(str(ROOT / "fixtures" / "histories" / "waits.json"))
+    outcome = verified(three_steps, history)
+    assert outcome.verdict is Verdict.CANNOT_VERIFY
+    assert "another SDK" in outcome.doubts[0].reason
+
+
+def test_a_value_that_the_service_truncated_cannot_be_known() -> None:
+    import dataclasses
+
+    history = recorded(three_steps)
+    events = [
+        dataclasses.replace(each, details={"Result": {"Truncated": True}})
+        if each.event_type == "StepSucceeded" and each.name == "step-2"
+        else each
+        for each in history.events
+    ]
+    outcome = verified(three_steps, history_of_events("cut", events))
+    assert outcome.verdict is Verdict.CANNOT_VERIFY
+    assert outcome.doubts[0].position == "2"
+
+
+def test_a_state_has_no_operations_of_completed_contexts_to_compare() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        async def body(inner: DurableContext) -> int:
+            return await inner.step(lambda _: 1, name="inner")
+
+        return await ctx.run_in_child_context(body, name="child")
+
+    simulation = simulate(handler)
+    kept = [each for each in simulation.operations.values() if each.name != "inner"]
+    outcome = verified(handler, history_of_operations("state", kept))
+    assert outcome
+    assert "not looked into" in outcome.notes[0]
+
+
+def test_unnamed_operations_that_could_have_changed_places_are_told() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1)
+        await ctx.step(lambda _: 2)
+
+    outcome = verified(handler, recorded(handler))
+    assert outcome
+    assert outcome.notes[0].startswith("2 unnamed operations")
+
+
+def test_a_verification_raises_only_when_it_is_asked_to() -> None:
+    async def changed(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="other")
+
+    verified(three_steps, recorded(three_steps)).check()
+    outcome = verified(changed, recorded(three_steps))
+    with pytest.raises(NotCompatible, match="diverged at 1"):
+        outcome.check()
+
+
+# -- allowed edits, and odd code ------------------------------------------------------------------
+
+
+def test_concurrency_bodies_and_logging_may_change() -> None:
+    def handler_with(concurrency: int | None, text: str) -> Callable[..., Any]:
+        async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> str:
+            ctx.logger.info("now %s", text)
+            value = await ctx.step(lambda _: "same", name="work")
+            await ctx.wait(timedelta(seconds=item), name="pause")
+            return value
+
+        async def handler(event: Any, ctx: DurableContext) -> list[Any]:
+            config = MapConfig(max_concurrency=concurrency, nesting_type=NestingType.FLAT)
+            result = await ctx.map([3, 1, 2], unit, name="map", config=config)
+            return result.get_results()
+
+        return handler
+
+    for before in (None, 1, 2):
+        history = recorded(handler_with(before, "a"))
+        for now in (None, 1, 3):
+            assert verified(handler_with(now, "b"), history, every_invocation=True)
+
+
+def test_operations_side_by_side_in_one_context_are_compared_by_position() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> list[int]:
+        return list(
+            await asyncio.gather(*(ctx.step(lambda _, n=n: n, name=f"s{n}") for n in range(5)))
+        )
+
+    assert verified(handler, recorded(handler))
+
+
+def test_a_virtual_child_context_is_told_from_a_real_one() -> None:
+    def handler_with(virtual: bool) -> Callable[..., Any]:
+        async def body(ctx: DurableContext) -> int:
+            return await ctx.step(lambda _: 1, name="inner")
+
+        async def handler(event: Any, ctx: DurableContext) -> int:
+            config = ChildConfig[int](is_virtual=virtual)
+            return await ctx.run_in_child_context(body, name="child", config=config)
+
+        return handler
+
+    for was in (True, False):
+        history = recorded(handler_with(was))
+        assert verified(handler_with(was), history)
+        outcome = verified(handler_with(not was), history)
+        assert outcome.first is not None
+        assert (outcome.first.cause, outcome.first.position) == (Cause.NESTING, "1")
+
+
+def test_a_failed_step_raises_its_recorded_error_again() -> None:
+    from durable_core import RetryPresets, StepError
+
+    def fail(_: Any) -> None:
+        raise ValueError(random.random())
+
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        try:
+            await ctx.step(fail, name="fails", config=StepConfig(RetryPresets.none()))
+        except StepError as error:
+            return str(error)
+        return "no"
+
+    outcome = verified(handler, recorded(handler))
+    assert outcome
+    assert outcome.differences == ()
+
+
+def test_code_that_sleeps_takes_no_time() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await asyncio.sleep(3600)
+        await with_wait(event, ctx)
+
+    assert verified(handler, in_flight(handler), every_invocation=True).seconds < 5
