@@ -47,8 +47,8 @@ def history_object(report: Report, rows: Iterable[Row]) -> dict[str, Any]:
             "status": report.status,
             "started": _moment(report.started),
             "ended": _moment(report.ended),
-            "wall_seconds": report.wall_seconds,
-            "suspended_seconds": report.suspended_seconds,
+            "wall_seconds": _seconds(report.wall_seconds),
+            "suspended_seconds": _seconds(report.suspended_seconds),
             "invocations": report.invocations,
             "failed_invocations": report.failed_invocations,
             "input_bytes": report.input_bytes,
@@ -114,6 +114,11 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _moment(moment: datetime | None) -> str | None:
     return None if moment is None else format_timestamp(moment)
+
+
+def _seconds(seconds: float | None) -> float | None:
+    """Return seconds to the microsecond that timestamps have, without the noise of arithmetic."""
+    return None if seconds is None else round(seconds, 6)
 
 
 def _error(error: ErrorObject | None) -> dict[str, Any] | None:

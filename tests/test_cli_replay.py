@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters import history_file
+from durable_core import explain
 
 ROOT = Path(__file__).resolve().parent.parent
 HISTORIES = ROOT / "fixtures" / "histories"
@@ -336,10 +336,10 @@ def test_the_version_is_that_of_the_package(durable: Any) -> None:
 def test_an_interrupted_call_is_130_and_quiet(
     durable: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_: str) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(history_file, "load_history", interrupted)
+    monkeypatch.setattr(explain, "explain", interrupted)
     done = durable("replay", FLAT)
     assert (done.code, done.out, done.err.strip()) == (130, "", "")
 
@@ -347,10 +347,10 @@ def test_an_interrupted_call_is_130_and_quiet(
 def test_a_defect_of_ours_is_one_line_and_exit_70(
     durable: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: str) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("bad\nluck")
 
-    monkeypatch.setattr(history_file, "load_history", broken)
+    monkeypatch.setattr(explain, "explain", broken)
     done = durable("replay", FLAT)
     assert done.code == 70
     [line] = done.err.splitlines()
