@@ -87,7 +87,7 @@ def recorded(
 
 
 @every_scheme
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_id_is_turned_back_into_its_position(scheme: IdScheme, data: st.DataObject) -> None:
     written = list(recorded(data.draw(trees(scheme)), scheme))
@@ -96,7 +96,7 @@ def test_every_id_is_turned_back_into_its_position(scheme: IdScheme, data: st.Da
 
 
 @every_scheme
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_the_order_of_the_operations_tells_nothing(scheme: IdScheme, data: st.DataObject) -> None:
     written = list(recorded(data.draw(trees(scheme)), scheme))
@@ -105,7 +105,7 @@ def test_the_order_of_the_operations_tells_nothing(scheme: IdScheme, data: st.Da
 
 
 @every_scheme
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_parent_that_is_only_named_is_placed_and_so_is_what_is_in_it(
     scheme: IdScheme, data: st.DataObject
@@ -125,7 +125,7 @@ def test_a_parent_that_is_only_named_is_placed_and_so_is_what_is_in_it(
 
 
 @every_scheme
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_history_tells_the_scheme_of_its_ids(scheme: IdScheme, data: st.DataObject) -> None:
     written = list(recorded(data.draw(trees(scheme)), scheme))

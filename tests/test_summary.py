@@ -144,6 +144,7 @@ def aws_values() -> st.SearchStrategy[Any]:
     )
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_python_results_in_its_default_serdes_are_whole(data: st.DataObject) -> None:
     errors = st.builds(AwsError, st.none() | st.text(), st.none() | st.text(), st.none(), st.none())
