@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Python 3.11+, pip and make:
 #   make demo   sets up and runs the main job on a recorded history
 #   make test   sets up and runs all checks
-.PHONY: demo test setup lint types layers unit bench clean
+.PHONY: matrix demo test setup lint types layers unit bench clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -35,6 +35,18 @@ layers: setup
 
 unit: setup
 	$(BIN)/pytest -q -n auto
+
+# The same handlers on every major version of AWS's SDK, each in an environment of its own.
+AWS_SDKS ?= 3.0.0 2.1.0 1.7.0
+
+matrix: setup
+	for version in $(AWS_SDKS); do \
+	  $(PYTHON) -m venv $(VENV)/aws-$$version && \
+	  $(VENV)/aws-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --editable . pytest aws-durable-execution-sdk-python==$$version && \
+	  $(VENV)/aws-$$version/bin/python -m pytest -q \
+	    tests/test_aws_sdk.py tests/test_isolated.py tests/test_conformance_aws.py || exit 1; \
+	done
 
 bench: setup
 	$(BIN)/python tests/benchmarks/bench_commands.py

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -39,6 +40,8 @@ from durable_core.simulation import Simulation
 from durable_core.wire import update_from_wire
 
 HOUR = Duration.from_hours(1)
+
+SDK = version("aws-durable-execution-sdk-python")
 
 HOURLY = StepConfig(
     retry_strategy=create_retry_strategy(
@@ -160,13 +163,16 @@ def test_a_branch_that_waits_never_holds_up_the_one_that_works() -> None:
 
 
 def test_a_retry_that_is_due_later_does_not_make_the_sdk_spin() -> None:
+    tries: list[int] = []
+
     @durable_execution
     def retries(_event: Any, context: DurableContext) -> list[object]:
         def flaky(branch: DurableContext) -> object:
-            def body(step_context: Any) -> int:
-                if step_context.attempt < 3:
+            def body(_: object) -> int:
+                tries.append(1)
+                if len(tries) < 3:
                     raise RuntimeError("not yet")
-                return step_context.attempt
+                return len(tries)
 
             return branch.step(body, config=HOURLY)
 
@@ -271,7 +277,7 @@ def test_an_update_is_read_directly_as_it_would_be_from_its_wire_form() -> None:
             action=action,
             parent_id=parent,
             name=name,
-            sub_type="Step" if name else None,
+            sub_type=lambda_service.OperationSubType.STEP if name else None,
             payload=payload,
             context_options=options,
         )
@@ -347,6 +353,7 @@ def crashing(ran: list[str]) -> Callable[..., Any]:
     return handler
 
 
+@pytest.mark.skipif(SDK < "2", reason="before 2.0 a map hangs when a checkpoint fails: isolate it")
 def test_a_crash_at_any_checkpoint_leads_to_the_same_result() -> None:
     clean = run(crashing([]))
     points = clean.checkpoints
@@ -447,7 +454,16 @@ def test_what_ran_and_what_came_from_checkpoints_is_noted_with_its_position() ->
     ]
 
 
-@pytest.mark.parametrize("nesting", list(NestingType))
+@pytest.mark.parametrize(
+    "nesting",
+    [
+        NestingType.NESTED,
+        pytest.param(
+            NestingType.FLAT,
+            marks=pytest.mark.skipif(SDK < "2", reason="1.7 loses the results of a stripped one"),
+        ),
+    ],
+)
 def test_a_stripped_map_is_seen_to_be_re_executed_and_its_started_unit_skipped(
     nesting: NestingType,
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("aws_durable_execution_sdk_python", minversion="3.0")
+pytest.importorskip("aws_durable_execution_sdk_python", minversion="2.1")
 
 from conformance_cases import CASES
 from conformance_driver import history_of, run

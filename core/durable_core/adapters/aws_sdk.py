@@ -75,12 +75,15 @@ STUCK_SECONDS: Final = 2.0
 """How long an update may lie in the SDK's queue, while nothing is sent, before it is lost there."""
 
 
+_DECORATORS: Final = frozenset(
+    f"aws_durable_execution_sdk_python.{module}" for module in ("execution", "plugin")
+)
+"""Where `@durable_execution` makes its functions: in `plugin` in 1.x."""
+
+
 def is_aws_handler(handler: object) -> bool:
     """Return True for what `@durable_execution` made, without importing the SDK."""
-    return (
-        isinstance(handler, FunctionType)
-        and handler.__globals__.get("__name__") == "aws_durable_execution_sdk_python.execution"
-    )
+    return isinstance(handler, FunctionType) and handler.__globals__.get("__name__") in _DECORATORS
 
 
 class SdkMissing(UsageError):
@@ -332,6 +335,7 @@ def _update_of(update: Any) -> OperationUpdate:
     texts = update.operation_id, update.parent_id, update.name, update.payload
     if (
         update.error
+        or update.payload == ""  # which 1.x leaves out
         or any(getattr(update, options, True) for options in _OPTIONS)
         or not all(text is None or type(text) is str for text in texts)
     ):
@@ -655,6 +659,14 @@ class AwsSdkRunner(Runner):
     def sdk_version(self) -> str:
         """The version of the installed SDK."""
         return self._sdk.version
+
+    @property
+    def unwinds_crashes(self) -> bool:
+        """Whether a crash can be injected without a process of its own.
+
+        In 1.x a map or parallel waits for ever for a unit whose checkpoint failed.
+        """
+        return not self.sdk_version.startswith(("0.", "1."))
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions

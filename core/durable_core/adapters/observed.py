@@ -17,6 +17,7 @@ from durable_core.ids import BLAKE2B, IdScheme, Path
 from durable_core.journal import Did, Note
 from durable_core.model import (
     BATCH_SUB_TYPES,
+    UNIT_SUB_TYPES,
     Operation,
     OperationAction,
     OperationStatus,
@@ -194,23 +195,35 @@ class Observed:
 
     def _skipped(self) -> Iterator[Seen]:
         """Return the units, frozen as started, of re-executed contexts, whose bodies didn't run."""
-        for did, key, _, sub_type, *_ in list(self._seen):
-            if did is not Did.RE_EXECUTED or sub_type not in BATCH_SUB_TYPES:
-                continue
-            recorded = self._handed.get(key)
-            summary = None if recorded is None else read_summary(recorded.result)
-            if summary is None:
-                continue
-            is_map = sub_type == SubType.MAP
-            unit_type = SubType.MAP_ITERATION if is_map else SubType.PARALLEL_BRANCH
-            for run in summary.runs:
-                if run.status is not UnitStatus.STARTED or not run.dispatched:
-                    continue
+        batches = {
+            key: sub_type
+            for did, key, _, sub_type, *_ in self._seen
+            if did is Did.RE_EXECUTED and sub_type in BATCH_SUB_TYPES
+        }
+        if not batches:
+            return
+        units = [unit for key in batches for unit in self._frozen_as_started(key)]
+        # A summary of 1.x doesn't name them, but a NESTED unit has an operation of its own.
+        units += [
+            (each.parent_id, each.id)
+            for each in self._handed.values()
+            if each.parent_id in batches
+            and each.sub_type in UNIT_SUB_TYPES
+            and each.status is OperationStatus.STARTED
+        ]
+        for key, unit in dict.fromkeys(units):
+            if unit not in self._ran:
+                self._positions.place_in(key, unit)
+                is_map = batches[key] == SubType.MAP
+                unit_type = SubType.MAP_ITERATION if is_map else SubType.PARALLEL_BRANCH
+                known = self._handed.get(unit)
+                name = known.name if known else None
+                yield (Did.SKIPPED, unit, OperationType.CONTEXT, unit_type, name, key, None)
+
+    def _frozen_as_started(self, key: str) -> Iterator[tuple[str, str]]:
+        recorded = self._handed.get(key)
+        summary = None if recorded is None else read_summary(recorded.result)
+        for run in () if summary is None else summary.runs:
+            if run.status is UnitStatus.STARTED and run.dispatched:
                 for index in range(run.start, run.stop):
-                    unit, _ = self._scheme.child(key, index + self._scheme.first_unit)
-                    if unit not in self._ran:
-                        self._positions.place_in(key, unit)
-                        known = self._handed.get(unit)
-                        name = known.name if known else None
-                        kind = OperationType.CONTEXT
-                        yield (Did.SKIPPED, unit, kind, unit_type, name, key, None)
+                    yield key, self._scheme.child(key, index + self._scheme.first_unit)[0]
