@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from durable_cli.options import Only
-from durable_core.limits import LIMITS
 from durable_core.report import Replay, Row
 
 LARGE_FRACTION: Final = 0.8
@@ -20,7 +19,7 @@ FOLD_FROM_RUN: Final = 10
 _RE_EXECUTED: Final = frozenset({Replay.RE_EXECUTED, Replay.ERROR_RECOVERED})
 _SKIPPED: Final = frozenset({Replay.SKIPPED, Replay.NOT_DISPATCHED})
 _PENDING: Final = frozenset({Replay.WAITS, Replay.NEXT_ATTEMPT, Replay.RUNS_AGAIN})
-_FAILED: Final = frozenset({"FAILED", "TIMED_OUT", "STOPPED", "CANCELLED"})
+_FAILED: Final = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
 
 _MATCHES: Final[dict[Only, Callable[[Row], bool]]] = {
     Only.STRIPPED: lambda row: row.is_stripped,
@@ -28,7 +27,7 @@ _MATCHES: Final[dict[Only, Callable[[Row], bool]]] = {
     Only.SKIPPED: lambda row: row.replay in _SKIPPED,
     Only.PENDING: lambda row: row.replay in _PENDING,
     Only.FAILED: lambda row: row.status in _FAILED,
-    Only.LARGE: lambda row: (row.payload_bytes or 0) >= LARGE_FRACTION * LIMITS.payload_bytes,
+    Only.LARGE: lambda row: (row.payload_bytes or 0) >= LARGE_FRACTION * row.payload_limit,
 }
 
 

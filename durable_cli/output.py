@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from durable_core.errors import SourceError
+from durable_core.errors import SourceError, UsageError
 
 
 class Color(StrEnum):
@@ -186,6 +186,12 @@ class Output:
             return True
         return to_terminal and os.environ.get("TERM") != "dumb"
 
+    def spare(self, sources: Sequence[str]) -> None:
+        """Raise UsageError when the file to be written is one of those that are read."""
+        for source in sources:
+            if self.path is not None and source != "-" and _is_same_file(source, self.path):
+                raise UsageError(f"{source}: is read here, and --output would overwrite it")
+
     def write(self, text: str) -> None:
         """Write the whole text to the file or to stdout, ending in one newline.
 
@@ -200,6 +206,13 @@ class Output:
             Path(self.path).write_text(body, encoding="utf-8", errors=_ESCAPE)
         except OSError as error:
             raise SourceError(self.path, f"can't be written: {error.strerror}") from None
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):  # at least one of them is no file
+        return False
 
 
 def _write_stream(stream: TextIO, text: str) -> None:

@@ -18,7 +18,6 @@ from durable_cli.words import (
     size_text,
     totals_text,
 )
-from durable_core.limits import LIMITS
 from durable_core.report import Report
 from durable_core.sentences import duration_text
 
@@ -61,7 +60,7 @@ def render(report: Report, lines: Sequence[Line]) -> str:
 
 def _table(lines: Sequence[Line]) -> list[str]:
     out = [
-        "| position | operation | status | time | bytes | of 256 KiB | what a replay does |",
+        "| position | operation | status | time | bytes | of limit | what a replay does |",
         "|---|---|---|--:|--:|--:|---|",
     ]
     for line in lines:
@@ -73,7 +72,7 @@ def _table(lines: Sequence[Line]) -> list[str]:
             escaped(row.status or ""),
             "" if line.is_folded else duration_text(row.duration_seconds),
             bytes_text(size) if size else "",
-            percent_text(size / LIMITS.payload_bytes) if size else "",
+            percent_text(size / row.payload_limit) if size else "",
             escaped(line_why(line)) + _payload(line),
         ]
         out.append(f"| {' | '.join(cells)} |")

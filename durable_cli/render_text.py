@@ -33,7 +33,6 @@ from durable_cli.words import (
     totals_text,
 )
 from durable_core.events import format_timestamp
-from durable_core.limits import LIMITS
 from durable_core.report import LimitUse, Replay, Report, Row
 from durable_core.sentences import duration_text
 
@@ -240,7 +239,7 @@ def _titles(columns: _Columns) -> str:
         cells.append(pad("TIME", columns.time, right=True))
     cells.append(pad("BYTES", columns.bytes, right=True))
     if columns.bar:
-        cells.append(pad("OF 256 KiB" if columns.bar > 6 else "LIMIT", columns.bar))
+        cells.append(pad("OF LIMIT" if columns.bar > 6 else "LIMIT", columns.bar))
     if columns.why:
         cells.append("WHAT A REPLAY DOES")
     return "  ".join(cells)
@@ -278,7 +277,7 @@ def _tree_line(line: Line, columns: _Columns, surface: Surface) -> list[str]:
         spans.append(("  " + pad(time, columns.time, right=True), ""))
     spans.append(("  " + pad(_size_cell(row, size), columns.bytes, right=True), ""))
     if columns.bar:
-        spans.append(_meter(size, columns.bar, unicode))
+        spans.append(_meter(row, size, columns.bar, unicode))
     why = _why_spans(line)
     if columns.why:
         return _beside(spans, why, columns, surface)
@@ -298,10 +297,10 @@ def _size_cell(row: Row, size: int | None) -> str:
     return "-" if size == 0 else fit(text, _SIZE)
 
 
-def _meter(size: int | None, width: int, unicode: bool) -> Span:
+def _meter(row: Row, size: int | None, width: int, unicode: bool) -> Span:
     if not size:
         return ("  " + " " * width, "")
-    part = size / LIMITS.payload_bytes
+    part = size / row.payload_limit
     style = "bad" if part > 1 else "warn" if part >= 0.8 else "dim"
     text = percent_text(part) if part < 10 else f"{part:,.0f} x"
     text = pad(fit(text, 5, unicode), 5, right=True)
@@ -352,7 +351,7 @@ def _footer(report: Report, surface: Surface) -> list[str]:
         out.append(surface.line([(key, "dim"), (fit(text, room, surface.unicode), style)]))
     why = "why it failed" if report.status in _BAD else "why it waits"
     for index, reason in enumerate(report.reasons):
-        place = f"{clean(reason.position)} " if reason.position else ""
+        place = f"at {clean(reason.position)}: " if reason.position else ""
         number = f"{index + 1}. " if len(report.reasons) > 1 else ""
         style = "bad" if report.status in _BAD else "warn"
         key = why if index == 0 else ""

@@ -35,6 +35,8 @@ def percent_text(part: float) -> str:
         return "<1 %"
     if 0.99 < part < 1:
         return ">99 %"
+    if 1 < part < 1.01:
+        return ">100 %"
     return f"{part * 100:,.0f} %"
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.batch_findings import Finding, FindingKind, Severity, payload_limit
+from durable_core.batch_findings import Finding, FindingKind, Severity
 from durable_core.batch_report import BatchReport, Origin, UpdateGroup, inspect, written_by
 from durable_core.ids import BLAKE2B, MD5, SHA256, IdScheme
-from durable_core.limits import LIMITS
+from durable_core.limits import LIMITS, payload_limit
 from durable_core.model import (
     ErrorObject,
     OperationAction,
@@ -86,7 +86,8 @@ def test_java_strips_at_the_limit_itself() -> None:
 def test_a_chained_invoke_may_carry_one_mib_and_an_execution_its_six() -> None:
     assert payload_limit(OperationType.CHAINED_INVOKE) == 1_048_576
     assert payload_limit(OperationType.EXECUTION) == 6_291_456
-    others = set(OperationType) - {OperationType.CHAINED_INVOKE, OperationType.EXECUTION}
+    assert payload_limit(OperationType.CALLBACK) == 1_048_576
+    others = (OperationType.STEP, OperationType.CONTEXT, OperationType.WAIT)
     assert {payload_limit(kind) for kind in others} == {KIB_256}
 
 

@@ -449,3 +449,12 @@ def test_replay_imports_no_aws_library() -> None:
     found = imported_by(["replay", FLAT])
     assert not found & {"boto3", "botocore", "aws_durable_execution_sdk_python", "pydantic"}
     assert "durable_core.explain" in found
+
+
+def test_a_source_is_never_overwritten_by_its_own_report(durable: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "history.json"
+    copy.write_bytes(Path(FLAT).read_bytes())
+    call = durable("replay", str(copy), "-o", str(copy))
+    assert call.code == 2
+    assert "is read here, and --output would overwrite it" in call.err
+    assert copy.read_bytes() == Path(FLAT).read_bytes()

@@ -19,6 +19,7 @@ from durable_core.explain_rows import explain_operations
 from durable_core.fold import Recorded, fold
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.model import (
+    CallbackDetails,
     ContextDetails,
     ExecutionRecord,
     ExecutionStatus,
@@ -730,3 +731,24 @@ def test_the_work_for_units_of_ever_changing_status_is_linear() -> None:
     units = [unit_step(f"1.{n}.1") for n in range(0, count, 4)]
     report = state(parent, *units)  # A square of it would take minutes.
     assert report.totals.units == count
+
+
+def test_a_payload_is_held_against_the_limit_of_its_own_type() -> None:
+    callback = Recorded(
+        Operation(
+            id="c",
+            type=OperationType.CALLBACK,
+            status=OperationStatus.SUCCEEDED,
+            callback_details=CallbackDetails("id", result="x" * 300_000),
+        )
+    )
+    state = history_of_operations("h", [callback.operation])
+    [use] = [use for use in explain(state).limits if use.key == "payload_bytes"]
+    assert (use.used, use.limit, use.is_warning) == (300_000, 1_048_576, False)
+
+
+def test_the_last_error_of_a_step_that_waits_for_its_next_attempt_is_told() -> None:
+    row = row_at(report_of("running_on_retry"), "2")
+    assert row.status == "PENDING"
+    assert row.error is not None
+    assert row.error.type == "ConnectionError"

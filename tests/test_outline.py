@@ -212,7 +212,7 @@ def test_kinds_that_belong_together_are_selected_together(only: Only, replay: Re
     assert not select([KINDS[0]], only, None)
 
 
-@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "STOPPED", "CANCELLED"])
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "STOPPED"])
 def test_what_ended_badly_counts_as_failed(status: str) -> None:
     row = replace(KINDS[0], status=status)
     assert select([row], Only.FAILED, None) == (row,)

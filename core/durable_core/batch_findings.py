@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.limits import ServiceLimits, payload_limit
 from durable_core.model import OperationAction, OperationType, OperationUpdate
 from durable_core.sdks import ResultUnit, SdkRules
 from durable_core.sizes import error_bytes, utf8_bytes
@@ -69,15 +69,6 @@ class Finding:
     def severity(self) -> Severity:
         """How bad it is."""
         return _SEVERITIES.get(self.kind, Severity.REJECTED)
-
-
-def payload_limit(kind: OperationType, limits: ServiceLimits = LIMITS) -> int:
-    """Return how many bytes of UTF-8 the payload of an update of this type may have."""
-    if kind is OperationType.EXECUTION:
-        return limits.execution_payload_bytes
-    if kind is OperationType.CHAINED_INVOKE:
-        return limits.invoke_payload_bytes
-    return limits.payload_bytes
 
 
 def findings_of_updates(

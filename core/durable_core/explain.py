@@ -19,7 +19,7 @@ from durable_core.fold import (
 )
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
-from durable_core.limits import LIMITS
+from durable_core.limits import LIMITS, payload_limit
 from durable_core.model import (
     ContextDetails,
     ExecutionRecord,
@@ -260,32 +260,45 @@ def _limits(
     facts: ExecutionFacts, recorded: Mapping[str, Recorded], rows: Sequence[Row]
 ) -> tuple[LimitUse, ...]:
     labels = {row.id: _place(row) for row in rows if row.id is not None}
-    payloads = ((_largest(each.payloads, each), key) for key, each in recorded.items())
+    payloads = ((_fullest(each), key) for key, each in recorded.items())
     errors = (
         (error_bytes(each.operation.error), key)
         for key, each in recorded.items()
         if each.operation.error is not None
     )
-    largest, where = max(payloads, default=(0, ""), key=lambda pair: pair[0])
+    (_, largest, most), where = max(payloads, default=(_NO_PAYLOAD, ""), key=lambda pair: pair[0])
     worst, error_where = max(errors, default=(0, ""), key=lambda pair: pair[0])
     result = utf8_bytes(facts.result) if facts.result else 0
     uses = (
-        ("payload_bytes", "largest payload", "bytes", largest, labels.get(where)),
-        ("error_bytes", "largest error", "bytes", worst, labels.get(error_where)),
-        ("operations", "operations", "operations", len(recorded), None),
-        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), None),
-        ("response_bytes", "final result", "bytes", result, None),
+        ("payload_bytes", "largest payload", "bytes", largest, most, labels.get(where)),
+        (
+            "error_bytes",
+            "largest error",
+            "bytes",
+            worst,
+            LIMITS.error_bytes,
+            labels.get(error_where),
+        ),
+        ("operations", "operations", "operations", len(recorded), LIMITS.operations, None),
+        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), LIMITS.stored_bytes, None),
+        ("response_bytes", "final result", "bytes", result, LIMITS.response_bytes, None),
     )
     return tuple(
-        LimitUse(key, what, unit, used, getattr(LIMITS, key), place if used else None)
-        for key, what, unit, used, place in uses
+        LimitUse(key, what, unit, used, limit, place if used else None)
+        for key, what, unit, used, limit, place in uses
         if used or key in ("payload_bytes", "operations", "stored_bytes")
     )
 
 
-def _largest(payloads: Iterable[str], each: Recorded) -> int:
-    texts = payloads or ([each.operation.result] if each.operation.result else [])
-    return max((utf8_bytes(text) for text in texts), default=0)
+_NO_PAYLOAD: Final = (0.0, 0, LIMITS.payload_bytes)
+
+
+def _fullest(each: Recorded) -> tuple[float, int, int]:
+    """Return of an operation's largest payload the part of its limit, its bytes, the limit."""
+    texts = each.payloads or ([each.operation.result] if each.operation.result else [])
+    size = max((utf8_bytes(text) for text in texts), default=0)
+    limit = payload_limit(each.operation.type)
+    return size / limit, size, limit
 
 
 def _place(row: Row) -> str:

@@ -192,9 +192,13 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
         is_inferred=bool(fact and fact.value and fact.inferred),
         completion_reason=summary.reason if summary else None,
         until=until,
-        error=operation.error if operation.is_terminal else None,
+        error=None if operation.status in _CLEAN else operation.error,
         payload=operation.result if walk.show_payloads else None,
     )
+
+
+_CLEAN: Final = frozenset({OperationStatus.SUCCEEDED, OperationStatus.STARTED})
+"""Statuses of an operation whose last attempt, if it has an error, isn't what counts any more."""
 
 
 def _unit_index(walk: Walk, place: Place, path: Path | None) -> int | None:

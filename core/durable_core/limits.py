@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 
+from durable_core.model import OperationType
+
 AS_OF = "2026-11"
 
 KIB = 1024
@@ -66,6 +68,18 @@ class ServiceLimits:
 
 
 LIMITS = ServiceLimits()
+
+
+def payload_limit(kind: OperationType, limits: ServiceLimits = LIMITS) -> int:
+    """Return how many bytes of UTF-8 the payload of an operation of this type may have."""
+    match kind:
+        case OperationType.EXECUTION:
+            return limits.execution_payload_bytes
+        case OperationType.CHAINED_INVOKE:
+            return limits.invoke_payload_bytes
+        case OperationType.CALLBACK:
+            return limits.callback_payload_bytes
+    return limits.payload_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from durable_core.model import ErrorObject, NestingType, Word
+from durable_core.limits import payload_limit
+from durable_core.model import ErrorObject, NestingType, OperationType, Word
 
 
 class Replay(Word):
@@ -72,6 +73,12 @@ class Row:
         if self.started is None or self.ended is None:
             return None
         return (self.ended - self.started).total_seconds()
+
+    @property
+    def payload_limit(self) -> int:
+        """How many bytes the payload of an operation of this type may have."""
+        kinds = OperationType.__members__
+        return payload_limit(kinds.get(self.type, OperationType.CONTEXT))
 
     @property
     def is_flat_unit(self) -> bool:

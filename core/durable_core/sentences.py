@@ -61,6 +61,8 @@ def sentence(
             if is_unit:
                 text = f"error recovered from its own checkpoint: {error_text(each)}"
                 return Replay.ERROR_RECOVERED, text
+            if operation.error is None:
+                return Replay.RAISES, f"raises: it was {error_text(each)}"
             return Replay.RAISES, f"raises the recorded error {error_text(each)}"
         case Verb.RE_EXECUTE:
             return Replay.RE_EXECUTED, _re_executed(fact)

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from durable_core.batch_findings import payload_limit
-from durable_core.limits import ServiceLimits
+from durable_core.limits import ServiceLimits, payload_limit
 from durable_core.model import (
     Operation,
     OperationAction,

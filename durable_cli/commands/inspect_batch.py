@@ -87,6 +87,7 @@ def command(
     rules, how = _rules(groups, sdk, max_bytes, max_operations)
     report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
     to = Output(path=output, color=color, width=width)
+    to.spare([source])
     if format is Format.JSON:
         to.write(json_text(as_document(stream.source, report)))
     else:

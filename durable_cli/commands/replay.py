@@ -71,6 +71,7 @@ def command(
 
     read = Sources(Connection(profile, region, endpoint_url)).history
     target = Output(output, color, width)
+    target.spare(sources)
     results: list[Report | tuple[str, DurableError]] = []
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):
