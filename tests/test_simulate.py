@@ -115,9 +115,7 @@ def test_records_say_what_each_invocation_did() -> None:
     simulation = example("flat_overflow")
     first, second, third = simulation.invocations
     assert first.began_because == "the execution started"
-    assert first.ended_because == (
-        "waits for wait 'boundary' (2 s), wait 'boundary' (2 s), wait 'boundary' (2 s)"
-    )
+    assert first.ended_because == ("waits for 3 of wait 'boundary' (2 s)")
     assert [note.name for note in second.did(Did.STRIPPED)] == ["parts"]
     assert [note.size for note in second.did(Did.STRIPPED)] == [461_026]
     assert third.began_because == "wait 'post-overflow' succeeded"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from durable_core.bodies import running_body
 from durable_core.chance import chance_of
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
@@ -123,7 +124,14 @@ class Call:
         self.note(Did.SUSPENDED)
         await self.execution.changed(self.id, self.scope)
 
-    def note(self, did: Did, *, attempt: int | None = None, size: int | None = None) -> None:
+    def note(
+        self,
+        did: Did,
+        *,
+        attempt: int | None = None,
+        size: int | None = None,
+        once: bool = False,
+    ) -> None:
         """Note for the report what happened."""
         self.execution.notes.append(
             Note(
@@ -136,6 +144,7 @@ class Call:
                 self.parent_id,
                 attempt=attempt,
                 size=size,
+                once=once,
             )
         )
 
@@ -197,17 +206,37 @@ class Call:
     # -- running what the user wrote -----------------------------------------------------------
 
     @contextmanager
-    def body(self, attempt: int) -> Iterator[None]:
-        """Run a body that no operation can be asked for in: of a step or a check."""
+    def body(self, attempt: int, *, once: bool = False) -> Iterator[None]:
+        """Run a body that no operation can be asked for in: of a step or a check.
+
+        `once` says that this attempt's body may never run again.
+        """
         self.execution.check(self.scope)
-        self.note(Did.RAN, attempt=attempt)
+        self.note(Did.RAN, attempt=attempt, once=once)
         self.execution.bodies += 1
+        token = running_body.set(f"{self.id}/{attempt}")
         try:
             yield
         except SystemExit as error:
             raise self.execution.die(f"the body of {self.label} ended the process") from error
         finally:
+            running_body.reset(token)
             self.execution.bodies -= 1
+
+    def known_end(self, attempt: int) -> OperationUpdate | None:
+        """Return how this attempt ended in an earlier run that is being followed, or None."""
+        known = self.execution.known_ends.get((self.id, attempt))
+        same = known is not None and (known.name, known.sub_type) == (self.name, self.sub_type)
+        return known if same else None
+
+    async def end_as(self, known: OperationUpdate) -> None:
+        """Write how this attempt ended in an earlier run, in place of running its body."""
+        await self.persist(
+            known.action,
+            payload=known.payload,
+            error=known.error,
+            next_attempt_delay_seconds=known.next_attempt_delay_seconds,
+        )
 
     def chance(self, attempt: int) -> AbstractContextManager[None]:
         """Return the block in which an attempt's retry or wait strategy draws its chance."""

@@ -22,7 +22,12 @@ def printable(text: str) -> str:
 
 
 class DurableError(Exception):
-    """Any failure that this project reports by itself: one clear line, never a traceback."""
+    """Any failure that this project reports by itself: one clear line, never a traceback.
+
+    `is_finding`: it was what there was to find out, not something that kept us from finding out.
+    """
+
+    is_finding = False
 
 
 class WireError(DurableError):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from durable_core.checkpointer import Answer, Checkpointer
 from durable_core.ids import SHA256, IdScheme, Path
 from durable_core.journal import Note
 from durable_core.limits import LIMITS, ServiceLimits
-from durable_core.model import Operation, OperationType
+from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.signals import InvocationEnding, ProcessDied, UnitStopping
 
 
@@ -83,7 +83,8 @@ class Execution:
 
     `bodies` counts the bodies of steps and checks that run now. `fatal` is what makes the execution
     fail whatever the handler does about it: it is noted when it happens, since handlers catch.
-    `death` is done once the process that runs the invocation is gone.
+    `death` is done once the process that runs the invocation is gone. `known_ends` are how attempts
+    of steps ended in an earlier run that this one follows: their bodies are not run.
     """
 
     arn: str
@@ -92,6 +93,7 @@ class Execution:
     seed: int = 0
     scheme: IdScheme = SHA256
     limits: ServiceLimits = LIMITS
+    known_ends: Mapping[tuple[str, int], OperationUpdate] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)

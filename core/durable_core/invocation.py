@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -84,12 +84,17 @@ class Invoked:
 
 @dataclass(frozen=True, slots=True)
 class InvocationOptions:
-    """What an invocation runs with beside its input. `rules` cap its requests."""
+    """What an invocation runs with beside its input. `rules` cap its requests.
+
+    `known_ends` are how attempts of steps ended in an earlier run, by operation id and attempt:
+    their bodies are not run, the same is written again.
+    """
 
     seed: int = 0
     limits: ServiceLimits = LIMITS
     rules: SdkRules = field(default_factory=lambda: SDKS[Sdk.DOTNET])
     flush_window: float = 0.0
+    known_ends: Mapping[tuple[str, int], OperationUpdate] = field(default_factory=dict)
 
 
 def invoke_handler(
@@ -224,6 +229,7 @@ class _Run:
             loop.create_future(),
             seed=options.seed,
             limits=options.limits,
+            known_ends=options.known_ends,
         )
         self.execution = execution
         execution.load(given.operations)

@@ -36,7 +36,8 @@ class Note:
     """One thing that happened to one operation or unit.
 
     `path` is its position, `attempt` of a step or poll counts from 1, `index` is a unit's. A FLAT
-    unit has an id but no operation of its own.
+    unit has an id but no operation of its own. `once`: the body of this attempt may never run
+    again, whatever happens.
     """
 
     did: Did
@@ -49,3 +50,4 @@ class Note:
     attempt: int | None = None
     index: int | None = None
     size: int | None = None
+    once: bool = False

@@ -111,7 +111,14 @@ class VerifyingCall(Call):
     def send(self, action: OperationAction) -> None:
         """Write nothing."""
 
-    def note(self, did: Did, *, attempt: int | None = None, size: int | None = None) -> None:
+    def note(
+        self,
+        did: Did,
+        *,
+        attempt: int | None = None,
+        size: int | None = None,
+        once: bool = False,
+    ) -> None:
         """Note nothing: the examination keeps what was asked."""
 
     @property

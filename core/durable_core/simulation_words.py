@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -88,7 +89,9 @@ def _wait(operation: Operation, now: datetime) -> str:
     return f"{label_of(operation)}{left}"
 
 
-def _some(texts: Sequence[str], most: int = 3) -> str:
+def _some(same: Sequence[str], most: int = 3) -> str:
+    counts = Counter(same)
+    texts = [text if count == 1 else f"{count:,} of {text}" for text, count in counts.items()]
     if len(texts) <= most:
         return ", ".join(texts)
     return f"{', '.join(texts[:most])} and {len(texts) - most:,} more"

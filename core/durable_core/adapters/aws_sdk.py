@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from durable_core.adapters.lambda_context import LambdaContext
 from durable_core.adapters.observed import Observed
+from durable_core.bodies import running_body
 from durable_core.checkpointer import RefusedCheckpoint, TransientFailure
 from durable_core.errors import DurableError, UsageError, WireError
 from durable_core.invocation import InvocationOptions, Invoked, Lost
@@ -43,6 +44,7 @@ from durable_core.model import (
     OperationAction,
     OperationType,
     OperationUpdate,
+    SubType,
 )
 from durable_core.service_link import ServiceLink
 from durable_core.service_values import (
@@ -111,6 +113,8 @@ class HandlerStuck(DurableError):
     Seen in 3.0.0: such an update is sent alone when nothing is queued, but never when it comes
     while another batch is being gathered. In the cloud the invocation runs into its timeout.
     """
+
+    is_finding = True
 
     def __init__(self, operation: str, size: int) -> None:
         super().__init__(operation, size)
@@ -468,9 +472,13 @@ class Client:
             if identifier.sub_type in BATCH_SUB_TYPES:
                 self.queue.alone = False  # a map or parallel has threads of its own
             self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
+            recorded = identifier.sub_type in (SubType.STEP, SubType.WAIT_FOR_CONDITION)
+            key = f"{identifier.operation_id}/{attempt}" if recorded else None
+            token = running_body.set(key)
             try:
                 return body(*args, **keywords)
             finally:
+                running_body.reset(token)
                 self.observed.ends()
 
         return seen

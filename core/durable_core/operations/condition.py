@@ -42,6 +42,11 @@ async def wait_for_condition(
             case Verb.RUN:
                 call.send(OperationAction.START)
                 await let_others_run()
+        if (known := call.known_end(attempt)) is not None:
+            await call.end_as(known)
+            if known.action is OperationAction.SUCCEED:
+                return call.to_value(config.serdes, known.payload)
+            continue
         state = recorded.result if recorded is not None else None
         try:
             payload, verdict = await _poll(call, check, config, state, attempt, logger)

@@ -47,6 +47,11 @@ async def step(
             case _:
                 if decision.verb is Verb.RUN:
                     await _begin(call, once)
+                if (known := call.known_end(attempt)) is not None:
+                    await call.end_as(known)
+                    if known.action is OperationAction.SUCCEED:
+                        return call.to_value(config.serdes, known.payload)
+                    continue
                 try:
                     return await _attempt(call, func, config, attempt, logger)
                 except _AttemptFailed as failure:
@@ -78,7 +83,8 @@ async def _attempt(
 ) -> Any:
     context = StepContext(logger.for_operation(call.id, call.name, attempt), attempt)
     try:
-        with call.body(attempt):
+        once = config.step_semantics is StepSemantics.AT_MOST_ONCE_PER_RETRY
+        with call.body(attempt, once=once):
             result = await called(func(context))
         payload = call.to_payload(config.serdes, result)
         # What a replay will return is what this run returns.
