@@ -1,0 +1,201 @@
+"""From a loaded handler to what runs its invocations, whichever SDK it is written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any
+
+from durable_core.adapters.handler import (
+    HandlerKind,
+    HandlerLoader,
+    LoadedHandler,
+    NotAHandler,
+    users_traceback,
+)
+from durable_core.invocation import InvocationOptions, Invoked, Lost
+from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.model import InvocationInput
+from durable_core.scenario import Scenario, read_scenario, scenario_text
+from durable_core.service_link import ServiceLink
+from durable_core.simulate import NativeRunner, Runner, simulate
+from durable_core.simulation import InvocationRecord, Simulation
+
+
+class UserRunner(Runner):
+    """Runs the handler that a spec names, and tells what escaped from it.
+
+    Where the process of an invocation died, the user's modules are imported anew for the next one,
+    as the cloud would: what was kept in globals is gone. `runtime` None: what the handler needs is
+    found out. With `isolate` every invocation gets a process of its own, which it may end. Raises a
+    HandlerError.
+    """
+
+    def __init__(
+        self,
+        loader: HandlerLoader,
+        spec: str,
+        runtime: HandlerKind | None = None,
+        *,
+        isolate: bool = False,
+    ) -> None:
+        self.loader = loader
+        self._spec = spec
+        self._runtime = runtime
+        self._isolate = isolate
+        self.loaded, self._runner = self._start()
+        self.traceback: str | None = None
+        """The user's frames of what the handler raised last, None while it raised nothing."""
+
+    @property
+    def kind(self) -> HandlerKind:
+        """Which runtime runs it."""
+        return self._runtime or self.loaded.kind
+
+    def restart(self) -> None:
+        """Forget all that the user's modules hold, as a new process does."""
+        self.loader.forget()
+        self.loaded, self._runner = self._start()
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run one invocation."""
+        self.traceback = None
+        invoked = self._runner.invoke(given, link, options)
+        died = isinstance(invoked.outcome, Lost) and invoked.outcome.exited
+        if died and not self._isolate:
+            self.restart()
+        return invoked
+
+    def _start(self) -> tuple[LoadedHandler, Runner]:
+        loaded = self.loader.load(self._spec)
+        kind = self._runtime or loaded.kind
+        if kind is HandlerKind.PLAIN:
+            raise NotAHandler(
+                self._spec,
+                "a plain function, which has nothing durable: expected async def handler(event, "
+                "ctx), or a handler decorated with @durable_execution of AWS's SDK",
+            )
+        if kind is HandlerKind.AWS_SDK and loaded.kind is not kind:
+            problem = "not decorated with @durable_execution, which --runtime aws-sdk needs"
+            raise NotAHandler(self._spec, problem)
+        if self._isolate:
+            from durable_core.adapters.isolated import IsolatedRunner
+
+            folder = str(self.loader.folder)
+            return loaded, IsolatedRunner(partial(_runner_there, folder, self._spec, kind))
+        if kind is HandlerKind.NATIVE:
+            return loaded, NativeRunner(self._watched(loaded.target))
+        return loaded, _aws_sdk_runner(loaded.target)
+
+    def _watched(self, target: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(target)
+        async def watched(event: Any, context: Any) -> Any:
+            try:
+                result = target(event, context)
+                return await result if hasattr(result, "__await__") else result
+            except Exception as error:
+                self.traceback = users_traceback(error)
+                raise
+
+        return watched
+
+
+def _runner_there(folder: str, spec: str, kind: HandlerKind) -> Runner:
+    """Return the runner that works inside of an invocation's own process."""
+    target = HandlerLoader(Path(folder)).load(spec).target
+    return NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
+
+
+def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
+    from durable_core.adapters.aws_sdk import AwsSdkRunner
+
+    return AwsSdkRunner(target)
+
+
+def _load_target(loader: HandlerLoader, spec: str) -> Any:
+    """Return the handler of a chained invoke as the driver takes it: a runner for a durable one,
+    the function itself for a plain one. Raises a HandlerError."""
+    loaded = loader.load(spec)
+    if loaded.kind is HandlerKind.AWS_SDK:
+        return _aws_sdk_runner(loaded.target)
+    return NativeRunner(loaded.target) if loaded.kind is HandlerKind.NATIVE else loaded.target
+
+
+# -- a whole simulation ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationRequest:
+    """All that makes a simulation what it is. `runtime` None: what the handler needs. `isolate`:
+    each invocation has a process of its own."""
+
+    spec: str
+    event: Any = None
+    scenario: Scenario = field(default_factory=Scenario)
+    seed: int | None = None
+    runtime: HandlerKind | None = None
+    isolate: bool = False
+    limits: ServiceLimits = LIMITS
+    max_invocations: int = 1_000
+    execution_timeout: int | None = None
+
+
+def run_request(
+    request: SimulationRequest,
+    user: UserRunner,
+    runner: Runner | None = None,
+    on_invocation: Callable[[InvocationRecord], None] = lambda record: None,
+) -> Simulation:
+    """Run a simulation of the user's handler; `runner` is what is put around it, if anything.
+
+    Raises a HandlerError for a handler that the scenario names.
+    """
+    targets = {
+        script.handler: _load_target(user.loader, script.handler)
+        for script in request.scenario.invokes
+        if script.handler is not None
+    }
+    return simulate(
+        runner or user,
+        request.event,
+        scenario=request.scenario,
+        seed=request.seed,
+        limits=request.limits,
+        max_invocations=request.max_invocations,
+        execution_timeout=request.execution_timeout,
+        function_name=user.loaded.name,
+        load=targets.__getitem__,
+        on_invocation=on_invocation,
+    )
+
+
+def request_to_json(request: SimulationRequest) -> dict[str, Any]:
+    """Return a request as a JSON object, for another process."""
+    return {
+        "spec": request.spec,
+        "event": request.event,
+        "scenario": scenario_text(request.scenario),
+        "seed": request.seed,
+        "runtime": request.runtime,
+        "limits": asdict(request.limits),
+        "max_invocations": request.max_invocations,
+        "execution_timeout": request.execution_timeout,
+    }
+
+
+def request_from_json(raw: Mapping[str, Any]) -> SimulationRequest:
+    """Return the request that `request_to_json` wrote."""
+    return SimulationRequest(
+        spec=raw["spec"],
+        event=raw["event"],
+        scenario=read_scenario(raw["scenario"]),
+        seed=raw["seed"],
+        runtime=HandlerKind(raw["runtime"]) if raw["runtime"] else None,
+        limits=ServiceLimits(**raw["limits"]),
+        max_invocations=raw["max_invocations"],
+        execution_timeout=raw["execution_timeout"],
+    )

@@ -1,0 +1,124 @@
+"""The files that a simulation reads and writes: events, scenarios, limits, histories, requests."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from durable_core.adapters.documents import read_documents, source_name
+from durable_core.errors import SourceError
+from durable_core.events import payload_of
+from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.model import CheckpointRequest, ExecutionRecord, ExecutionStatus
+from durable_core.scenario import Scenario, read_scenario, scenario_text
+from durable_core.simulation import Simulation
+from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
+
+_MOST_TOML_BYTES: Final = 16 * 1024 * 1024
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def read_event(source: str) -> Any:
+    """Return the JSON value in a file, or in standard input for `-`. Raises SourceError."""
+    documents = read_documents(source)
+    if len(documents) != 1:
+        found = f"found {len(documents):,}" if documents else "found nothing"
+        raise SourceError(source_name(source), f"expected one JSON value, {found}")
+    return documents[0]
+
+
+def read_scenario_file(path: str) -> Scenario:
+    """Return what a scenario file says. Raises SourceError."""
+    return read_scenario(_text_of(path), path)
+
+
+def read_limits(path: str) -> ServiceLimits:
+    """Return the service's limits with those replaced that a TOML file names.
+
+    The keys are the fields of `ServiceLimits`. Raises SourceError.
+    """
+    try:
+        document = tomllib.loads(_text_of(path))
+    except tomllib.TOMLDecodeError as error:
+        raise SourceError(path, f"not TOML: {error}") from None
+    known = [each.name for each in fields(ServiceLimits)]
+    for key, value in document.items():
+        if key not in known:
+            expected = ", ".join(known)
+            raise SourceError(path, f"unknown limit '{key}', expected one of {expected}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise SourceError(path, f"{key}: expected a whole number from 0, found {value!r}")
+    return replace(LIMITS, **document)
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(_MOST_TOML_BYTES + 1)
+    except OSError as error:
+        raise SourceError(path, f"can't be read: {error.strerror}") from None
+    if len(data) > _MOST_TOML_BYTES:
+        raise SourceError(path, f"too large for TOML: over {_MOST_TOML_BYTES:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(path, f"not UTF-8 at byte {error.start:,}: expected TOML") from None
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def history_document(simulation: Simulation) -> dict[str, Any]:
+    """Return the history as GetDurableExecutionHistory answers it, and beside the events the
+    execution's own record, as GetDurableExecution does."""
+    function_arn, _, rest = simulation.arn.partition("/durable-execution/")
+    name, version = rest.partition("/")[0], function_arn.rpartition(":")[2]
+    over = simulation.status is not ExecutionStatus.RUNNING
+    record = ExecutionRecord(
+        arn=simulation.arn,
+        name=name or None,
+        function_arn=function_arn.removesuffix(f":{version}"),
+        version=version or None,
+        status=simulation.status,
+        input_payload=payload_of(simulation.events[0]),
+        result=simulation.result,
+        error=simulation.error,
+        start_timestamp=simulation.began,
+        end_timestamp=simulation.ended if over else None,
+    )
+    return {
+        "Events": [event_to_wire(event) for event in simulation.events],
+        **execution_record_to_wire(record),
+    }
+
+
+def write_history(path: str, simulation: Simulation) -> None:
+    """Write the history that the simulation recorded. Raises SourceError."""
+    _write(path, _json(history_document(simulation)))
+
+
+def write_requests(path: str, requests: Sequence[CheckpointRequest]) -> None:
+    """Write the requests as `durable inspect-batch` reads them. Raises SourceError."""
+    _write(path, _json([request_to_wire(request) for request in requests]))
+
+
+def write_scenario(path: str, scenario: Scenario) -> None:
+    """Write a scenario file. Raises SourceError."""
+    _write(path, scenario_text(scenario))
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(path, f"can't be written: {error.strerror}") from None
