@@ -1,0 +1,207 @@
+"""Runs of a handler, each in a process of its own, with what it reads outside of steps chosen.
+
+A process each, because Python decides once, when it starts, in which order sets are walked. The
+first run holds everything still; each other one varies everything at once; where one departs, runs
+that vary one thing each tell what fed the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from durable_core.adapters.runners import (
+    SimulationRequest,
+    UserRunner,
+    request_from_json,
+    request_to_json,
+    run_request,
+)
+from durable_core.determinism import (
+    DeterminismReport,
+    Difference,
+    Fingerprint,
+    Source,
+    StepEnds,
+    Unclear,
+    compare,
+    fingerprint,
+    fingerprint_from_json,
+    fingerprint_to_json,
+    step_ends,
+)
+from durable_core.errors import DurableError, printable
+from durable_core.invocation import InvocationOptions, Invoked
+from durable_core.model import CheckpointRequest, InvocationInput
+from durable_core.service_link import ServiceLink
+from durable_core.simulate import Runner
+from durable_core.wire import request_from_wire, request_to_wire
+
+_CODE: Final = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from durable_core.adapters.determinism_run import main; main()"
+)
+_MOST_PLACES: Final = 5
+_MOST_AT_ONCE: Final = 4
+
+
+class RunLost(DurableError):
+    """A run of the handler ended its process, or could not be made. The handler is to blame."""
+
+    def __init__(self, run: int, what: str) -> None:
+        super().__init__(run, what)
+        self.run = run
+        self.what = what
+
+    def __str__(self) -> str:
+        return printable(f"run {self.run} of the determinism check gave no answer: {self.what}")
+
+
+def check_determinism(
+    request: SimulationRequest,
+    runs: int,
+    requests: Sequence[CheckpointRequest] = (),
+    on_run: Callable[[int, int], None] = lambda done, total: None,
+) -> DeterminismReport:
+    """Run the handler once with everything held and `runs` times with everything varied.
+
+    `requests` are those of a run before: where they say how a step ended, its body isn't run again.
+    `on_run` hears how many runs are done, of how many. Raises RunLost.
+    """
+    make = _Maker(request, requests)
+    wanted = [(0, ()), *((run, tuple(Source)) for run in range(1, runs + 1))]
+    first, *others = make.run_all(wanted, on_run)
+    differences: list[Difference] = []
+    unclear: list[str] = []
+    for run, other in enumerate(others, start=1):
+        match compare(first, other, run):
+            case Difference() as found:
+                differences.append(found)
+            case Unclear(why):
+                unclear.append(why)
+    if differences:
+        run = differences[0].run
+        differences[0] = _explained(make, first, others[run - 1], differences[0])
+    return DeterminismReport(runs, tuple(differences), tuple(unclear))
+
+
+def _explained(
+    make: _Maker, first: Fingerprint, other: Fingerprint, found: Difference
+) -> Difference:
+    """Return the difference with what feeds it: the sources that make one all by themselves."""
+    read = {Source.HASH_SEED, *(each.source for each in other.reads)}
+    sources = [source for source in Source if source in read]
+    alone = make.run_all([(found.run, (source,)) for source in sources])
+    fed_by = {
+        source: [each for each in answer.reads if each.source is source]
+        for source, answer in zip(sources, alone, strict=True)
+        if isinstance(compare(first, answer, found.run), Difference)
+    }
+    places = [each for reads in fed_by.values() for each in reads]
+    return replace(found, fed_by=tuple(fed_by), reads=tuple(places[:_MOST_PLACES]))
+
+
+class _Maker:
+    def __init__(self, request: SimulationRequest, requests: Sequence[CheckpointRequest]) -> None:
+        self._request = request_to_json(request)
+        self._requests = [request_to_wire(each) for each in requests]
+
+    def run_all(
+        self,
+        wanted: Sequence[tuple[int, Collection[Source]]],
+        on_run: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Fingerprint]:
+        """Run the handler as often as is wanted, some runs side by side. Raises RunLost."""
+        found = []
+        with ThreadPoolExecutor(min(_MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
+            try:
+                for answer in pool.map(lambda each: self.run(*each), wanted):
+                    found.append(answer)
+                    on_run(len(found), len(wanted))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return found
+
+    def run(self, run: int, varied: Collection[Source]) -> Fingerprint:
+        """Run the handler in a process of its own. Raises RunLost."""
+        hash_seed = run * 7919 % 4_294_967_295 if Source.HASH_SEED in varied else 0
+        asked = {
+            "request": self._request,
+            "requests": self._requests,
+            "run": run,
+            "varied": list(varied),
+        }
+        done = subprocess.run(
+            # -P: nothing but the loader puts the user's folder on the path.
+            [sys.executable, "-P", "-c", _CODE, str(Path(__file__).resolve().parents[2])],
+            input=json.dumps(asked),
+            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if done.returncode != 0 or not done.stdout:
+            said = done.stderr.strip().rpartition("\n")[2]
+            raise RunLost(run, said or f"its process ended with {done.returncode}")
+        answer = json.loads(done.stdout)
+        if "failed" in answer:
+            raise RunLost(run, answer["failed"])
+        return fingerprint_from_json(answer)
+
+
+# -- in the process of a run -------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run what standard input says and write what came of it to standard output."""
+    asked = json.load(sys.stdin)
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    try:
+        found = fingerprint_to_json(_fingerprint(asked))
+    except DurableError as error:
+        found = {"failed": str(error)}
+    json.dump(found, answer)
+    answer.flush()
+    os._exit(0)  # what the handler left running or registered is not waited for
+
+
+def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
+    # Imported before anything is changed, all but what belongs to the user.
+    from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.readings import Readings
+
+    request = request_from_json(asked["request"])
+    readings = Readings(asked["run"], [Source(each) for each in asked["varied"]])
+    ends = step_ends([request_from_wire(each) for each in asked["requests"]])
+    readings.install()
+    runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
+    following = _Following(runner, readings.new_invocation, ends)
+    return fingerprint(run_request(request, runner, following), readings.reads)
+
+
+class _Following(Runner):
+    """Runs a handler whose steps end as they did before."""
+
+    def __init__(self, runner: Runner, on_invocation: Callable[[], None], ends: StepEnds) -> None:
+        self._runner = runner
+        self._on_invocation = on_invocation
+        self._ends = ends
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run one invocation."""
+        self._on_invocation()
+        return self._runner.invoke(given, link, replace(options, known_ends=self._ends))

@@ -1,0 +1,267 @@
+"""Clocks, random numbers and UUIDs that give what we choose, to find who depends on them.
+
+For a process of its own only: Python's modules `time`, `datetime`, `random`, `uuid` and `os` are
+changed for good, before the handler is imported. Code of ours, of AWS's SDK and of the parts of
+Python that keep their own time goes on reading the real ones.
+
+Outside of steps a source is either *held* (the same values in every run and every invocation) or
+*varied* (other ones in each). In the body of a step the values are the same in every run.
+"""
+
+from __future__ import annotations
+
+import datetime as datetime_module
+import os
+import random
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection
+from datetime import date as _RealDate
+from datetime import datetime as _RealDatetime
+from random import Random as _RealRandom
+from types import FrameType
+from typing import Any, Final
+
+from durable_core.bodies import running_body
+from durable_core.determinism import Read, Source
+
+_EXEMPT: Final = frozenset(
+    {"aws_durable_execution_sdk_python", "asyncio", "botocore", "concurrent", "durable_core"}
+    | {"importlib", "logging", "queue", "selectors", "sched", "socket", "ssl", "subprocess"}
+    | {"tempfile", "threading", "urllib3", "weakref", "zipfile", "_strptime"}
+)
+_INSIDE: Final = frozenset({"datetime", "random", "secrets", "time", "uuid", __name__})
+"""Modules through which a source is read: who called them is the one who reads."""
+
+_BEGINS_AT: Final = 1_767_225_600.0  # 2026-01-01T00:00:00Z, where simulated executions start
+_RUNS_APART: Final = 40 * 86_400 + 7 * 3_600 + 13 * 60 + 17.25
+_READS_APART: Final = 3 * 3_600 + 7 * 60 + 11.5
+
+
+class Readings:
+    """The values of one run. `variation` numbers the run, `varied` are the sources to vary."""
+
+    def __init__(self, variation: int, varied: Collection[Source]) -> None:
+        self._variation = variation
+        self._varied = frozenset(varied)
+        self._counts: Counter[object] = Counter()
+        self._reads: dict[Read, None] = {}
+        self._real_urandom = os.urandom
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """The places outside of steps that read something, in the order of their first time."""
+        return tuple(self._reads)
+
+    def new_invocation(self) -> None:
+        """Let held sources begin again: an invocation that repeats another reads the same."""
+        for source in Source:
+            if source not in self._varied:
+                del self._counts[source]
+
+    # -- what is read --------------------------------------------------------------------------
+
+    def _number(self, source: Source) -> tuple[str, int]:
+        """Return which series of values is read, and how many have been before."""
+        body = running_body.get()
+        key: object = source if body is None else (source, body)
+        count = self._counts[key]
+        self._counts[key] += 1
+        if body is not None:
+            return body, count
+        return (str(self._variation) if source in self._varied else "held"), count
+
+    def seconds(self) -> float:
+        """Return the time as seconds since 1970."""
+        series, count = self._number(Source.TIME)
+        if series == str(self._variation) and Source.TIME in self._varied:
+            return _BEGINS_AT + self._variation * _RUNS_APART + count * _READS_APART
+        return _BEGINS_AT + count * 0.001
+
+    def fraction(self) -> float:
+        """Return a number from 0 up to 1; in neighbouring runs they lie far apart."""
+        series, count = self._number(Source.RANDOM)
+        base = _RealRandom(series).random() if not series.isdecimal() else int(series) * 0.618034
+        return (base + 0.25 + count * 0.7548776662466927) % 1.0
+
+    def octets(self, count: int, source: Source) -> bytes:
+        """Return random bytes."""
+        series, number = self._number(source)
+        return _RealRandom(f"{source}/{series}/{number}").randbytes(count)
+
+    # -- who reads it --------------------------------------------------------------------------
+
+    def note(self, source: Source, function: str) -> bool:
+        """Note who reads a source. Return False for one who has to get the real thing."""
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and _module_of(frame) in _INSIDE:
+            frame = frame.f_back
+        if frame is None or _module_of(frame).partition(".")[0] in _EXEMPT:
+            return False
+        if running_body.get() is None:
+            read = Read(source, function, frame.f_code.co_filename, frame.f_lineno)
+            self._reads.setdefault(read)
+        return True
+
+    # -- putting it in place -------------------------------------------------------------------
+
+    def install(self) -> None:
+        """Change Python's modules. Can't be undone."""
+        self._install_time()
+        self._install_datetime()
+        self._install_random()
+        self._install_uuid()
+
+    def _install_time(self) -> None:
+        def clock(name: str, convert: Callable[[float], Any]) -> None:
+            real = getattr(time, name)
+
+            def read() -> Any:
+                noted = self.note(Source.TIME, f"time.{name}")
+                return convert(self.seconds()) if noted else real()
+
+            setattr(time, name, read)
+
+        def calendar(name: str, position: int) -> None:
+            real = getattr(time, name)
+
+            def read(*args: Any) -> Any:
+                now_asked = len(args) <= position or args[position] is None
+                if not now_asked or not self.note(Source.TIME, f"time.{name}"):
+                    return real(*args)
+                moment: Any = self.seconds()
+                if name == "strftime":
+                    moment = time.localtime(moment)
+                return real(*args[:position], moment)
+
+            setattr(time, name, read)
+
+        for name in ("time", "monotonic", "perf_counter"):
+            clock(name, float)
+            clock(f"{name}_ns", lambda seconds: int(seconds * 1_000_000_000))
+        for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0), ("strftime", 1)):
+            calendar(name, position)
+
+    def _install_datetime(self) -> None:
+        readings = self
+
+        class Meta(type):
+            def __instancecheck__(cls, value: object) -> bool:
+                return isinstance(value, cls.__mro__[1])
+
+            def __subclasscheck__(cls, kind: type) -> bool:
+                return issubclass(kind, cls.__mro__[1])
+
+        class date(_RealDate, metaclass=Meta):
+            def __new__(cls, *args: Any, **keywords: Any) -> Any:
+                return _RealDate(*args, **keywords)
+
+            @classmethod
+            def today(cls) -> Any:
+                noted = readings.note(Source.TIME, "date.today")
+                return _RealDate.fromtimestamp(readings.seconds()) if noted else _RealDate.today()
+
+        class datetime(_RealDatetime, metaclass=Meta):
+            def __new__(cls, *args: Any, **keywords: Any) -> Any:
+                return _RealDatetime(*args, **keywords)
+
+            @classmethod
+            def now(cls, tz: Any = None) -> Any:
+                noted = readings.note(Source.TIME, "datetime.now")
+                if noted:
+                    return _RealDatetime.fromtimestamp(readings.seconds(), tz)
+                return _RealDatetime.now(tz)
+
+            @classmethod
+            def today(cls) -> Any:
+                noted = readings.note(Source.TIME, "datetime.today")
+                if noted:
+                    return _RealDatetime.fromtimestamp(readings.seconds())
+                return _RealDatetime.today()
+
+            @classmethod
+            def utcnow(cls) -> Any:
+                noted = readings.note(Source.TIME, "datetime.utcnow")
+                seconds = readings.seconds() if noted else _real_seconds()
+                utc = _RealDatetime.fromtimestamp(seconds, datetime_module.UTC)
+                return utc.replace(tzinfo=None)
+
+        for kind, name in ((date, "date"), (datetime, "datetime")):
+            kind.__qualname__, kind.__module__ = name, "datetime"
+            setattr(datetime_module, name, kind)
+
+    def _install_random(self) -> None:
+        readings = self
+
+        class Random(_RealRandom):
+            """Seeded by the user it is Python's own; not seeded, it draws what we choose."""
+
+            _seeded = False
+
+            def seed(self, a: Any = None, version: int = 2) -> None:
+                if a is None or readings._is_ours(sys._getframe(1)):
+                    self._seeded = False
+                    super().seed(0)
+                else:
+                    self._seeded = True
+                    super().seed(a, version)
+
+            def random(self) -> float:
+                if self._seeded:
+                    return super().random()
+                readings.note(Source.RANDOM, "random")
+                return readings.fraction()
+
+            def getrandbits(self, k: int, /) -> int:
+                if self._seeded:
+                    return super().getrandbits(k)
+                readings.note(Source.RANDOM, "random")
+                high = int(readings.fraction() * (1 << min(k, 52)))
+                if k <= 52:
+                    return high
+                low = _RealRandom(high).getrandbits(k - 52)
+                return high << (k - 52) | low
+
+        shared: Any = Random()
+        for name in dir(shared):
+            if not name.startswith("_") and callable(getattr(random, name, None)):
+                setattr(random, name, getattr(shared, name))
+        random.__dict__["Random"] = Random
+        random.__dict__["_inst"] = shared
+
+    @staticmethod
+    def _is_ours(frame: FrameType) -> bool:
+        return _module_of(frame).partition(".")[0] in _EXEMPT
+
+    def _install_uuid(self) -> None:
+        def urandom(count: int, /) -> bytes:
+            if not self.note(Source.URANDOM, "os.urandom"):
+                return self._real_urandom(count)
+            return self.octets(count, Source.URANDOM)
+
+        def drawn(name: str, version: int) -> None:
+            real = getattr(uuid, name, None)
+            if real is None:
+                return
+
+            def read(*args: Any, **keywords: Any) -> uuid.UUID:
+                if not self.note(Source.UUID, f"uuid.{name}"):
+                    made: uuid.UUID = real(*args, **keywords)
+                    return made
+                return uuid.UUID(bytes=self.octets(16, Source.UUID), version=version)
+
+            setattr(uuid, name, read)
+
+        os.urandom = urandom
+        random._urandom = urandom  # type: ignore[attr-defined]
+        for name, version in (("uuid1", 1), ("uuid4", 4), ("uuid6", 1), ("uuid7", 4)):
+            drawn(name, version)
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+_real_seconds = time.time
