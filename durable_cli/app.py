@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from durable_cli.commands import fetch, inspect_batch, replay
+from durable_cli.commands import fetch, inspect_batch, replay, simulate
 
 app = typer.Typer(
     name="durable",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("replay")(replay.command)
 app.command("inspect-batch")(inspect_batch.command)
 app.command("fetch")(fetch.command)
+app.command("simulate")(simulate.command)
 
 
 def _version(wanted: bool) -> None:

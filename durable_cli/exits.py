@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from durable_core.errors import AwsError, DurableError
+
+if TYPE_CHECKING:
+    from durable_core.crash_runs import CrashReport
+    from durable_core.determinism import DeterminismReport
+    from durable_core.simulation_report import SimulationReport
 
 
 class Exit(IntEnum):
@@ -42,4 +48,34 @@ def worst(codes: Iterable[Exit]) -> Exit:
 
 def code_of(error: DurableError) -> Exit:
     """Return the exit code for a failure that ended a command."""
-    return Exit.AWS if isinstance(error, AwsError) else Exit.BAD_INPUT
+    if isinstance(error, AwsError):
+        return Exit.AWS
+    return Exit.FINDING if error.is_finding else Exit.BAD_INPUT
+
+
+def code_of_simulation(
+    report: SimulationReport,
+    crashes: CrashReport | None = None,
+    determinism: DeterminismReport | None = None,
+) -> Exit:
+    """Return the exit code of a simulation and of what was checked with it.
+
+    Waiting for an answer that the scenario doesn't give, and a check that can't tell, is
+    CANNOT_VERIFY; every other end than SUCCEEDED is a finding.
+    """
+    from durable_core.model import ExecutionStatus
+    from durable_core.simulation import Stopped
+
+    simulation = report.simulation
+    codes = [Exit.FINE]
+    if simulation.stopped is Stopped.WAITING:
+        codes.append(Exit.CANNOT_VERIFY)
+    elif simulation.status is not ExecutionStatus.SUCCEEDED or report.rejected:
+        codes.append(Exit.FINDING)
+    if crashes is not None and crashes.failures:
+        codes.append(Exit.FINDING)
+    if determinism is not None and determinism.differences:
+        codes.append(Exit.FINDING)
+    elif determinism is not None and determinism.unclear:
+        codes.append(Exit.CANNOT_VERIFY)
+    return worst(codes)

@@ -74,13 +74,19 @@ def select(rows: Sequence[Row], only: Only | None, depth: int | None) -> tuple[R
     return tuple(kept)
 
 
-def outline(rows: Sequence[Row], *, expand: bool) -> list[Line]:
+def outline(
+    rows: Sequence[Row],
+    *,
+    expand: bool,
+    also: Callable[[Row], object] = lambda row: None,
+) -> list[Line]:
     """Return the lines to show; with `expand` every row gets one.
 
     Otherwise, in a tree of more than 100 rows, runs of 10 or more neighbours become one line when
-    they and everything below them are alike: in kind, status and what a replay does with them.
+    they and everything below them are alike: in kind, status and what a replay does with them,
+    and in what `also` returns.
     """
-    runs = _expanded(rows) if expand or len(rows) <= FOLD_FROM_ROWS else _folded(rows)
+    runs = _expanded(rows) if expand or len(rows) <= FOLD_FROM_ROWS else _folded(rows, also)
     return _with_guides(runs)
 
 
@@ -97,8 +103,8 @@ def _expanded(rows: Iterable[Row]) -> list[_Run]:
     return [_Run(row, row, 1, row.payload_bytes) for row in rows]
 
 
-def _folded(rows: Sequence[Row]) -> list[_Run]:
-    ends, shapes = _subtrees(rows)
+def _folded(rows: Sequence[Row], also: Callable[[Row], object]) -> list[_Run]:
+    ends, shapes = _subtrees(rows, also)
     runs: list[_Run] = []
     index = 0
     while index < len(rows):
@@ -117,7 +123,7 @@ def _folded(rows: Sequence[Row]) -> list[_Run]:
     return runs
 
 
-def _subtrees(rows: Sequence[Row]) -> tuple[list[int], list[int]]:
+def _subtrees(rows: Sequence[Row], also: Callable[[Row], object]) -> tuple[list[int], list[int]]:
     """Return for each row where its subtree ends, and a number that equal subtrees share."""
     ends = [0] * len(rows)
     shapes = [0] * len(rows)
@@ -127,7 +133,7 @@ def _subtrees(rows: Sequence[Row]) -> tuple[list[int], list[int]]:
         row = rows[index]
         inside = below.pop(row.depth + 1, [])
         ends[index] = max((ends[i] for i in inside), default=index + 1)
-        key = (*_kind(row), *(shapes[i] for i in inside))
+        key = (*_kind(row), also(row), *(shapes[i] for i in inside))
         shapes[index] = known.setdefault(key, len(known))
         below.setdefault(row.depth, []).append(index)
     return ends, shapes

@@ -17,7 +17,8 @@ class Progress:
     """The line. May be told by several threads; is gone when the work is over."""
 
     def __init__(self) -> None:
-        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+        self._stream = sys.stderr  # a handler that runs meanwhile may be given another one
+        self._is_shown = self._stream is not None and self._stream.isatty()
         self._lock = threading.Lock()
         self._shown_at = 0.0
         self._has_line = False
@@ -45,8 +46,8 @@ class Progress:
 
             width = shutil.get_terminal_size().columns - 1
             line = fit(clean(text), width, unicode=False)
-            sys.stderr.write(f"\r{line}{' ' * (width - cell_len(line))}\r{line}")
-            sys.stderr.flush()
+            self._stream.write(f"\r{line}{' ' * (width - cell_len(line))}\r{line}")
+            self._stream.flush()
             self._shown_at, self._has_line = now, True
 
     def clear(self) -> None:
@@ -55,8 +56,8 @@ class Progress:
             if self._has_line:
                 import shutil
 
-                sys.stderr.write(f"\r{' ' * (shutil.get_terminal_size().columns - 1)}\r")
-                sys.stderr.flush()
+                self._stream.write(f"\r{' ' * (shutil.get_terminal_size().columns - 1)}\r")
+                self._stream.flush()
             self._shown_at, self._has_line = 0.0, False
 
 

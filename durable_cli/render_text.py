@@ -67,7 +67,7 @@ def render(report: Report, lines: Sequence[Line], surface: Surface) -> str:
     """Return the whole report, laid out for the surface."""
     out = [*_heading(report, surface), ""]
     if lines:
-        out += [*_tree(lines, surface), ""]
+        out += [*tree(lines, surface), ""]
     elif report.rows:
         out += [surface.line([("  nothing to show: no operation matches", "dim")]), ""]
     out += _footer(report, surface)
@@ -90,13 +90,13 @@ def _heading(report: Report, surface: Surface) -> list[str]:
         pairs.insert(1, ("picture", [(seen, "info")]))
     out = [surface.line([(fit(title, surface.width, surface.unicode), "title")])]
     for key, spans in pairs:
-        out += _pair(key, spans, surface)
+        out += pair(key, spans, surface)
     for warning in report.warnings:
-        out += _pair("warning", [(clean(warning), "warn")], surface)
+        out += pair("warning", [(clean(warning), "warn")], surface)
     return out
 
 
-def _pair(key: str, spans: list[Span], surface: Surface) -> list[str]:
+def pair(key: str, spans: list[Span], surface: Surface) -> list[str]:
     """Return `key value`, the value wrapped below itself where it is too long."""
     room = surface.width - _KEY
     if sum(cell_len(text) for text, _ in spans) <= room:
@@ -203,9 +203,10 @@ def _columns(lines: Sequence[Line], surface: Surface) -> _Columns:
     return _Columns(position, max(operation, 6), status, tries, time, size, meter, why)
 
 
-def _tree(lines: Sequence[Line], surface: Surface) -> list[str]:
+def tree(lines: Sequence[Line], surface: Surface, heading: str = "WHAT A REPLAY DOES") -> list[str]:
+    """Return the tree of operations and units; the last column, of that heading, is their `why`."""
     columns = _columns(lines, surface)
-    out = [surface.line([("  " + _titles(columns), "dim")])]
+    out = [surface.line([("  " + _titles(columns, heading), "dim")])]
     for line in lines:
         out += _tree_line(line, columns, surface)
         if line.row.payload is not None:
@@ -229,7 +230,7 @@ def _margin(line: Line, columns: _Columns, surface: Surface) -> int:
     return min(margin, surface.width - _NARROWEST)
 
 
-def _titles(columns: _Columns) -> str:
+def _titles(columns: _Columns, heading: str) -> str:
     operation = fit("OPERATION", columns.operation, unicode=False)
     cells = [pad("POSITION", columns.position), pad(operation, columns.operation)]
     cells.append(pad("STATUS", columns.status))
@@ -241,7 +242,7 @@ def _titles(columns: _Columns) -> str:
     if columns.bar:
         cells.append(pad("OF LIMIT" if columns.bar > 6 else "LIMIT", columns.bar))
     if columns.why:
-        cells.append("WHAT A REPLAY DOES")
+        cells.append(heading)
     return "  ".join(cells)
 
 
@@ -343,23 +344,30 @@ def _below(why: list[Span], line: Line, columns: _Columns, surface: Surface) -> 
 def _footer(report: Report, surface: Surface) -> list[str]:
     out: list[str] = []
     for key, text in (("totals", totals_text(report)), ("each replay", cost_text(report))):
-        out += _pair(key, [(text, "")], surface)
-    for index, use in enumerate(report.limits):
-        text, style = _limit(use, surface)
-        room = surface.width - _KEY
-        key = "  " + pad("limits" if index == 0 else "", _KEY - 2)
-        out.append(surface.line([(key, "dim"), (fit(text, room, surface.unicode), style)]))
+        out += pair(key, [(text, "")], surface)
+    out += limit_lines(report.limits, surface)
     why = "why it failed" if report.status in _BAD else "why it waits"
     for index, reason in enumerate(report.reasons):
         place = f"at {clean(reason.position)}: " if reason.position else ""
         number = f"{index + 1}. " if len(report.reasons) > 1 else ""
         style = "bad" if report.status in _BAD else "warn"
         key = why if index == 0 else ""
-        out += _pair(key, [(f"{number}{place}{clean(reason.text)}", style)], surface)
+        out += pair(key, [(f"{number}{place}{clean(reason.text)}", style)], surface)
     return out
 
 
 _BAD: Final = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
+
+
+def limit_lines(limits: Iterable[LimitUse], surface: Surface) -> list[str]:
+    """Return one line for each limit: how much of it is used, and where."""
+    out: list[str] = []
+    for use in limits:
+        text, style = _limit(use, surface)
+        key = "  " + pad("" if out else "limits", _KEY - 2)
+        shown = fit(text, surface.width - _KEY, surface.unicode)
+        out.append(surface.line([(key, "dim"), (shown, style)]))
+    return out
 
 
 def _limit(use: LimitUse, surface: Surface) -> Span:

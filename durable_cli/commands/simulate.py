@@ -1,0 +1,191 @@
+"""`durable simulate --handler module:fn`: a handler run to its end through simulated invokes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from durable_cli.output import Color
+
+if TYPE_CHECKING:
+    from durable_cli.output import Output
+    from durable_cli.simulation_runs import SimulationRuns
+    from durable_core.adapters.runners import SimulationRequest
+    from durable_core.simulation_report import SimulationReport
+
+
+class Format(StrEnum):
+    """How the report is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Runtime(StrEnum):
+    """Which runtime runs the handler."""
+
+    NATIVE = "native"
+    AWS_SDK = "aws-sdk"
+
+
+class Crash(StrEnum):
+    """The members of `durable_core.crash_runs.CrashMode`, which starting up doesn't import."""
+
+    EVERY_CHECKPOINT = "every-checkpoint"
+    LOST_RESPONSE = "lost-response"
+    THROTTLE = "throttle"
+
+
+def command(
+    handler: Annotated[
+        str,
+        typer.Option(metavar="MODULE:FN", help="The handler: module:fn, module.fn or file.py:fn."),
+    ],
+    event: Annotated[
+        str | None, typer.Option("--event", "-e", metavar="FILE", help="Its event, or - for stdin.")
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(metavar="FILE.toml", help="What the world outside does.")
+    ] = None,
+    record: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the history there.")
+    ] = None,
+    record_updates: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the checkpoint requests there.")
+    ] = None,
+    crash: Annotated[
+        Crash | None, typer.Option(help="Run it again with this at every checkpoint.")
+    ] = None,
+    save_failing: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.toml", help="Write the scenario of the smallest failure there."),
+    ] = None,
+    check_determinism: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Run it N times with other times, chance, hashes."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="All chance comes from it (default: the scenario's, else 0).")
+    ] = None,
+    runtime: Annotated[
+        Runtime | None, typer.Option(help="What runs it (default: found out).")
+    ] = None,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="Give each invocation a process, which it may end.")
+    ] = False,
+    max_invocations: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Stop after so many.")
+    ] = 1_000,
+    execution_timeout: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=31_622_400, metavar="SECONDS", help="The execution's timeout, virtual."
+        ),
+    ] = None,
+    limits: Annotated[
+        str | None, typer.Option(metavar="FILE.toml", help="Other limits than the service's.")
+    ] = None,
+    handler_output: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write there what the handler prints (else: stderr)."),
+    ] = None,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Show every invocation and unit: fold none.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show logs, and the handler's own tracebacks.")
+    ] = False,
+    format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+    ] = None,
+    color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
+    width: Annotated[
+        int | None, typer.Option(min=40, max=1000, help="Columns (default: the terminal's).")
+    ] = None,
+) -> int:
+    """Run a handler to its end through simulated invokes, and show what each invoke did.
+
+    Exits with 1 when the execution doesn't succeed or a check finds something, with 3 when it waits
+    for an answer that the scenario doesn't give.
+    """
+    from durable_cli.exits import code_of_simulation
+    from durable_cli.output import Output
+    from durable_cli.simulation_runs import run_all
+    from durable_core.adapters.handler import HandlerKind
+    from durable_core.adapters.runners import SimulationRequest
+    from durable_core.adapters.simulation_files import read_event, read_limits, read_scenario_file
+    from durable_core.crash_runs import CrashMode
+    from durable_core.limits import LIMITS
+    from durable_core.scenario import Scenario
+    from durable_core.simulation_report import report_of
+
+    _check(crash, save_failing)
+    request = SimulationRequest(
+        handler,
+        event=read_event(event) if event else None,
+        scenario=read_scenario_file(scenario) if scenario else Scenario(),
+        seed=seed,
+        runtime=HandlerKind(runtime.value) if runtime else None,
+        isolate=isolate,
+        limits=read_limits(limits) if limits else LIMITS,
+        max_invocations=max_invocations,
+        execution_timeout=execution_timeout,
+    )
+    mode = CrashMode(crash.value) if crash else None
+    runs = run_all(request, mode, check_determinism, handler_output, verbose=verbose)
+    _write_files(request, runs, record, record_updates, save_failing)
+    report = report_of(runs.simulation)
+    to = Output(path=output, color=color, width=width)
+    to.write(_rendered(runs, report, format, to, expand=expand))
+    return code_of_simulation(report, runs.crashes, runs.determinism)
+
+
+def _check(crash: Crash | None, save_failing: str | None) -> None:
+    from durable_core.errors import UsageError
+
+    if save_failing and crash is None:
+        raise UsageError("--save-failing goes with --crash: there are no failing runs without it")
+
+
+def _write_files(
+    request: SimulationRequest,
+    runs: SimulationRuns,
+    record: str | None,
+    record_updates: str | None,
+    save_failing: str | None,
+) -> None:
+    from dataclasses import replace
+
+    from durable_cli.output import message
+    from durable_core.adapters import simulation_files as files
+    from durable_core.faults import Faults
+
+    if record:
+        files.write_history(record, runs.simulation)
+    if record_updates:
+        files.write_requests(record_updates, runs.simulation.updates)
+    if save_failing:
+        smallest = runs.crashes.smallest if runs.crashes else None
+        if smallest is None:
+            message(f"nothing failed: {save_failing} isn't written")
+        else:
+            faults = Faults((smallest.fault,))
+            seed = runs.simulation.seed
+            files.write_scenario(save_failing, replace(request.scenario, seed=seed, faults=faults))
+
+
+def _rendered(
+    runs: SimulationRuns, report: SimulationReport, format: Format, to: Output, *, expand: bool
+) -> str:
+    from durable_cli.output import json_text
+
+    if format is Format.JSON:
+        from durable_cli.render_simulation_json import as_document
+
+        return json_text(as_document(runs, report))
+    from durable_cli.render_simulation import render
+
+    return render(runs, report, to.surface(), expand=expand)

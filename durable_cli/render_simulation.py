@@ -1,0 +1,221 @@
+"""The report of `durable simulate` as text for a terminal or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from durable_cli.outline import outline
+from durable_cli.output import Span, Surface, clean, fit, join_lines
+from durable_cli.render_text import STATUS_STYLES, limit_lines, pair, tree
+from durable_cli.simulation_runs import SimulationRuns
+from durable_cli.simulation_words import (
+    VERBS,
+    did_text,
+    folded,
+    sent_text,
+    story_row,
+    totals_text,
+)
+from durable_cli.words import plural, size_text
+from durable_core.crash_runs import CrashReport, clipped, fault_text
+from durable_core.determinism import DeterminismReport, Difference, Source
+from durable_core.model import ErrorObject
+from durable_core.sentences import duration_text
+from durable_core.simulation import InvocationEnd, Simulation, Stopped
+from durable_core.simulation_report import Doing, InvocationBlock, SimulationReport
+
+_DID_STYLES: Final = {
+    Doing.STRIPPED: "title",
+    Doing.RE_EXECUTED: "key",
+    Doing.SKIPPED: "info",
+    Doing.RETURNED: "dim",
+    Doing.RAISED: "bad",
+}
+_END_STYLES: Final = {
+    InvocationEnd.SUCCEEDED: "good",
+    InvocationEnd.FAILED: "bad",
+    InvocationEnd.CRASHED: "bad",
+}
+_MOST_SHOWN: Final = 20
+_RUNTIMES: Final = {"native": "native", "aws-sdk": "AWS's SDK"}
+
+
+def render(
+    runs: SimulationRuns, report: SimulationReport, surface: Surface, *, expand: bool
+) -> str:
+    """Return the whole report, laid out for the surface."""
+    out = [*_heading(runs, report, surface), ""]
+    for first, last in folded(report.invocations, expand=expand):
+        out += [*_block(first, last, report, surface), ""]
+    rows = [story_row(story) for story in report.stories]
+    if rows:
+        lines = outline(rows, expand=expand, also=lambda row: row.why)
+        out += [*tree(lines, surface, "WHAT HAPPENED, IN WHICH INVOCATIONS"), ""]
+    out += _footer(report, surface)
+    if runs.crashes is not None:
+        out += _crashes(runs.crashes, surface)
+    if runs.determinism is not None:
+        out += _determinism(runs.determinism, surface)
+    if runs.skipped is not None:
+        out += pair("not checked", [(runs.skipped, "warn")], surface)
+    out += _answers_wanted(report.simulation, surface)
+    return join_lines(out)
+
+
+def _heading(runs: SimulationRuns, report: SimulationReport, surface: Surface) -> list[str]:
+    simulation = report.simulation
+    status = simulation.status.value
+    real = f"real time {duration_text(runs.real_seconds)}"
+    virtual = f"virtual time {duration_text(simulation.virtual_seconds)}"
+    crashed = report.totals.crashed_invocations
+    invocations = plural(report.totals.invocations, "invocation")
+    if crashed:
+        invocations += f" ({crashed:,} crashed)"
+    out = [surface.line([(fit(clean(runs.spec), surface.width, surface.unicode), "title")])]
+    execution: list[Span] = [(status, STATUS_STYLES.get(status, "")), (_ending(simulation), "")]
+    out += pair("execution", execution, surface)
+    out += pair("runtime", [(_RUNTIMES.get(runs.runtime, runs.runtime), "")], surface)
+    out += pair("time", [(f"{virtual}, {real}; {invocations}", "")], surface)
+    return out + pair("seed", [(str(simulation.seed), "")], surface)
+
+
+def _ending(simulation: Simulation) -> str:
+    if simulation.stopped is Stopped.WAITING:
+        return "  waits for an answer that the scenario doesn't give"
+    if simulation.stopped is Stopped.MAX_INVOCATIONS:
+        return f"  stopped after {plural(len(simulation.invocations), 'invocation')}"
+    return ""
+
+
+# -- invocations -------------------------------------------------------------------------------
+
+
+def _block(
+    first: InvocationBlock, last: InvocationBlock, report: SimulationReport, surface: Surface
+) -> list[str]:
+    """Return the lines of an invocation, or of a run of them by the example of the first."""
+    record = first.record
+    number, alike = f"invocation {record.number:,}", ""
+    if last is not first:
+        count = last.record.number - record.number + 1
+        alike = f" (and {plural(count - 1, 'invocation')} alike, to {last.record.number:,})"
+    at = duration_text((record.began - report.simulation.began).total_seconds())
+    took = f", took {duration_text(first.seconds)}" if first.seconds else ""
+    out = [surface.line([(number, "title"), (f" at {at}{took}{alike}", "dim")])]
+    out += pair("because", [(clean(record.began_because), "")], surface)
+    if record.handed_operations:
+        out += pair("handed", [(plural(record.handed_operations, "operation"), "")], surface)
+    for doing, verb in VERBS.items():
+        if notes := first.did.get(doing):
+            text = did_text(doing, notes, report)
+            out += pair(verb, [(text, _DID_STYLES.get(doing, ""))], surface)
+    if record.requests:
+        out += pair("sent", [(sent_text(record.requests), "")], surface)
+    style = _END_STYLES.get(record.end, "warn")
+    return out + pair(
+        "ended", [(record.end.value, style), (f"  {clean(record.ended_because)}", "")], surface
+    )
+
+
+# -- in all ------------------------------------------------------------------------------------
+
+
+def _footer(report: SimulationReport, surface: Surface) -> list[str]:
+    totals, simulation = report.totals, report.simulation
+    sent = (
+        f"{plural(totals.requests, 'request')} with {plural(totals.updates, 'update')}, "
+        f"{size_text(totals.sent_bytes)} as the SDK estimates them"
+    )
+    out = pair("totals", [(totals_text(totals), "")], surface)
+    out += pair("sent", [(sent, "")], surface)
+    out += limit_lines([use for use in report.limits if use.is_warning], surface)
+    if simulation.result is not None:
+        out += pair("result", [(clean(clipped(simulation.result, 200)), "")], surface)
+    if simulation.error is not None:
+        out += pair("error", [(error_text(simulation.error), "bad")], surface)
+    for why in report.rejected:
+        out += pair("rejected", [(clean(why), "bad")], surface)
+    for index, waiting in enumerate(simulation.waiting_for):
+        out += pair("" if index else "waits for", [(clean(waiting.label), "warn")], surface)
+    return out
+
+
+def _answers_wanted(simulation: Simulation, surface: Surface) -> list[str]:
+    """Return the lines that a scenario needs so that the execution goes on."""
+    if not simulation.waiting_for:
+        return []
+    out = [
+        "",
+        surface.line([("# for the scenario file (--scenario): say what is answered", "dim")]),
+    ]
+    for waiting in simulation.waiting_for:
+        out += ["", *(clean(line) for line in waiting.snippet.rstrip().split("\n"))]
+    return out
+
+
+def error_text(error: ErrorObject) -> str:
+    """Return an error as one line of text."""
+    return clean(f"{error.type}: {error.message}" if error.message else str(error.type))
+
+
+def _crashes(report: CrashReport, surface: Surface) -> list[str]:
+    runs = plural(report.runs, "run")
+    if not report.failures:
+        text = (
+            f"{report.mode.value}: {runs}, each ended as the clean one, no completed step ran again"
+        )
+        return pair("crashes", [(text, "good")], surface)
+    failed = f"{len(report.failures):,} of {runs} went wrong"
+    out = pair("crashes", [(f"{report.mode.value}: {failed}; the smallest first", "bad")], surface)
+    for failure in report.failures[:_MOST_SHOWN]:
+        problems = "; ".join(failure.problems)
+        out += pair("", [(clean(f"{fault_text(failure.fault)}: {problems}"), "bad")], surface)
+    return out + _and_more(len(report.failures), surface)
+
+
+def _determinism(report: DeterminismReport, surface: Surface) -> list[str]:
+    runs = plural(report.runs, "run")
+    if report.differences:
+        text = f"{len(report.differences):,} of {runs} with other values asked for something else"
+        out = pair("determinism", [(text, "bad")], surface)
+        for found in report.differences[:_MOST_SHOWN]:
+            for line in _difference(found):
+                out += pair("", [(clean(line), "bad")], surface)
+        return out + _and_more(len(report.differences), surface)
+    if report.unclear:
+        out = pair(
+            "determinism",
+            [(f"can't be told of {len(report.unclear):,} of {runs}", "warn")],
+            surface,
+        )
+        for why in report.unclear[:_MOST_SHOWN]:
+            out += pair("", [(clean(why), "warn")], surface)
+        return out
+    text = f"{runs} with other times, chance, UUIDs and hash seeds asked for the same operations"
+    return pair("determinism", [(text, "good")], surface)
+
+
+def _difference(found: Difference) -> Iterator[str]:
+    what = found.operation or "the end of the execution"
+    yield f"run {found.run}: {what}: {found.how}"
+    if found.fed_by:
+        fed = ", ".join(
+            "hash seed (the order of a set)" if each is Source.HASH_SEED else each.value
+            for each in found.fed_by
+        )
+        yield f"fed by {fed}"
+    for read in found.reads:
+        yield f"{read.function} in {_from_here(read.file)}, line {read.line}"
+
+
+def _from_here(file: str) -> str:
+    """Return the path as short as it can be written from the current folder."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
+
+
+def _and_more(count: int, surface: Surface) -> list[str]:
+    more = count - _MOST_SHOWN
+    return pair("", [(f"and {more:,} more", "dim")], surface) if more > 0 else []

@@ -1,0 +1,182 @@
+"""The report of `durable simulate` as a document, described in the README.
+
+Never changes meaning within a schema version: fields are only added.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from durable_cli.simulation_runs import SimulationRuns
+from durable_core.crash_runs import CrashReport, fault_text
+from durable_core.determinism import DeterminismReport
+from durable_core.events import format_timestamp
+from durable_core.faults import Fault
+from durable_core.journal import Note
+from durable_core.model import ErrorObject
+from durable_core.simulation_report import InvocationBlock, SimulationReport, Story
+from durable_core.wire import error_to_wire
+
+SCHEMA: Final = "durable.simulate/1"
+
+
+def as_document(runs: SimulationRuns, report: SimulationReport) -> dict[str, Any]:
+    """Return the report as the JSON document of `--format json`."""
+    simulation, totals = report.simulation, report.totals
+    return {
+        "schema": SCHEMA,
+        "handler": runs.spec,
+        "runtime": runs.runtime,
+        "seed": simulation.seed,
+        "execution": {
+            "arn": simulation.arn,
+            "status": simulation.status.value,
+            "stopped": simulation.stopped.value,
+            "result": simulation.result,
+            "error": _error(simulation.error),
+            "began": _moment(simulation.began),
+            "ended": _moment(simulation.ended),
+            "virtual_seconds": simulation.virtual_seconds,
+            "real_seconds": round(runs.real_seconds, 6),
+        },
+        "invocations": [_block_document(block, report) for block in report.invocations],
+        "operations": [_story_document(story) for story in report.stories],
+        "totals": {name: getattr(totals, name) for name in totals.__slots__},
+        "waiting_for": [
+            {
+                "operation_id": each.operation.id,
+                "operation": each.label,
+                "scenario": each.snippet,
+            }
+            for each in simulation.waiting_for
+        ],
+        "rejected": list(report.rejected),
+        "crashes": _crashes_document(runs.crashes),
+        "determinism": _determinism_document(runs.determinism),
+        "not_checked": runs.skipped,
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return format_timestamp(moment)
+
+
+def _error(error: ErrorObject | None) -> dict[str, Any] | None:
+    return None if error is None else error_to_wire(error)
+
+
+def _block_document(block: InvocationBlock, report: SimulationReport) -> dict[str, Any]:
+    record = block.record
+    return {
+        "number": record.number,
+        "request_id": record.request_id,
+        "began": _moment(record.began),
+        "seconds": block.seconds,
+        "began_because": record.began_because,
+        "handed_operations": record.handed_operations,
+        "did": {
+            doing.value: [_note_document(note, report) for note in notes]
+            for doing, notes in block.did.items()
+        },
+        "requests": [
+            {
+                "updates": request.operations,
+                "estimated_bytes": request.estimated_bytes,
+                "cut": request.cut.value,
+                "sends": request.sends,
+                "refused": request.refused,
+            }
+            for request in record.requests
+        ],
+        "end": record.end.value,
+        "ended_because": record.ended_because,
+        "error": _error(record.error),
+    }
+
+
+def _note_document(note: Note, report: SimulationReport) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "position": report.position(note),
+        "operation_id": note.id,
+        "type": note.type,
+        "sub_type": note.sub_type,
+        "name": note.name,
+    }
+    if note.attempt is not None:
+        shown["attempt"] = note.attempt
+    if note.size is not None:
+        shown["bytes"] = note.size
+    return shown
+
+
+def _story_document(story: Story) -> dict[str, Any]:
+    row = story.row
+    return {
+        "position": row.position,
+        "depth": row.depth,
+        "id": row.id,
+        "parent_id": row.parent_id,
+        "type": row.type,
+        "sub_type": row.sub_type,
+        "name": row.name,
+        "status": row.status,
+        "unit": row.unit,
+        "units": row.units,
+        "nesting": row.nesting.value if row.nesting else None,
+        "attempts": row.attempts,
+        "payload_bytes": row.payload_bytes,
+        "stripped": row.is_stripped,
+        "whole_bytes": story.stripped_bytes,
+        "completion_reason": row.completion_reason,
+        "error": _error(row.error),
+        "in_invocations": {doing.value: list(each) for doing, each in story.happened.items()},
+    }
+
+
+def _fault_document(fault: Fault) -> dict[str, Any]:
+    return {
+        "kind": fault.kind.value,
+        "invocation": fault.invocation,
+        "checkpoint": fault.checkpoint,
+        "times": fault.times,
+    }
+
+
+def _crashes_document(report: CrashReport | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    return {
+        "mode": report.mode.value,
+        "runs": report.runs,
+        "failures": [
+            {
+                "fault": _fault_document(failure.fault),
+                "where": fault_text(failure.fault),
+                "problems": list(failure.problems),
+            }
+            for failure in report.failures
+        ],
+    }
+
+
+def _determinism_document(report: DeterminismReport | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    return {
+        "runs": report.runs,
+        "differences": [
+            {
+                "run": found.run,
+                "operation": found.operation,
+                "problem": found.how,
+                "fed_by": [source.value for source in found.fed_by],
+                "reads": [
+                    {"function": read.function, "file": read.file, "line": read.line}
+                    for read in found.reads
+                ],
+            }
+            for found in report.differences
+        ],
+        "unclear": list(report.unclear),
+    }

@@ -1,0 +1,127 @@
+"""The runs of one call of `durable simulate`: the clean one, and those that the checks ask for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+
+from durable_cli.handler_output import discarded, redirected
+from durable_cli.progress import Progress
+from durable_core.adapters.handler import HandlerError, HandlerLoader
+from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
+from durable_core.crash_runs import CrashMode, CrashReport, crash_runs
+from durable_core.determinism import DeterminismReport
+from durable_core.faults import NO_FAULTS, Faults
+from durable_core.sentences import duration_text
+from durable_core.simulate import STARTS_AT
+from durable_core.simulation import InvocationRecord, Simulation, Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationRuns:
+    """What came of all runs. `simulation` is the first one; `skipped` says why there were no
+    further ones although they were asked for."""
+
+    spec: str
+    runtime: str
+    simulation: Simulation
+    real_seconds: float
+    crashes: CrashReport | None = None
+    determinism: DeterminismReport | None = None
+    skipped: str | None = None
+
+
+def run_all(
+    request: SimulationRequest,
+    mode: CrashMode | None,
+    determinism_runs: int | None,
+    handler_output: str | None,
+    *,
+    verbose: bool,
+) -> SimulationRuns:
+    """Run the handler, and run it again for the checks. With a `mode` the scenario's own faults are
+    left out.
+
+    Raises a HandlerError, SourceError for a file that can't be written, RunLost.
+    """
+    if mode is not None:
+        request = replace(request, scenario=replace(request.scenario, faults=NO_FAULTS))
+    progress = Progress()
+    loader = HandlerLoader()
+    try:
+        user, simulation, seconds = _first(request, loader, progress, handler_output, verbose)
+        runs = SimulationRuns(request.spec, user.kind.value, simulation, seconds)
+        if (mode or determinism_runs) and simulation.stopped is not Stopped.OVER:
+            return replace(runs, skipped="the checks need an execution that ends")
+        if mode is not None:
+            runs = replace(runs, crashes=_crashes(request, loader, simulation, mode, progress))
+        if determinism_runs is not None:
+            found = _determinism(request, simulation, determinism_runs, progress)
+            runs = replace(runs, determinism=found)
+        return runs
+    finally:
+        progress.clear()
+        loader.forget()
+
+
+def _first(
+    request: SimulationRequest,
+    loader: HandlerLoader,
+    progress: Progress,
+    handler_output: str | None,
+    verbose: bool,
+) -> tuple[UserRunner, Simulation, float]:
+    def heard(record: InvocationRecord) -> None:
+        passed = duration_text((record.ended - STARTS_AT).total_seconds())
+        progress.show(f"invocation {record.number:,}, {passed} of virtual time")
+
+    with redirected(handler_output, verbose=verbose, before_write=progress.clear):
+        user = _loaded(request, loader, verbose)
+        began = time.perf_counter()
+        simulation = run_request(request, user, on_invocation=heard)
+        seconds = time.perf_counter() - began
+    progress.clear()
+    if verbose and user.traceback:
+        sys.stderr.write(user.traceback)
+    return user, simulation, seconds
+
+
+def _loaded(request: SimulationRequest, loader: HandlerLoader, verbose: bool) -> UserRunner:
+    try:
+        return UserRunner(loader, request.spec, request.runtime, isolate=request.isolate)
+    except HandlerError as error:
+        if verbose and error.traceback:
+            sys.stderr.write(error.traceback)
+        raise
+
+
+def _crashes(
+    request: SimulationRequest,
+    loader: HandlerLoader,
+    clean: Simulation,
+    mode: CrashMode,
+    progress: Progress,
+) -> CrashReport:
+    def once_more(faults: Faults) -> Simulation:
+        loader.forget()
+        scenario = replace(request.scenario, faults=faults)
+        user = UserRunner(loader, request.spec, request.runtime, isolate=request.isolate)
+        return run_request(replace(request, scenario=scenario), user)
+
+    def heard(done: int, total: int) -> None:
+        progress.show(f"crash run {done:,} of {total:,}")
+
+    with discarded():
+        return crash_runs(clean, mode, once_more, heard)
+
+
+def _determinism(
+    request: SimulationRequest, clean: Simulation, runs: int, progress: Progress
+) -> DeterminismReport:
+    from durable_core.adapters.determinism_run import check_determinism
+
+    def heard(done: int, total: int) -> None:
+        progress.show(f"determinism run {done:,} of {total:,}")
+
+    return check_determinism(request, runs, clean.updates, heard)

@@ -1,0 +1,539 @@
+"""`durable simulate`: what it runs, prints and writes, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_cli.app import run
+from durable_cli.commands.simulate import Crash, Runtime
+from durable_cli.output import cell_len
+from durable_core.adapters.handler import HandlerKind
+from durable_core.adapters.history_file import load_history
+from durable_core.crash_runs import CrashMode
+from durable_core.explain import explain
+
+ROOT = Path(__file__).parent.parent
+HANDLERS = ROOT / "fixtures/handlers"
+FLAT = f"{HANDLERS}/native_flat_overflow.py:handler"
+
+APP = """
+from datetime import timedelta
+from durable_core import CallbackConfig, DurableContext
+
+print("imported")
+
+async def short(event, ctx):
+    print("working")
+    one = await ctx.step(lambda step: 1, name="one")
+    await ctx.wait(timedelta(hours=1), name="pause")
+    return [one, event]
+
+async def fails(event, ctx):
+    raise ValueError("no such order")
+
+async def asks(event, ctx):
+    callback = await ctx.create_callback("approval")
+    return await callback.result()
+
+async def invokes(event, ctx):
+    return await ctx.invoke("helper", {"n": 1}, name="help")
+
+async def large(event, ctx):
+    return await ctx.step(lambda step: "x" * 300_000, name="export")
+
+async def waits(event, ctx):
+    for number in range(event):
+        await ctx.wait(timedelta(seconds=1), name=f"wait-{number}")
+
+async def many(event, ctx):
+    async def unit(ctx, item, index, items):
+        return await ctx.step(lambda step: item, name="item")
+    await ctx.map(range(event), unit, name="all")
+
+def plain(event, context):
+    return event["n"] + 1
+
+async def hostile(event, ctx):
+    await ctx.step(lambda step: 1, name="a")
+    raise ValueError("\\x1b[31mred\\nsecond line")
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a user's module in it, which is the current one."""
+    for name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "orders.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+
+
+class Call:
+    """What one call of the command printed and returned."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def document(self) -> dict[str, Any]:
+        document = json.loads(self.out)
+        assert isinstance(document, dict)
+        return document
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Any:
+    def calling(handler: str, *arguments: str) -> Call:
+        code = run(["simulate", "--handler", handler, *arguments])
+        out, err = capsys.readouterr()
+        return Call(code, out, err)
+
+    return calling
+
+
+def json_of(call: Any, handler: str, *arguments: str) -> dict[str, Any]:
+    document: dict[str, Any] = call(handler, "--format", "json", *arguments).document
+    return document
+
+
+# -- the report --------------------------------------------------------------------------------
+
+
+def test_the_report_tells_what_each_invocation_did(call: Any) -> None:
+    out = call(FLAT, "--width", "160").out
+    assert "invocation 3 at 3.00 s\n" in out
+    assert "  because       3 of wait 'boundary' succeeded\n" in out
+    assert '  stripped      Parallel "parts" (1): 461,026 bytes, over 262,144\n' in out
+    assert '  re-executed   Parallel "parts" (1); unit "a" (1.1); unit "b" (1.2)' in out
+    assert "  sent          2 requests, 2 updates, 9.5 KiB: 1 with 5,033 bytes, 1 with" in out
+    assert "  ended         PENDING  waits for wait 'post-overflow' (1 s)\n" in out
+    assert "1 stripped, 4 re-executed, 0 skipped as Started" in out
+    assert '  result        {"lengths":[153600,153600,153600],"letters":"abc"}\n' in out
+    assert "virtual time 3.00 s, real time " in out
+    assert "  seed          0\n" in out
+
+
+def test_the_units_table_says_in_which_invocation_what_happened(call: Any) -> None:
+    out = call(f"{HANDLERS}/native_short_circuit.py:handler", "--width", "160").out
+    units = [line.split("  ") for line in out.splitlines() if " unit " in line and "(FLAT)" in line]
+    assert [line[-1].strip() for line in units] == [
+        "ran 1, stopped 1, skipped as Started 2",
+        "ran 1, re-executed 2",
+        "ran 1, re-executed 2",
+        "not dispatched",
+    ]
+
+
+def test_the_document_has_everything_as_data(call: Any) -> None:
+    document = json_of(call, FLAT)
+    assert document["schema"] == "durable.simulate/1"
+    assert document["runtime"] == "native"
+    assert document["execution"]["status"] == "SUCCEEDED"
+    assert document["execution"]["virtual_seconds"] == 3.0
+    assert [block["end"] for block in document["invocations"]] == [
+        "PENDING",
+        "PENDING",
+        "SUCCEEDED",
+    ]
+    second = document["invocations"][1]
+    assert list(second["did"]) == ["began", "went-on", "stripped", "from-checkpoint"]
+    assert second["did"]["stripped"] == [
+        {
+            "position": "1",
+            "operation_id": document["operations"][0]["id"],
+            "type": "CONTEXT",
+            "sub_type": "Parallel",
+            "name": "parts",
+            "bytes": 461_026,
+        }
+    ]
+    assert sum(request["updates"] for request in second["requests"]) == 2
+    unit = document["operations"][1]
+    assert (unit["unit"], unit["name"], unit["id"]) == (0, "a", None)
+    assert unit["in_invocations"] == {"ran": [1], "went-on": [2], "re-executed": [3]}
+    assert document["totals"]["re_executed"] == 4
+    assert document["crashes"] is None
+    assert document["determinism"] is None
+
+
+def test_an_attempt_that_was_retried_says_which_it_was(call: Any) -> None:
+    out = call(f"{HANDLERS}/native_retries.py:handler", "--width", "120").out
+    assert '  ran           Step "charge" (1), attempt 2\n' in out
+    assert "step 'charge' is due for its next attempt" in out
+
+
+def test_many_alike_invocations_and_units_are_folded(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "many.json").write_text("1000")
+    out = call("orders:many", "-e", "many.json", "--width", "120").out
+    assert "units 0-999" in out
+    assert '  ran           Map "all" (1); 1,000 units (1.1 .. 1.1000);' in out
+    assert len(out.splitlines()) < 40
+    (tmp_path / "waits.json").write_text("100")
+    out = call("orders:waits", "-e", "waits.json", "--width", "120").out
+    assert "(and 99 invocations alike, to 100)" in out
+    assert out.count("because") == 2
+    expanded = call("orders:waits", "-e", "waits.json", "--width", "120", "--expand").out
+    assert expanded.count("because") == 101
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_no_line_is_wider_than_asked_for(call: Any, width: int) -> None:
+    out = call(FLAT, "--width", str(width), "--crash", "lost-response").out
+    assert max(map(cell_len, out.splitlines())) <= width
+
+
+def test_colour_is_only_where_it_is_asked_for(call: Any) -> None:
+    assert "\x1b[" not in call("orders:short").out
+    assert "\x1b[" in call("orders:short", "--color", "always").out
+    assert "\x1b" not in call("orders:short", "--color", "always", "--format", "json").out
+
+
+def test_what_a_handler_says_cant_act_on_a_terminal(call: Any) -> None:
+    shown = call("orders:hostile")
+    assert "\x1b" not in shown.out
+    assert "\\x1b[31mred\\nsecond line" in shown.out
+
+
+def test_the_same_call_prints_the_same_but_for_real_time(call: Any) -> None:
+    def steady(text: str) -> list[str]:
+        return [line for line in text.splitlines() if "real time" not in line]
+
+    assert steady(call(FLAT, "--seed", "3").out) == steady(call(FLAT, "--seed", "3").out)
+
+
+# -- what goes in ------------------------------------------------------------------------------
+
+
+def test_the_event_comes_from_a_file_or_stdin_and_is_null_without(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "event.json").write_text('{"order": "é"}')
+    assert json_of(call, "orders:short", "-e", "event.json")["execution"]["result"] == (
+        '[1,{"order":"é"}]'
+    )
+    stdin = io.TextIOWrapper(io.BytesIO(b"[2, 3]"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert json_of(call, "orders:short", "--event", "-")["execution"]["result"] == "[1,[2,3]]"
+    assert json_of(call, "orders:short")["execution"]["result"] == "[1,null]"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "option", "said"),
+    [
+        ("event.json", '{"order": }', "--event", "event.json: "),
+        ("event.json", "", "--event", "event.json: "),
+        ("event.json", "1 2", "--event", "event.json: expected one JSON value, found 2"),
+        ("s.toml", "[[callback]]\nnam = 'x'", "--scenario", "s.toml: [[callback]] 1: unknown key"),
+        ("s.toml", "= 1", "--scenario", "s.toml: not TOML"),
+        ("l.toml", "operatoins = 5", "--limits", "l.toml: unknown limit 'operatoins', expected"),
+        ("l.toml", "operations = 'x'", "--limits", "l.toml: operations: expected a whole number"),
+        ("l.toml", "\xff", "--limits", "l.toml: not TOML"),
+    ],
+)
+def test_a_broken_input_is_one_line(
+    call: Any, tmp_path: Path, name: str, text: str, option: str, said: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    done = call("orders:short", option, name)
+    assert done.code == 2
+    assert done.err.startswith(f"durable: {said}")
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("option", ["--event", "--scenario", "--limits"])
+def test_a_missing_file_is_one_line(call: Any, option: str) -> None:
+    done = call("orders:short", option, "gone")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith("durable: gone: ")
+
+
+def test_any_limit_can_be_switched(call: Any, tmp_path: Path) -> None:
+    assert call("orders:large").code == 1
+    (tmp_path / "limits.toml").write_text("payload_bytes = 400_000\n")
+    assert call("orders:large", "--limits", "limits.toml").code == 0
+
+
+def test_what_the_service_rejects_is_named_with_size_and_limit(call: Any) -> None:
+    document = json_of(call, "orders:large")
+    assert document["execution"]["status"] == "FAILED"
+    assert "300,002 against a limit of 262,144" in document["execution"]["error"]["ErrorMessage"]
+    assert len(document["rejected"]) == 1
+    assert "rejected" in call("orders:large").out
+
+
+def test_the_scenario_answers_callbacks_and_runs_invoked_handlers(
+    call: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "s.toml").write_text(
+        "seed = 5\n[[callback]]\nname = 'approval'\npayload = '\"yes\"'\n"
+        "[[invoke]]\nfunction = 'helper'\nhandler = 'orders:plain'\n"
+    )
+    asked = json_of(call, "orders:asks", "--scenario", "s.toml")
+    assert asked["execution"]["result"] == '"\\"yes\\""'
+    assert asked["seed"] == 5
+    assert json_of(call, "orders:invokes", "--scenario", "s.toml")["execution"]["result"] == "2"
+
+
+def test_a_handler_of_the_scenario_that_isnt_there_is_one_line(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[[invoke]]\nfunction = 'helper'\nhandler = 'orders:gone'\n")
+    done = call("orders:invokes", "--scenario", "s.toml")
+    assert done.code == 2
+    assert "orders has no 'gone'" in done.err
+
+
+def test_the_runtime_is_found_out_and_can_be_asked_for(call: Any) -> None:
+    aws = f"{HANDLERS}/aws_waits.py:handler"
+    assert json_of(call, aws)["runtime"] == "aws-sdk"
+    assert json_of(call, "orders:short", "--runtime", "native")["runtime"] == "native"
+    done = call("orders:short", "--runtime", "aws-sdk")
+    assert done.code == 2
+    assert "@durable_execution" in done.err
+
+
+def test_options_name_every_member_of_what_they_stand_for() -> None:
+    assert {each.value for each in Crash} == {each.value for each in CrashMode}
+    assert {each.value for each in Runtime} == {each.value for each in HandlerKind} - {"plain"}
+
+
+# -- how it ends -------------------------------------------------------------------------------
+
+
+def test_a_failed_execution_exits_with_1(call: Any) -> None:
+    done = call("orders:fails")
+    assert done.code == 1
+    assert "error         ValueError: no such order\n" in done.out
+
+
+def test_the_handlers_own_traceback_is_shown_on_request(call: Any) -> None:
+    assert "Traceback" not in call("orders:fails").err
+    shown = call("orders:fails", "--verbose").err
+    assert 'orders.py", line' in shown
+    assert "durable_core" not in shown
+
+
+def test_a_timeout_of_the_execution_exits_with_1(call: Any) -> None:
+    done = call("orders:short", "--execution-timeout", "60")
+    assert done.code == 1
+    assert "TIMED_OUT" in done.out
+
+
+def test_too_many_invocations_exit_with_1(call: Any) -> None:
+    done = call("orders:short", "--max-invocations", "1")
+    assert done.code == 1
+    assert "RUNNING  stopped after 1 invocation\n" in done.out
+
+
+@pytest.mark.parametrize("handler", ["orders:asks", "orders:invokes"])
+def test_waiting_exits_with_3_and_gives_the_scenario_to_go_on(
+    call: Any, tmp_path: Path, handler: str
+) -> None:
+    done = call(handler)
+    assert done.code == 3
+    snippet = done.out[done.out.index("# for the scenario file") :]
+    (tmp_path / "s.toml").write_text(snippet)
+    assert call(handler, "--scenario", "s.toml").code == 0
+    assert json_of(call, handler)["waiting_for"][0]["scenario"] in snippet
+
+
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [
+        ("nowhere:handler", "no module 'nowhere'"),
+        ("orders:gone", "handlers in it: short, fails, asks, invokes, large, ..."),
+        ("orders:plain", "a plain function"),
+        ("orders", "module:function"),
+    ],
+)
+def test_a_handler_that_cant_be_had_is_one_line_and_exits_with_2(
+    call: Any, handler: str, said: str
+) -> None:
+    done = call(handler)
+    assert done.code == 2
+    assert said in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_an_import_that_fails_shows_its_traceback_on_request(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "broken_app.py").write_text("def f():\n    raise KeyError('x')\nf()\n")
+    assert call("broken_app:handler").err.count("\n") == 1
+    shown = call("broken_app:handler", "--verbose").err
+    assert 'broken_app.py", line 2, in f' in shown
+    assert "importlib" not in shown
+
+
+def test_saving_failing_runs_without_crashes_is_wrong_usage(call: Any) -> None:
+    done = call("orders:short", "--save-failing", "f.toml")
+    assert done.code == 2
+    assert "--crash" in done.err
+
+
+# -- what is written ---------------------------------------------------------------------------
+
+ALL = sorted(path.stem for path in HANDLERS.glob("native_*.py"))
+NEEDS_ANSWERS = {"native_callbacks", "native_invoke"}
+
+
+@pytest.mark.parametrize("name", [*ALL, "aws_flat_overflow", "aws_step_retries"])
+def test_a_recorded_simulation_replays_with_the_same_operations(
+    call: Any, tmp_path: Path, name: str
+) -> None:
+    history = str(tmp_path / "history.json")
+    document = json_of(call, f"{HANDLERS}/{name}.py:handler", "--record", history)
+    report = explain(load_history(history))
+    shown = [(row.position, row.id, row.type, row.status) for row in report.rows]
+    assert shown == [
+        (each["position"], each["id"], each["type"], each["status"])
+        for each in document["operations"]
+    ]
+    assert report.status == document["execution"]["status"]
+    assert report.arn == document["execution"]["arn"]
+    assert report.invocations == len(document["invocations"])
+    assert report.warnings == ()
+
+
+def test_a_recorded_history_carries_the_executions_own_record(call: Any, tmp_path: Path) -> None:
+    call("orders:short", "--record", "history.json")
+    found = json.loads((tmp_path / "history.json").read_text())
+    assert found["Status"] == "SUCCEEDED"
+    assert found["InputPayload"] == "null"
+    assert found["FunctionArn"].endswith(":function:short")
+    assert found["Version"] == "$LATEST"
+    assert {event["EventType"] for event in found["Events"]} >= {"ExecutionStarted", "StepStarted"}
+
+
+def test_recorded_requests_are_what_inspect_batch_reads(
+    call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    totals = json_of(call, FLAT, "--record-updates", "updates.json")["totals"]
+    assert run(["inspect-batch", "updates.json", "--format", "json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert seen["origin"] == "requests"
+    assert seen["updates"] == totals["updates"]
+    assert len(seen["requests"]) == totals["requests"]
+
+
+def test_the_report_can_go_to_a_file(call: Any, tmp_path: Path) -> None:
+    done = call("orders:short", "-o", "report.txt")
+    assert done.out == ""
+    assert "SUCCEEDED" in (tmp_path / "report.txt").read_text()
+
+
+@pytest.mark.parametrize("option", ["--record", "--record-updates", "-o", "--handler-output"])
+def test_a_file_that_cant_be_written_is_one_line(call: Any, option: str) -> None:
+    done = call("orders:short", option, "no/such/folder")
+    assert done.code == 2
+    assert "can't be written" in done.err
+
+
+# -- what the handler prints -------------------------------------------------------------------
+
+
+def test_what_the_handler_prints_goes_to_stderr(call: Any) -> None:
+    done = call("orders:short", "--format", "json")
+    assert done.document["execution"]["status"] == "SUCCEEDED"
+    assert done.err.count("imported\n") == 1
+    assert done.err.count("working\n") == 2
+
+
+def test_what_the_handler_prints_can_go_to_a_file(call: Any, tmp_path: Path) -> None:
+    done = call("orders:short", "--handler-output", "printed.txt")
+    assert done.err == ""
+    assert (tmp_path / "printed.txt").read_text() == "imported\nworking\nworking\n"
+
+
+def test_checks_dont_repeat_what_the_handler_prints(call: Any) -> None:
+    done = call("orders:short", "--crash", "throttle", "--check-determinism", "1")
+    assert done.code == 0
+    assert done.err.count("working\n") == 2
+
+
+NOISY = """
+import atexit, logging, os, subprocess, sys, threading, warnings
+from durable_core import DurableContext
+atexit.register(lambda: print("at exit"))
+async def handler(event, ctx):
+    os.write(1, b"raw\\n")
+    subprocess.run([sys.executable, "-c", "print('child')"], check=True)
+    sys.__stdout__.write("dunder\\n")
+    sys.__stdout__.flush()
+    logging.getLogger("app").info("an info")
+    logging.getLogger("app").error("an error")
+    warnings.warn("careful")
+    ctx.logger.info("from the context")
+    return 1
+"""
+
+
+def durable(cwd: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "core")])
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "durable_cli", "simulate", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_nothing_that_a_handler_does_gets_into_the_document(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    done = durable(tmp_path, "--handler", "noisy:handler", "--format", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["execution"]["status"] == "SUCCEEDED"
+    for said in ("raw", "child", "dunder", "at exit"):
+        assert said in done.stderr
+    assert "an error" not in done.stderr
+    assert "from the context" in durable(tmp_path, "--handler", "noisy:handler", "--verbose").stderr
+
+
+def test_a_process_shows_no_progress_on_a_pipe(tmp_path: Path) -> None:
+    done = durable(tmp_path, "--handler", "orders:short", "--crash", "every-checkpoint")
+    assert done.returncode == 0
+    assert done.stderr == "imported\nworking\nworking\n"
+
+
+@pytest.mark.parametrize("name", ["core", "tests", "fixtures", "durable"])
+def test_projects_with_packages_named_as_ours_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "app.py").write_text("async def handler(event, ctx):\n    return 1\n")
+    assert durable(tmp_path, "--handler", f"{name}.app.handler").returncode == 0
+
+
+def test_the_same_seed_writes_the_same_bytes_for_any_hash_seed(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        name = f"history-{seed}.json"
+        durable(tmp_path, "--handler", FLAT, "--record", name, PYTHONHASHSEED=seed)
+    assert (tmp_path / "history-1.json").read_bytes() == (tmp_path / "history-2.json").read_bytes()
+
+
+def test_a_handler_may_end_its_process_where_each_invocation_has_one(tmp_path: Path) -> None:
+    (tmp_path / "exits.py").write_text(
+        "import os\n"
+        "async def handler(event, ctx):\n"
+        "    await ctx.step(lambda step: 1, name='one')\n"
+        "    if not os.path.exists('once'):\n"
+        "        open('once', 'w').close()\n"
+        "        os._exit(7)\n"
+        "    return 'alive'\n"
+    )
+    done = durable(tmp_path, "--handler", "exits:handler", "--isolate", "--format", "json")
+    document = json.loads(done.stdout)
+    assert document["execution"]["result"] == '"alive"'
+    assert [each["end"] for each in document["invocations"]] == ["CRASHED", "SUCCEEDED"]

@@ -1,0 +1,267 @@
+"""Runs that read other times, chance and hash seeds: what departs, where, and what fed it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_cli.app import run
+from durable_core import DurableContext
+from durable_core.determinism import (
+    Difference,
+    Read,
+    Source,
+    Unclear,
+    compare,
+    fingerprint,
+    fingerprint_from_json,
+    fingerprint_to_json,
+    step_ends,
+)
+from durable_core.simulate import simulate
+
+HANDLERS = Path(__file__).parent.parent / "fixtures/handlers"
+
+
+# -- comparing ---------------------------------------------------------------------------------
+
+
+def run_of(name: str = "a", value: int = 1, seconds: int = 1, more: bool = False) -> Any:
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        await ctx.step(lambda step: value, name=name)
+        await ctx.wait(timedelta(seconds=seconds), name="pause")
+        if more:
+            await ctx.wait(timedelta(seconds=1), name="more")
+        return 1
+
+    return fingerprint(simulate(handler))
+
+
+def test_equal_runs_have_no_difference() -> None:
+    assert compare(run_of(), run_of(), 1) is None
+
+
+def test_the_first_operation_that_differs_is_named_with_both_names() -> None:
+    found = compare(run_of("a"), run_of("b", seconds=9), 4)
+    assert found == Difference(4, 'Step "a" (1)', "its name was 'b', and 'a' in the first run")
+
+
+def test_what_an_operation_is_asked_is_compared() -> None:
+    assert compare(run_of(), run_of(seconds=9), 1) == Difference(
+        1, 'Wait "pause" (2)', "its wait was 9, and 1 in the first run"
+    )
+
+
+def test_an_operation_too_many_and_one_too_few_are_differences() -> None:
+    few, many = run_of(), run_of(more=True)
+    assert compare(few, many, 1) == Difference(
+        1, 'Wait "more" (3)', "it was asked for, and wasn't in the first run"
+    )
+    assert compare(many, few, 1) == Difference(1, 'Wait "more" (3)', "it wasn't asked for")
+
+
+def test_what_a_step_came_to_makes_the_rest_unclear_not_different() -> None:
+    found = compare(run_of(value=1), run_of(value=2, seconds=9), 1)
+    assert isinstance(found, Unclear)
+    assert 'the body of Step "a" (1)' in found.why
+
+
+def test_another_result_is_a_difference_of_the_end() -> None:
+    first = run_of()
+    found = compare(first, replace(first, result="2"), 1)
+    assert found == Difference(1, None, "the result is 2, not 1")
+
+
+def test_a_fingerprint_survives_the_way_between_processes() -> None:
+    whole = replace(run_of(), reads=(Read(Source.TIME, "time.time", "app.py", 3),))
+    assert fingerprint_from_json(json.loads(json.dumps(fingerprint_to_json(whole)))) == whole
+
+
+def test_the_ends_of_all_attempts_are_known_and_nothing_else() -> None:
+    sys.path.insert(0, str(HANDLERS))
+    try:
+        import native_retries
+    finally:
+        sys.path.remove(str(HANDLERS))
+    simulation = simulate(native_retries.handler)
+    ends = step_ends(simulation.updates)
+    assert [(attempt, end.name, end.action.value) for (_, attempt), end in ends.items()] == [
+        (1, "charge", "RETRY"),
+        (2, "charge", "RETRY"),
+        (3, "charge", "SUCCEED"),
+        (1, "refuse", "FAIL"),
+    ]
+
+
+# -- the command -------------------------------------------------------------------------------
+
+APP = """
+import datetime, os, random, secrets, time, uuid
+from datetime import timedelta
+
+async def steady(event, ctx):
+    random.seed(4)
+    wanted = random.choice(["a", "b", "c", "d"]) + str(random.Random(1).random())
+    token = await ctx.step(lambda step: uuid.uuid4().hex + str(time.time()), name=wanted)
+    with open("bodies.txt", "a") as bodies:
+        await ctx.step(lambda step: bodies.write("x"), name="write")
+    names = await ctx.step(lambda step: list({"p", "q", "r", token}), name="names")
+    for name in names:
+        await ctx.step(lambda step: 1, name=name)
+    await ctx.wait(timedelta(seconds=1))
+    time.sleep(0)
+    print(time.time(), random.random())
+    return token
+
+async def by_time(event, ctx):
+    await ctx.step(lambda step: 1, name=str(int(time.time())))
+
+async def by_date(event, ctx):
+    await ctx.step(lambda step: 1, name=str(datetime.date.today()))
+
+async def by_random(event, ctx):
+    await ctx.step(lambda step: 1, name=str(random.randint(0, 1_000_000)))
+
+async def by_shuffle(event, ctx):
+    order = list("abcdefgh")
+    random.shuffle(order)
+    await ctx.step(lambda step: 1, name="".join(order))
+
+async def by_uuid(event, ctx):
+    await ctx.step(lambda step: 1, name=str(uuid.uuid4()))
+
+async def by_urandom(event, ctx):
+    await ctx.step(lambda step: 1, name=secrets.token_hex(8))
+
+async def by_set(event, ctx):
+    for name in {"alpha", "beta", "gamma", "delta", "epsilon"}:
+        await ctx.step(lambda step: 1, name=name)
+
+async def by_branch(event, ctx):
+    if random.random() < 0.5:
+        await ctx.wait(timedelta(seconds=1), name="half")
+    return 1
+
+async def by_invocation(event, ctx):
+    started = time.time()
+    await ctx.wait(timedelta(seconds=5), name="pause")
+    await ctx.step(lambda step: 1, name=f"at {started:.0f}")
+
+async def result(event, ctx):
+    return str(uuid.uuid4())
+
+async def dies(event, ctx):
+    os._exit(3)
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "clock_app.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+
+
+def check(
+    capsys: pytest.CaptureFixture[str], handler: str, runs: int = 2, *arguments: str
+) -> tuple[int, dict[str, Any]]:
+    asked = ["--check-determinism", str(runs), "--format", "json", *arguments]
+    code = run(["simulate", "--handler", handler, *asked])
+    document = json.loads(capsys.readouterr().out)
+    return code, document["determinism"]
+
+
+def test_reading_anything_in_steps_and_seeded_chance_anywhere_is_fine(
+    capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    code, found = check(capsys, "clock_app:steady", 3)
+    assert found == {"runs": 3, "differences": [], "unclear": []}
+    assert code == 0
+    assert (project / "bodies.txt").read_text() == "x"  # bodies ran once, in the first run of all
+
+
+@pytest.mark.parametrize(
+    ("handler", "source", "function"),
+    [
+        ("by_time", "time", "time.time"),
+        ("by_date", "time", "date.today"),
+        ("by_random", "random", "random"),
+        ("by_shuffle", "random", "random"),
+        ("by_uuid", "uuid", "uuid.uuid4"),
+        ("by_urandom", "urandom", "os.urandom"),
+        ("by_invocation", "time", "time.time"),
+    ],
+)
+def test_what_fed_a_difference_is_named_with_its_place(
+    capsys: pytest.CaptureFixture[str], handler: str, source: str, function: str
+) -> None:
+    code, found = check(capsys, f"clock_app:{handler}", 1)
+    assert code == 1
+    (difference,) = found["differences"]
+    assert difference["operation"].startswith("Step ")
+    assert difference["fed_by"] == [source]
+    (read,) = difference["reads"]
+    assert read["function"] == function
+    line = Path(read["file"]).read_text().splitlines()[read["line"] - 1]
+    assert handler.partition("_")[2] in line or "started" in line or "token_hex" in line
+
+
+def test_the_order_of_a_set_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = check(capsys, "clock_app:by_set", 3)
+    assert code == 1
+    first = found["differences"][0]
+    assert (first["fed_by"], first["reads"]) == (["hash seed"], [])
+
+
+def test_a_branch_that_chance_takes_is_found_in_few_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, found = check(capsys, "clock_app:by_branch", 3)
+    assert code == 1
+    assert found["differences"][0]["fed_by"] == ["random"]
+
+
+def test_another_result_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = check(capsys, "clock_app:result", 1)
+    assert code == 1
+    assert found["differences"][0]["operation"] is None
+    assert found["differences"][0]["fed_by"] == ["uuid"]
+
+
+def test_the_report_says_it_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--handler", "clock_app:by_uuid", "--check-determinism", "1", "--width", "200"]
+    assert run(["simulate", *asked]) == 1
+    out = capsys.readouterr().out
+    assert "determinism   1 of 1 run with other values asked for something else\n" in out
+    assert "                fed by uuid\n" in out
+    assert "clock_app.py, line" in out
+
+
+def test_a_run_that_ends_its_process_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from durable_core.adapters.determinism_run import RunLost, check_determinism
+    from durable_core.adapters.runners import SimulationRequest
+
+    with pytest.raises(RunLost, match="run 0 of the determinism check gave no answer"):
+        check_determinism(SimulationRequest("clock_app:dies"), 1)
+    with pytest.raises(RunLost, match="no module 'gone'"):
+        check_determinism(SimulationRequest("gone:handler"), 1)
+
+
+EXAMPLES = ["native_flat_overflow", "native_retries", "native_condition", "aws_flat_overflow"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_is_deterministic(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, found = check(capsys, f"{HANDLERS}/{name}.py:handler", 1)
+    assert found["differences"] == []
+    assert found["unclear"] == []
+    assert code == 0
