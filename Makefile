@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with Python 3.11+, pip and make:
-#   make demo   sets up and runs the main job on a recorded history
+#   make demo   sets up, simulates an overflow, and explains its history and a recorded one
 #   make test   sets up and runs all checks
 .PHONY: matrix demo test setup lint types layers unit bench clean
 
@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 
 demo: setup
+	$(BIN)/durable simulate --handler fixtures/handlers/native_flat_overflow.py:handler \
+		--record $(VENV)/demo.history.json
+	$(BIN)/durable replay $(VENV)/demo.history.json
 	$(BIN)/durable replay fixtures/histories/flat_overflow_reentered.json
 
 test: lint types layers unit

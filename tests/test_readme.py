@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures"))
@@ -15,3 +20,34 @@ def test_every_example_prints_what_the_readme_shows() -> None:
     text = readme.README.read_text(encoding="utf-8")
     assert len(readme.BLOCK.findall(text)) >= 5
     assert readme.with_outputs(text) == text
+
+
+RETRIES = "fixtures/handlers/native_retries.py:handler"
+SCHEMAS = {
+    "durable.replay/1": "replay fixtures/histories/running_on_retry.json --format json",
+    "durable.simulate/1": f"simulate --handler {RETRIES} --format json",
+    "durable.inspect-batch/1": "inspect-batch fixtures/updates/small_updates.json --format json",
+}
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_every_field_of_a_document_is_in_the_readme(schema: str) -> None:
+    document = json.loads(readme.output_of(SCHEMAS[schema]))
+    assert document.pop("schema") == schema
+    text = readme.README.read_text(encoding="utf-8")
+    section = text[text.index(f"**`{schema}`**") :].split("\n**`", 1)[0]
+    undocumented = {key for key in keys_of(document) if f"`{key}`" not in section}
+    assert undocumented == set()
+
+
+def keys_of(value: Any) -> Iterator[str]:
+    """Give the fields of a document, at any depth, but of what others define: error objects,
+    invocation times by what was done, and estimates by SDK."""
+    if isinstance(value, list):
+        for item in value:
+            yield from keys_of(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            if key not in ("error", "in_invocations", "did", "estimates"):
+                yield from keys_of(item)
