@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from durable_core._version import __version__
 
 if TYPE_CHECKING:
+    from durable_core.adapters.verify import verify
     from durable_core.batch_result import BatchItem, BatchItemStatus, BatchResult
     from durable_core.completion import (
         CompletionConfig,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
         WaitForCallbackContext,
         WaitForConditionCheckContext,
     )
+    from durable_core.verification import NotCompatible, Verdict, Verification
     from durable_core.waits import (
         WaitForConditionConfig,
         WaitForConditionDecision,
@@ -110,6 +112,8 @@ _NAMES = {
     "RetryStrategyConfig create_linear_retry_strategy create_retry_strategy",
     "retrying": "WithRetryConfig with_retry",
     "serdes": "JsonSerDes PassThroughSerDes SerDes SerDesContext",
+    "adapters.verify": "verify",
+    "verification": "NotCompatible Verdict Verification",
     "types": "StepContext WaitForCallbackContext WaitForConditionCheckContext",
     "waits": "WaitForConditionConfig WaitForConditionDecision WaitStrategyConfig "
     "create_wait_strategy",
@@ -150,6 +154,7 @@ __all__ = [
     "MapConfig",
     "NestingType",
     "NonDeterministicExecutionError",
+    "NotCompatible",
     "ParallelBranch",
     "ParallelConfig",
     "PassThroughSerDes",
@@ -167,6 +172,8 @@ __all__ = [
     "StepInterruptedError",
     "StepSemantics",
     "ValidationError",
+    "Verdict",
+    "Verification",
     "WaitForCallbackConfig",
     "WaitForCallbackContext",
     "WaitForConditionCheckContext",
@@ -185,6 +192,7 @@ __all__ = [
     "durable_step",
     "durable_wait_for_callback",
     "durable_with_child_context",
+    "verify",
     "with_retry",
 ]
 

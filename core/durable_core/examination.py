@@ -202,6 +202,7 @@ class Examination:
         self.batches: list[BatchRun] = []
         self.doubts: list[tuple[int, Doubt]] = []
         self.differences: list[Difference] = []
+        self.remarks: list[str] = []
         self.unlooked = 0
         self._extra: list[Found] = []
         status = facts.status
@@ -482,6 +483,10 @@ class Examination:
         doubt = Doubt(reason, remedy, position)
         if all(each != doubt for _, each in self.doubts):
             self.doubts.append((self.moment, doubt))
+
+    def remark(self, text: str) -> None:
+        """Note what a person should know, whatever the verdict."""
+        self.remarks.append(text)
 
     def differ(self, what: str, path: Path | None, recorded: str | None, now: str | None) -> None:
         """Note what isn't as recorded, though no replay stumbles over it."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Final, Protocol, cast
@@ -178,8 +179,15 @@ class _Picture:
     suspended: bool = False
 
 
+Watch = Callable[[Examination], AbstractContextManager[None]]
+"""Watches over a run of a handler."""
+
+
 def verify_history(
-    replayer: Replayer, history: RecordedHistory, options: VerifyOptions | None = None
+    replayer: Replayer,
+    history: RecordedHistory,
+    options: VerifyOptions | None = None,
+    watch: Watch = lambda examination: nullcontext(),
 ) -> Verification:
     """Verify the replayer's handler against a history. What the handler does wrong is a value."""
     options = options or VerifyOptions()
@@ -194,13 +202,13 @@ def verify_history(
         operations=len(folded.operations),
         runtime=replayer.runtime.name,
         name=folded.execution.name,
-        function=_function(history.arn),
+        function=function_of(history.arn),
     )
     if doubts:
         return base
     outcome = base
     for picture in _pictures(history, folded, options):
-        outcome = _run(replayer, history, picture, options, outcome)
+        outcome = _run(replayer, history, picture, options, outcome, watch)
         if outcome.verdict is not Verdict.COMPATIBLE:
             break
     if options.strict and outcome.verdict is Verdict.COMPATIBLE and outcome.differences:
@@ -214,6 +222,7 @@ def _run(
     picture: _Picture,
     options: VerifyOptions,
     so_far: Verification,
+    watch: Watch,
 ) -> Verification:
     tree = tree_of(picture.folded.operations)
     doubt = _scheme_doubt(tree, replayer)
@@ -221,7 +230,8 @@ def _run(
         return replace(so_far, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
     is_state = history.operations is not None
     examination = Examination(tree, picture.folded.execution, deep=options.deep, is_pruned=is_state)
-    replayer.replay(examination, history.arn or _NO_ARN)
+    with watch(examination):
+        replayer.replay(examination, history.arn or _NO_ARN)
     found = examination.found()
     ended = _end_divergence(examination, picture)
     if ended is not None and not found:
@@ -324,7 +334,8 @@ def _last_line(examination: Examination) -> Any:
     return asked[-1].where if asked else None
 
 
-def _function(arn: str | None) -> str | None:
+def function_of(arn: str | None) -> str | None:
+    """Return the name of the function in an execution's ARN."""
     _, found, rest = (arn or "").partition(":function:")
     return rest.partition("/")[0].partition(":")[0] if found else None
 
@@ -376,6 +387,7 @@ def _scheme_doubt(tree: RecordedTree, replayer: Replayer) -> Doubt | None:
 
 
 def _notes(examination: Examination) -> Iterator[str]:
+    yield from dict.fromkeys(examination.remarks)
     unnamed = _alike(examination)
     if unnamed:
         yield (

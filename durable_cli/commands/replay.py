@@ -24,6 +24,16 @@ class Format(StrEnum):
     JSON = "json"
     JSONL = "jsonl"
     MARKDOWN = "markdown"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+
+class Guarding(StrEnum):
+    """The members of `durable_core.adapters.guard.GuardMode`, which starting up doesn't import."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    OFF = "off"
 
 
 def command(
@@ -33,6 +43,37 @@ def command(
             metavar="SOURCE...", help="Histories: files, - for stdin, or ARNs of executions."
         ),
     ],
+    handler: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:FN", help="Verify this handler against the histories."),
+    ] = None,
+    shallow: Annotated[
+        bool, typer.Option("--shallow", help="Don't look into completed contexts.")
+    ] = False,
+    every_invocation: Annotated[
+        bool, typer.Option("--every-invocation", help="Verify as each invocation found it, too.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Take differences for divergences.")
+    ] = False,
+    runs: Annotated[
+        int, typer.Option(min=1, max=10, metavar="N", help="Runs, each with another hash seed.")
+    ] = 2,
+    guard: Annotated[
+        Guarding, typer.Option(help="What becomes of what the handler does outside of steps.")
+    ] = Guarding.BLOCK,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="For a run of one history.")
+    ] = 60.0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Histories at once (default: cores).")
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first that isn't compatible.")
+    ] = False,
+    function: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Skip histories of other functions.")
+    ] = None,
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
@@ -61,17 +102,33 @@ def command(
         int | None, typer.Option(min=40, max=1000, help="Columns, instead of the terminal's.")
     ] = None,
 ) -> int:
-    """Explain what a replay does with each operation and unit of recorded histories, and why."""
+    """Explain what a replay does with each operation and unit of recorded histories, and why.
+
+    With --handler: run the handler against them, and say whether it still replays what they hold.
+    """
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.lambda_api import Connection
     from durable_core.adapters.sources import Sources
-    from durable_core.errors import DurableError
+    from durable_core.errors import DurableError, UsageError
 
     read = Sources(Connection(profile, region, endpoint_url)).history
     target = Output(output, color, width)
     target.spare(sources)
+    if handler is not None:
+        from durable_cli.verifying import verify_command
+        from durable_core.adapters.guard import GuardMode
+        from durable_core.adapters.verify_pool import Job, cores
+        from durable_core.replay import VerifyOptions
+
+        options = VerifyOptions(not shallow, every_invocation, strict)
+        job = Job(
+            handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function
+        )
+        return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
+    if format in (Format.JUNIT, Format.GITHUB):
+        raise UsageError(f"--format {format} needs --handler: there is no verdict without one")
     results: list[Report | tuple[str, DurableError]] = []
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):

@@ -1,0 +1,135 @@
+"""Refuses what a handler does to the world outside while it is verified, and says what it was.
+
+By Python's audit hooks, which see connections, subprocesses and changes of files before they
+happen, whichever library makes them. A hook can't be taken away again: it is put in place once a
+process, and does nothing but while a handler is being verified.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, Final
+
+from durable_core.code_lines import calling_line, shown
+from durable_core.examination import Examination
+
+
+class GuardMode(StrEnum):
+    """What becomes of what the handler attempts."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    OFF = "off"
+
+
+class Refused(PermissionError):
+    """What the handler attempted was refused: it is being verified."""
+
+
+_WHAT: Final = {
+    "socket.connect": "a network connection",
+    "socket.getaddrinfo": "looking up a host",
+    "socket.sendto": "sending over the network",
+    "socket.bind": "listening on the network",
+    "subprocess.Popen": "starting a process",
+    "os.system": "starting a process",
+    "os.exec": "starting a process",
+    "os.spawn": "starting a process",
+    "os.posix_spawn": "starting a process",
+    "os.fork": "starting a process",
+    "os.forkpty": "starting a process",
+    "os.remove": "removing a file",
+    "os.rename": "renaming a file",
+    "os.mkdir": "making a folder",
+    "os.rmdir": "removing a folder",
+    "os.truncate": "changing a file",
+    "os.chmod": "changing a file",
+    "os.chown": "changing a file",
+    "os.link": "making a link",
+    "os.symlink": "making a link",
+    "sqlite3.connect": "opening a database",
+    "open": "writing a file",
+}
+_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class _Watch:
+    """What the one hook of this process knows."""
+
+    def __init__(self) -> None:
+        self.examination: Examination | None = None
+        self.mode = GuardMode.OFF
+        self.is_installed = False
+        self.is_asking = False
+
+    def hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if self.examination is None or event not in _WHAT or self.is_asking:
+            return
+        self.is_asking = True  # what follows may open files itself
+        try:
+            if event == "open" and not _is_write(args):
+                return
+            self._attempted(event, args)
+        finally:
+            self.is_asking = False
+
+    def _attempted(self, event: str, args: tuple[Any, ...]) -> None:
+        where = shown(calling_line())
+        if where is None or self.examination is None:
+            return  # nobody of the user's
+        what = f"{_WHAT[event]} ({_said(event, args)})"
+        place = f" at {where}"
+        if self.mode is GuardMode.WARN:
+            self.examination.remark(f"the handler reaches outside of steps: {what}{place}")
+            return
+        self.examination.doubt(
+            f"the handler reaches outside of a step: {what}{place}",
+            "move it into a step, or verify with --guard off",
+        )
+        raise Refused(f"{what} is refused while verifying{place}")
+
+
+def _is_write(args: tuple[Any, ...]) -> bool:
+    path, mode, flags = (*args, None, None, None)[:3]
+    if path in (os.devnull, os.devnull.encode()) or isinstance(path, int):
+        return False
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & _WRITES)
+
+
+def _said(event: str, args: tuple[Any, ...]) -> str:
+    told = args[1:] if event in ("socket.connect", "socket.bind", "socket.sendto") else args
+    text = ", ".join(str(each) for each in told[:2] if each is not None)
+    return text if len(text) <= 120 else f"{text[:120]}..."
+
+
+_watch: Final = _Watch()
+
+
+class Guard:
+    """Watches over runs of a handler."""
+
+    def __init__(self, mode: GuardMode = GuardMode.BLOCK) -> None:
+        self._mode = mode
+
+    @contextmanager
+    def __call__(self, examination: Examination) -> Iterator[None]:
+        """Watch over what happens inside."""
+        if self._mode is GuardMode.OFF:
+            yield
+            return
+        if not _watch.is_installed:
+            sys.addaudithook(_watch.hook)
+            _watch.is_installed = True
+        writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        _watch.mode, _watch.examination = self._mode, examination
+        try:
+            yield
+        finally:
+            _watch.examination = None
+            sys.dont_write_bytecode = writes_bytecode

@@ -1,0 +1,56 @@
+"""`verify(handler, history)`: the whole of verifying one history, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from durable_core.adapters.aws_sdk import is_aws_handler
+from durable_core.adapters.guard import Guard, GuardMode
+from durable_core.adapters.history_file import load_history
+from durable_core.history import RecordedHistory
+from durable_core.replay import NativeReplayer, Replayer, VerifyOptions, verify_history
+from durable_core.verification import Verification
+
+
+def verify(
+    handler: Callable[..., Any] | str,
+    history: RecordedHistory | str | PathLike[str],
+    *,
+    deep: bool = True,
+    every_invocation: bool = False,
+    strict: bool = False,
+    guard: str = "block",
+) -> Verification:
+    """Run a handler against a recorded history and say whether it still replays it.
+
+    `handler` is a native `async def handler(event, ctx)`, what `@durable_execution` of AWS's SDK
+    made, or the name of one (`module:fn`). `history` is a file, or one that is loaded. The outcome
+    is truthy when compatible; `.check()` raises when it isn't.
+
+    No step body, submitter, check or invoke runs, nothing is written anywhere, and connections,
+    processes and changes of files outside of steps are refused (`guard`: block, warn or off).
+    Raises SourceError for a history that can't be read, HandlerError for a handler that can't be
+    had, and SdkMissing.
+    """
+    if isinstance(handler, str):
+        from durable_core.adapters.handler import HandlerLoader
+
+        handler = HandlerLoader(Path.cwd()).load(handler).target
+    recorded = history if isinstance(history, RecordedHistory) else load_history(fspath(history))
+    options = VerifyOptions(deep=deep, every_invocation=every_invocation, strict=strict)
+    return verify_history(replayer_of(handler), recorded, options, Guard(GuardMode(guard)))
+
+
+def replayer_of(handler: Callable[..., Any]) -> Replayer:
+    """Return what runs a handler, whatever SDK it is written with."""
+    layer: Any = handler
+    while layer is not None:
+        if is_aws_handler(layer):
+            from durable_core.adapters.aws_replay import AwsReplayer
+
+            return AwsReplayer(handler)
+        layer = getattr(layer, "__wrapped__", None)
+    return NativeReplayer(handler)

@@ -1,0 +1,53 @@
+"""What verifying came to as JSON, schema `durable.verify/1`; the README documents it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Final
+
+from durable_cli.render_json import unread_history
+from durable_cli.render_verify import Result
+from durable_core.errors import DurableError
+from durable_core.verification import Verification
+
+VERIFY_SCHEMA: Final = "durable.verify/1"
+
+
+def verify_document(results: Iterable[Result], skipped: int) -> dict[str, Any]:
+    """Return the document of `--format json`: every history of the call."""
+    return {
+        "schema": VERIFY_SCHEMA,
+        "histories": [history_object(*each) for each in results],
+        "skipped": skipped,
+    }
+
+
+def verify_line(source: str, outcome: Verification | DurableError) -> dict[str, Any]:
+    """Return one line of `--format jsonl`: one history."""
+    return {"schema": VERIFY_SCHEMA, **history_object(source, outcome)}
+
+
+def history_object(source: str, outcome: Verification | DurableError) -> dict[str, Any]:
+    """Return one history."""
+    if isinstance(outcome, DurableError):
+        return unread_history(source, outcome)
+    return {
+        "source": outcome.source,
+        "verdict": outcome.verdict.value,
+        "execution": {
+            "name": outcome.name,
+            "function": outcome.function,
+            "status": outcome.status,
+            "operations": outcome.operations,
+            "invocations": outcome.invocations,
+        },
+        "runtime": outcome.runtime,
+        "compared": outcome.compared,
+        "divergences": [asdict(each) for each in outcome.divergences],
+        "more_divergences": outcome.more_divergences,
+        "doubts": [asdict(each) for each in outcome.doubts],
+        "differences": [asdict(each) for each in outcome.differences],
+        "notes": list(outcome.notes),
+        "seconds": round(outcome.seconds, 6),
+    }

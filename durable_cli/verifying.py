@@ -1,0 +1,122 @@
+"""`durable replay SOURCE... --handler module:fn`: does changed code still replay what is recorded?
+
+One pipeline: find the sources, verify each in a process, render, exit with the worst.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from durable_cli.exits import Exit, code_of, worst
+from durable_cli.output import Output, json_text, message
+from durable_cli.progress import Progress
+from durable_core.errors import DurableError, UsageError
+from durable_core.history import RecordedHistory
+from durable_core.verification import Verdict, Verification
+
+if TYPE_CHECKING:
+    from durable_cli.render_verify import Result
+    from durable_core.adapters.verify_pool import Job
+
+CODES = {
+    Verdict.COMPATIBLE: Exit.FINE,
+    Verdict.DIVERGED: Exit.FINDING,
+    Verdict.CANNOT_VERIFY: Exit.CANNOT_VERIFY,
+}
+
+MOST_DIVERGENCES = 10
+
+
+def verify_command(
+    job: Job,
+    sources: Sequence[str],
+    read: Callable[[str], RecordedHistory],
+    format: str,
+    output: Output,
+    *,
+    fail_fast: bool,
+) -> Exit:
+    """Verify every source, write the report and return the exit code.
+
+    Raises a HandlerError, SdkMissing or UsageError.
+    """
+    found = expand(sources)
+    results, skipped = _results(job, found, read, fail_fast)
+    text = _rendered(results, skipped, format, output)
+    if text:
+        output.write(text)
+    return worst(
+        code_of(outcome) if isinstance(outcome, DurableError) else CODES[outcome.verdict]
+        for _, outcome in results
+    )
+
+
+def expand(sources: Sequence[str]) -> list[str]:
+    """Return the sources, a folder as the JSON files in it and a pattern as what it matches.
+
+    Raises UsageError where nothing is found.
+    """
+    found: list[str] = []
+    for source in sources:
+        if os.path.isdir(source):  # noqa: PTH112
+            inside = sorted(str(path) for path in Path(source).rglob("*.json"))
+            if not inside:
+                raise UsageError(f"{source}: no history in it: expected files named *.json")
+            found += inside
+        elif glob.has_magic(source) and not os.path.exists(source):  # noqa: PTH110
+            matched = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+            if not matched:
+                raise UsageError(f"{source}: matches no file")
+            found += matched
+        else:
+            found.append(source)
+    return list(dict.fromkeys(found))
+
+
+def _results(
+    job: Job, sources: Sequence[str], read: Callable[[str], RecordedHistory], fail_fast: bool
+) -> tuple[list[Result], int]:
+    from durable_core.adapters.verify_pool import verify_sources
+
+    results: list[Result] = []
+    skipped = 0
+    with Progress() as progress:
+
+        def done(count: int) -> None:
+            progress.show(f"{count:,} of {len(sources):,} histories")
+
+        with closing(verify_sources(job, sources, read, done)) as outcomes:
+            for source, outcome in outcomes:
+                if outcome is None:
+                    skipped += 1
+                    continue
+                if isinstance(outcome, DurableError):
+                    progress.clear()
+                    message(str(outcome))
+                results.append((source, outcome))
+                if fail_fast and not (isinstance(outcome, Verification) and outcome):
+                    break
+    return results, skipped
+
+
+def _rendered(results: list[Result], skipped: int, format: str, output: Output) -> str:
+    from durable_cli import render_verify, render_verify_ci, render_verify_json
+
+    match format:
+        case "json":
+            return json_text(render_verify_json.verify_document(results, skipped))
+        case "jsonl":
+            lines = (render_verify_json.verify_line(*each) for each in results)
+            return "\n".join(json_text(line, indent=False) for line in lines)
+        case "junit":
+            return render_verify_ci.render_junit(results)
+        case "markdown":
+            return render_verify_ci.render_markdown(results, skipped)
+        case "github":
+            return render_verify_ci.render_github(results)
+    return render_verify.render(results, skipped, output.surface())
