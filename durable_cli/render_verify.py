@@ -76,7 +76,7 @@ def _history(outcome: Verification, surface: Surface) -> list[str]:
     for doubt in outcome.doubts:
         place = f"{doubt.position}: " if doubt.position else ""
         lines += _wrapped(f"why: {place}{doubt.reason}", surface)
-        lines += _wrapped(f"do:  {doubt.remedy}", surface)
+        lines += _wrapped(f"do: {doubt.remedy}", surface)
     for difference in outcome.differences:
         place = f" at {difference.position}" if difference.position else ""
         lines += _wrapped(
@@ -112,9 +112,9 @@ def _divergence(found: Divergence, is_first: bool, surface: Surface) -> list[str
         "",
     ]
     if found.where is not None:
-        lines += _wrapped(f"code:       {found.where} in {found.where.function}", surface, "    ")
+        lines += _wrapped(f"code: {found.where} in {found.where.function}", surface, "    ")
         if found.where.text:
-            lines += [f"                {fit(clean(found.where.text), surface.width - 16)}"]
+            lines += [f"          {fit(clean(found.where.text), surface.width - 10)}"]
     if found.consequence:
         lines += _wrapped(f"in the cloud: {found.consequence}", surface, "    ")
     if found.traceback:

@@ -35,8 +35,6 @@ def _consequence(divergence: Divergence, runtime: Runtime) -> str:
     expected, current = divergence.expected, divergence.current
     if divergence.cause is Cause.RAISED:
         return "fails the execution with that error, unless the code around it handles it"
-    if divergence.cause is Cause.NON_DETERMINISTIC:
-        return "goes one way or the other: two replays of the same state differ"
     if current is None:
         return _UNSEEN
     if expected is None:

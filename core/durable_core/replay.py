@@ -117,7 +117,8 @@ class _NativeRun:
             if inspect.isawaitable(result):
                 result = await result
         except SystemExit as error:
-            raise HandlerExited(f"the handler ended the process ({error.code})") from error
+            exited = HandlerExited(f"the handler ended the process ({error.code})")
+            raise exited.with_traceback(error.__traceback__) from None
         return serialize(JSON, result, SerDesContext("", self._arn))
 
 

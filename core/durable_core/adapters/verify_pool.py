@@ -300,7 +300,8 @@ def _non_deterministic(first: Verification, other: Verification, number: int) ->
         f"two runs on the same record differ (run 1: {_short(first)}; run {number + 1}, with "
         f"another hash seed: {_short(other)}): the code outside of steps is not deterministic"
     )
-    told = replace(seen, cause=Cause.NON_DETERMINISTIC, why=why)
+    consequence = f"{first.runtime} goes one way or the other, from one invocation to the next"
+    told = replace(seen, cause=Cause.NON_DETERMINISTIC, why=why, consequence=consequence)
     return replace(
         outcome,
         verdict=Verdict.DIVERGED,
