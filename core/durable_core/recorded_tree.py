@@ -56,13 +56,14 @@ class RecordedTree:
     lost: tuple[Recorded, ...] = ()
 
 
-def tree_of(operations: Mapping[str, Recorded]) -> RecordedTree:
-    """Return the operations by position."""
+def tree_of(operations: Mapping[str, Recorded], expected: IdScheme) -> RecordedTree:
+    """Return the operations by position. The `expected` scheme is the first to be tried."""
     placed = {
         key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
         for key, each in operations.items()
     }
-    scheme = detect(placed)
+    first, _ = expected.child(None, 1)
+    scheme = expected if first in placed else detect(placed)
     root = Node(())
     if scheme is None:
         return RecordedTree(root, None, tuple(operations.values()))

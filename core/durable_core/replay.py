@@ -225,7 +225,7 @@ def _run(
     so_far: Verification,
     watch: Watch,
 ) -> Verification:
-    tree = tree_of(picture.folded.operations)
+    tree = tree_of(picture.folded.operations, replayer.scheme)
     doubt = _scheme_doubt(tree, replayer)
     if doubt is not None:
         return replace(so_far, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))

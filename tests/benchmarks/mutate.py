@@ -126,8 +126,8 @@ def asked_positions(subject: Subject) -> dict[int, str]:
     Taken from the recorded tree by running the original, which agrees with its record.
     """
     folded = folded_of(subject.history)
-    examination = Examination(tree_of(folded.operations), folded.execution)
     replayer = subject.replayer(subject.load(ast.parse(subject.source)))
+    examination = Examination(tree_of(folded.operations, replayer.scheme), folded.execution)
     replayer.replay(examination, subject.history.arn or "arn:x:function:f:1/durable-execution/a/b")
     found: dict[int, tuple[int, str]] = {}
     for trace in examination.traces:
