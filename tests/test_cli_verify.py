@@ -33,8 +33,10 @@ async def handler(event, ctx):
 
 ODD = """
 import os
+import random
 import socket
 import subprocess
+import time
 
 import orders
 
@@ -73,6 +75,16 @@ async def prints(event, ctx):
 async def by_hash(event, ctx):
     for name in {"a", "b", "c", "d", "reserve"}:
         await ctx.step(lambda _: {}, name=name)
+
+
+async def by_chance(event, ctx):
+    await ctx.step(lambda _: 1, name="reserve" if random.random() < 0.5 else "other")
+
+
+async def by_time(event, ctx):
+    started = time.time()
+    await orders.handler(event, ctx)
+    return started
 
 
 async def shorter_wait(event, ctx):
@@ -167,9 +179,9 @@ def test_a_handler_that_never_ends_or_dies_does_not_take_others_with_it(
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("connects", "looking up a host (127.0.0.1, 9) at odd.py:20"),
-        ("spawns", "starting a process (true, ['true']) at odd.py:27"),
-        ("writes", "writing a file (written.txt, w) at odd.py:31"),
+        ("connects", "looking up a host (127.0.0.1, 9) at odd.py:22"),
+        ("spawns", "starting a process (true, ['true']) at odd.py:29"),
+        ("writes", "writing a file (written.txt, w) at odd.py:33"),
     ],
 )
 def test_what_a_handler_does_outside_of_steps_is_refused_and_told(
@@ -196,6 +208,21 @@ def test_another_hash_seed_shows_code_that_walks_a_set(
     out, _ = capfd.readouterr()
     assert code == 1
     assert "first divergence at 1 in the handler: non deterministic" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("by_chance", "random at odd.py:48"), ("by_time", "time.time at odd.py:52")]
+)
+def test_other_times_and_chance_show_code_that_depends_on_them(
+    project: Path, capfd: pytest.CaptureFixture[str], name: str, read: str
+) -> None:
+    code = run(
+        ["replay", "histories/done.json", "--handler", f"odd:{name}", "--jobs", "1", "--width=300"]
+    )
+    out, _ = capfd.readouterr()
+    assert code == 1
+    assert "non deterministic" in out
+    assert f"the code outside of steps reads {read}" in out
 
 
 def test_what_the_handler_prints_is_not_among_the_data(project: Path, call: Call) -> None:

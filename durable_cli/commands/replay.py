@@ -57,7 +57,10 @@ def command(
         bool, typer.Option("--strict", help="Take differences for divergences.")
     ] = False,
     runs: Annotated[
-        int, typer.Option(min=1, max=10, metavar="N", help="Runs, each with another hash seed.")
+        int,
+        typer.Option(
+            min=1, max=10, metavar="N", help="Runs, each with other times, chance, hashes."
+        ),
     ] = 2,
     guard: Annotated[
         Guarding, typer.Option(help="What becomes of what the handler does outside of steps.")

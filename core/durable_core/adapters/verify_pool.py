@@ -2,7 +2,8 @@
 
 Each worker imports the handler once and verifies one history after another; results come back in
 the order of the sources. A history takes as many runs as asked for, each in a worker whose Python
-has another hash seed; where they come to different ends, the handler is not deterministic.
+has another hash seed, and where time, chance and UUIDs are others; where they come to different
+ends, the handler is not deterministic.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
+from durable_core.code_lines import shown
+from durable_core.determinism import Read, Source
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
 from durable_core.replay import VerifyOptions
-from durable_core.verification import Cause, Divergence, Doubt, Verdict, Verification
+from durable_core.verification import Cause, CodeLine, Divergence, Doubt, Verdict, Verification
 
 SLACK_SECONDS: Final = 30.0
 """How much longer than `timeout` a worker's first answer may take: it has to start, and to import
@@ -72,12 +75,17 @@ def verify_sources(
 # -- the workers ---------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, job: Job) -> None:
+def _work(pipe: Connection, job: Job, number: int) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.readings import Readings
     from durable_core.adapters.verify import replayer_of
 
     os.dup2(2, 1)  # what the handler prints is no data of ours
+    # Odd variations: chance is over a half in the first run and far under it in the second.
+    readings = Readings(2 * number + 1, tuple(Source))
+    if job.runs > 1:
+        readings.install()
     try:
         replayer = replayer_of(HandlerLoader().load(job.spec).target)
     except BaseException as error:
@@ -90,7 +98,7 @@ def _work(pipe: Connection, job: Job) -> None:
             task = pipe.recv()
         except EOFError:
             return
-        pipe.send(_verified(task, job, replayer, guard))
+        pipe.send((_verified(task, job, replayer, guard), readings.reads))
 
 
 def _verified(task: Any, job: Job, replayer: Any, guard: Guard) -> Any:
@@ -126,7 +134,7 @@ class _Worker:
         self._job = job
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, job), daemon=True)
+        process = context.Process(target=_work, args=(theirs, job, number), daemon=True)
         with _hash_seed(number):
             process.start()
         self._process = process
@@ -175,6 +183,7 @@ class _Pool:
         self._workers = [_Worker(job, run) for _ in range(lanes) for run in range(self._runs)]
         self._next = [0] * self._runs
         self._answers: dict[int, dict[int, Any]] = {}
+        self._reads: dict[Read, None] = {}
 
     def close(self) -> None:
         for worker in self._workers:
@@ -188,7 +197,7 @@ class _Pool:
             answers = self._answers.get(told, {})
             if len(answers) == self._runs:
                 del self._answers[told]
-                yield sources[told], _combined(sources[told], answers)
+                yield sources[told], _combined(sources[told], answers, tuple(self._reads))
                 told += 1
                 on_done(told)
                 continue
@@ -219,7 +228,8 @@ class _Pool:
                 raise answer if isinstance(answer, DurableError) else RuntimeError(answer.why)
             worker.is_ready = True
         else:
-            self._answers.setdefault(worker.task, {})[worker.number] = answer
+            self._answers.setdefault(worker.task, {})[worker.number], reads = answer
+            self._reads.update(dict.fromkeys(reads))
             worker.task = None
         self._feed(worker, sources, told)
 
@@ -253,7 +263,7 @@ class _Pool:
 # -- one outcome from several runs -----------------------------------------------------------------
 
 
-def _combined(source: str, answers: dict[int, Any]) -> Outcome:
+def _combined(source: str, answers: dict[int, Any], reads: Sequence[Read]) -> Outcome:
     first = answers[0]
     for number in sorted(answers):
         answer = answers[number]
@@ -269,7 +279,7 @@ def _combined(source: str, answers: dict[int, Any]) -> Outcome:
     for number in sorted(answers)[1:]:
         other = answers[number]
         if isinstance(other, Verification) and _said(other) != _said(first):
-            return _non_deterministic(first, other, number)
+            return _non_deterministic(first, other, number, reads)
     return first
 
 
@@ -285,7 +295,9 @@ def _said(outcome: Verification) -> Any:
     return outcome.verdict, told, differences, outcome.compared
 
 
-def _non_deterministic(first: Verification, other: Verification, number: int) -> Verification:
+def _non_deterministic(
+    first: Verification, other: Verification, number: int, reads: Sequence[Read]
+) -> Verification:
     outcome = first if first.verdict is Verdict.DIVERGED else other
     seen = outcome.first
     if seen is None:
@@ -298,7 +310,8 @@ def _non_deterministic(first: Verification, other: Verification, number: int) ->
         )
     why = (
         f"two runs on the same record differ (run 1: {_short(first)}; run {number + 1}, with "
-        f"another hash seed: {_short(other)}): the code outside of steps is not deterministic"
+        "other values for time, random, uuid, urandom and another hash seed: "
+        f"{_short(other)}): {_read(reads)}"
     )
     consequence = f"{first.runtime} goes one way or the other, from one invocation to the next"
     told = replace(seen, cause=Cause.NON_DETERMINISTIC, why=why, consequence=consequence)
@@ -308,6 +321,21 @@ def _non_deterministic(first: Verification, other: Verification, number: int) ->
         doubts=(),
         divergences=(told, *outcome.divergences[1:]),
     )
+
+
+def _read(reads: Sequence[Read]) -> str:
+    """Say what was read outside of steps, and where."""
+    if not reads:
+        return "nothing else was read outside of steps, so it depends on the order of a set"
+    places = [
+        f"{each.function} at {shown(CodeLine(each.file, each.line))}"
+        for each in reads[:_MOST_READS]
+    ]
+    more = f" and {len(reads) - _MOST_READS:,} more" if len(reads) > _MOST_READS else ""
+    return f"the code outside of steps reads {', '.join(places)}{more}"
+
+
+_MOST_READS: Final = 5
 
 
 def _short(outcome: Verification) -> str:
