@@ -61,6 +61,10 @@ class Readings:
             if source not in self._varied:
                 del self._counts[source]
 
+    def begin_again(self) -> None:
+        """Let all sources begin again: what is read doesn't depend on what was read before."""
+        self._counts.clear()
+
     # -- what is read --------------------------------------------------------------------------
 
     def _number(self, source: Source) -> tuple[str, int]:

@@ -98,6 +98,7 @@ def _work(pipe: Connection, job: Job, number: int) -> None:
             task = pipe.recv()
         except EOFError:
             return
+        readings.begin_again()
         pipe.send((_verified(task, job, replayer, guard), readings.reads))
 
 
