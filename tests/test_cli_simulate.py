@@ -537,3 +537,11 @@ def test_a_handler_may_end_its_process_where_each_invocation_has_one(tmp_path: P
     document = json.loads(done.stdout)
     assert document["execution"]["result"] == '"alive"'
     assert [each["end"] for each in document["invocations"]] == ["CRASHED", "SUCCEEDED"]
+
+
+def test_the_report_holds_payloads_against_the_limits_of_the_what_if(
+    call: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "limits.toml").write_text("payload_bytes = 160_000\n")
+    shown = call(FLAT, "--limits", str(tmp_path / "limits.toml")).out
+    assert "153,602 of 160,000 bytes" in shown

@@ -19,7 +19,7 @@ from durable_core.fold import (
 )
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
-from durable_core.limits import LIMITS, payload_limit
+from durable_core.limits import LIMITS, ServiceLimits, payload_limit
 from durable_core.model import (
     ContextDetails,
     ExecutionRecord,
@@ -35,13 +35,17 @@ from durable_core.summary import SummaryForm
 
 
 def explain(
-    history: RecordedHistory, *, invocation: int | None = None, show_payloads: bool = False
+    history: RecordedHistory,
+    *,
+    invocation: int | None = None,
+    show_payloads: bool = False,
+    limits: ServiceLimits = LIMITS,
 ) -> Report:
     """Explain a history: what a replay does with each operation and unit, and why.
 
     With `invocation` (from 1) the picture is the one that this invocation found when it began; one
-    more than there were is the next one. Raises UsageError for an invocation that there isn't, or
-    for a source that holds a state and so has no invocations.
+    more than there were is the next one. `limits` are those to hold it against. Raises UsageError
+    for an invocation that there isn't, or for a source that holds a state and so has none.
     """
     folded = folded_of(history)
     invocations = earlier = folded.invocations
@@ -57,6 +61,7 @@ def explain(
         ended=facts.status not in _OPEN,
         payload_known=history.has_execution_data,
         show_payloads=show_payloads,
+        limits=limits,
     )
     arn = parse_execution_arn(history.arn or "")
     active = _active_seconds(earlier)
@@ -84,7 +89,7 @@ def explain(
         rows=explained.rows,
         totals=_totals(folded.operations, explained.rows),
         cost=_cost(folded.operations, explained),
-        limits=_limits(facts, folded.operations, explained.rows),
+        limits=_limits(facts, folded.operations, explained.rows, limits),
         reasons=reasons(facts, folded.operations, explained.rows, explained.paths, invocations)
         if invocation is None
         else (),
@@ -257,16 +262,20 @@ def _cost(recorded: Mapping[str, Recorded], explained: Explained) -> ReplayCost:
 
 
 def _limits(
-    facts: ExecutionFacts, recorded: Mapping[str, Recorded], rows: Sequence[Row]
+    facts: ExecutionFacts,
+    recorded: Mapping[str, Recorded],
+    rows: Sequence[Row],
+    limits: ServiceLimits,
 ) -> tuple[LimitUse, ...]:
     labels = {row.id: _place(row) for row in rows if row.id is not None}
-    payloads = ((_fullest(each), key) for key, each in recorded.items())
+    payloads = ((_fullest(each, limits), key) for key, each in recorded.items())
     errors = (
         (error_bytes(each.operation.error), key)
         for key, each in recorded.items()
         if each.operation.error is not None
     )
-    (_, largest, most), where = max(payloads, default=(_NO_PAYLOAD, ""), key=lambda pair: pair[0])
+    nothing = (0.0, 0, limits.payload_bytes)
+    (_, largest, most), where = max(payloads, default=(nothing, ""), key=lambda pair: pair[0])
     worst, error_where = max(errors, default=(0, ""), key=lambda pair: pair[0])
     result = utf8_bytes(facts.result) if facts.result else 0
     uses = (
@@ -276,12 +285,12 @@ def _limits(
             "largest error",
             "bytes",
             worst,
-            LIMITS.error_bytes,
+            limits.error_bytes,
             labels.get(error_where),
         ),
-        ("operations", "operations", "operations", len(recorded), LIMITS.operations, None),
-        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), LIMITS.stored_bytes, None),
-        ("response_bytes", "final result", "bytes", result, LIMITS.response_bytes, None),
+        ("operations", "operations", "operations", len(recorded), limits.operations, None),
+        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), limits.stored_bytes, None),
+        ("response_bytes", "final result", "bytes", result, limits.response_bytes, None),
     )
     return tuple(
         LimitUse(key, what, unit, used, limit, place if used else None)
@@ -290,14 +299,11 @@ def _limits(
     )
 
 
-_NO_PAYLOAD: Final = (0.0, 0, LIMITS.payload_bytes)
-
-
-def _fullest(each: Recorded) -> tuple[float, int, int]:
+def _fullest(each: Recorded, limits: ServiceLimits) -> tuple[float, int, int]:
     """Return of an operation's largest payload the part of its limit, its bytes, the limit."""
     texts = each.payloads or ([each.operation.result] if each.operation.result else [])
     size = max((utf8_bytes(text) for text in texts), default=0)
-    limit = payload_limit(each.operation.type)
+    limit = payload_limit(each.operation.type, limits)
     return size / limit, size, limit
 
 

@@ -23,6 +23,7 @@ from durable_core.explain_units import (
 )
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
+from durable_core.limits import LIMITS, ServiceLimits, payload_limit
 from durable_core.model import (
     BATCH_SUB_TYPES,
     NestingType,
@@ -58,6 +59,7 @@ def explain_operations(
     ended: bool,
     payload_known: bool = True,
     show_payloads: bool = False,
+    limits: ServiceLimits = LIMITS,
 ) -> Explained:
     """Explain operations in execution order, each with everything below it.
 
@@ -76,6 +78,7 @@ def explain_operations(
         payload_known=payload_known,
         scheme=scheme,
         paths=resolve(placed, scheme) if scheme else {},
+        limits=limits,
     )
     for key, each in recorded.items():
         walk.children.setdefault(each.operation.parent_id, []).append(key)
@@ -187,6 +190,7 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
         started=operation.start_timestamp,
         ended=operation.end_timestamp,
         payload_bytes=payload_bytes,
+        payload_limit=payload_limit(operation.type, walk.limits),
         stored_bytes=stored_bytes,
         is_stripped=bool(fact and fact.stripped and operation.status is OperationStatus.SUCCEEDED),
         is_inferred=bool(fact and fact.value and fact.inferred),

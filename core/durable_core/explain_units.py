@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, position_text
+from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     UNIT_SUB_TYPES,
     NestingType,
@@ -51,6 +52,7 @@ class Walk:
     payload_known: bool
     scheme: IdScheme | None
     paths: Mapping[str, Path]
+    limits: ServiceLimits = LIMITS
     children: dict[str | None, list[str]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     facts: dict[str, ReplayChildrenFact] = field(default_factory=dict)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from durable_core.limits import payload_limit
-from durable_core.model import ErrorObject, NestingType, OperationType, Word
+from durable_core.limits import LIMITS
+from durable_core.model import ErrorObject, NestingType, Word
 
 
 class Replay(Word):
@@ -37,9 +37,9 @@ class Row:
     `position` is what the id resolves to (`2.1.3`); it is the id itself where that fits no scheme.
     `units` counts the units that a row stands for: 1, or more for neighbours that a summary lists
     and of which nothing else is recorded. `payload_bytes` is the stored result or error, None where
-    the history leaves it out; `stored_bytes` all that it ever wrote. `is_stripped` says that the
-    result isn't in the checkpoint, `is_inferred` that this is no recorded fact, `why` is the
-    sentence that says what a replay does and why.
+    the history leaves it out, `payload_limit` what it may have, `stored_bytes` all that was ever
+    written. `is_stripped` says that the result isn't in the checkpoint, `is_inferred` that this is
+    no recorded fact, `why` is the sentence that says what a replay does and why.
     """
 
     position: str
@@ -59,6 +59,7 @@ class Row:
     started: datetime | None = None
     ended: datetime | None = None
     payload_bytes: int | None = None
+    payload_limit: int = LIMITS.payload_bytes
     stored_bytes: int = 0
     is_stripped: bool = False
     is_inferred: bool = False
@@ -73,12 +74,6 @@ class Row:
         if self.started is None or self.ended is None:
             return None
         return (self.ended - self.started).total_seconds()
-
-    @property
-    def payload_limit(self) -> int:
-        """How many bytes the payload of an operation of this type may have."""
-        kinds = OperationType.__members__
-        return payload_limit(kinds.get(self.type, OperationType.CONTEXT))
 
     @property
     def is_flat_unit(self) -> bool:

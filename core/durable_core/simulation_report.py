@@ -142,7 +142,7 @@ class SimulationReport:
 def report_of(simulation: Simulation) -> SimulationReport:
     """Return the report of a simulation."""
     history = history_of_events("simulation", simulation.events, simulation.arn)
-    explained = explain(history)
+    explained = explain(history, limits=simulation.limits)
     blocks = tuple(_blocks(simulation.invocations))
     stories = tuple(_stories(explained.rows, blocks))
     totals = _totals(explained, blocks)
