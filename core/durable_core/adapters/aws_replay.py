@@ -152,14 +152,18 @@ def _users_function(handler: Any) -> Callable[[Any, Any], Any]:
     layer = handler
     while layer is not None and not aws_sdk.is_aws_handler(layer):
         layer = getattr(layer, "__wrapped__", None)
-    inner = getattr(layer, "__wrapped__", None)
-    if inner is None and layer is not None:  # before 3.0 only its closure knows
-        cells = zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True)
-        inner = next((cell.cell_contents for name, cell in cells if name == "func"), None)
-    if inner is None:
+    while aws_sdk.is_aws_handler(layer):  # one layer, or two where plugins have their own
+        layer = getattr(layer, "__wrapped__", None) or _in_closure(layer)
+    if layer is None:
         raise SdkChanged("(unknown)", "a handler doesn't say which function it wraps")
-    function: Callable[[Any, Any], Any] = inner
+    function: Callable[[Any, Any], Any] = layer
     return function
+
+
+def _in_closure(layer: Any) -> Any:
+    """Return the decorated function of a wrapper that doesn't say it, as before 3.0."""
+    cells = zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True)
+    return next((cell.cell_contents for name, cell in cells if name == "func"), None)
 
 
 @contextmanager
