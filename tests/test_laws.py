@@ -39,9 +39,11 @@ from durable_core import (
     create_wait_strategy,
 )
 from durable_core.faults import Faults, every_crash
+from durable_core.history import history_of_events
 from durable_core.journal import Did
 from durable_core.limits import LIMITS
 from durable_core.model import OperationAction, OperationType, OperationUpdate
+from durable_core.replay import NativeReplayer, VerifyOptions, verify_history
 from durable_core.scenario import (
     CallbackOutcome,
     CallbackScript,
@@ -333,6 +335,19 @@ def test_every_run_keeps_the_laws_and_replays_what_it_returned(
     assert_no_update_is_sent_twice(simulation)
     assert_parents_are_open_before_their_children(simulation)
     assert_nothing_is_over_a_limit(simulation)
+
+
+@laws
+@given(workflows(ordered=False), st.booleans())
+def test_every_run_verifies_as_compatible_with_its_own_handler(
+    workflow: tuple[Node, ...], every_invocation: bool
+) -> None:
+    simulation = play(Player(workflow))
+    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    for deep in (True, False):
+        options = VerifyOptions(deep=deep, every_invocation=every_invocation)
+        outcome = verify_history(NativeReplayer(Player(workflow)), history, options)
+        assert outcome, f"{outcome} {outcome.first}"
 
 
 @laws
