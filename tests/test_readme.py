@@ -23,9 +23,12 @@ def test_every_example_prints_what_the_readme_shows() -> None:
 
 
 RETRIES = "fixtures/handlers/native_retries.py:handler"
+FLAT = "fixtures/histories/flat_overflow_reentered.json"
+RENAMED = "fixtures/handlers/unsafe_rename.py:handler"
 SCHEMAS = {
     "durable.replay/1": "replay fixtures/histories/running_on_retry.json --format json",
     "durable.simulate/1": f"simulate --handler {RETRIES} --format json",
+    "durable.verify/1": f"replay {FLAT} --handler {RENAMED} --format json",
     "durable.inspect-batch/1": "inspect-batch fixtures/updates/small_updates.json --format json",
 }
 
