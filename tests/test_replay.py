@@ -495,6 +495,21 @@ def test_a_virtual_child_context_is_told_from_a_real_one() -> None:
         assert (outcome.first.cause, outcome.first.position) == (Cause.NESTING, "1")
 
 
+def test_a_result_of_which_a_summary_of_the_users_own_is_stored_is_rebuilt() -> None:
+    async def body(ctx: DurableContext) -> str:
+        return await ctx.step(lambda _: "x" * 200_000, name="half") * 2
+
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        config = ChildConfig[str](summary_generator=lambda value: '"a summary"')
+        return len(await ctx.run_in_child_context(body, name="child", config=config))
+
+    history = recorded(handler)
+    assert '"a summary"' in str(history.events)
+    outcome = verified(handler, history)
+    assert outcome
+    assert outcome.differences == ()
+
+
 def test_a_failed_step_raises_its_recorded_error_again() -> None:
     from durable_core import RetryPresets, StepError
 

@@ -20,27 +20,23 @@ from durable_core.divergence import (
     ContextRun,
     Found,
     Outcome,
-    UnitRecord,
     batch_divergence,
     first_divergence,
 )
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
+from durable_core.limits import LIMITS
 from durable_core.model import (
-    CallbackDetails,
-    ChainedInvokeDetails,
     CompletionReason,
-    ContextDetails,
     ExecutionStatus,
-    Operation,
     OperationStatus,
     OperationType,
-    StepDetails,
     UnitStatus,
-    WaitDetails,
 )
 from durable_core.recorded_tree import Node, RecordedTree, identity_of, unit_sub_type
-from durable_core.summary import Summary, SummaryForm, UnitRun, read_summary, replay_children_of
+from durable_core.recorded_units import completion_reason, total_units, unit_records, unit_status
+from durable_core.sizes import utf8_bytes
+from durable_core.summary import Summary, read_summary, replay_children_of
 from durable_core.verification import (
     Cause,
     CodeLine,
@@ -345,6 +341,16 @@ class Examination:
         trace.ended_at = self.moment
         trace.error, trace.traceback, trace.raised_where = error, traceback, where
 
+    def is_summarized(self, answer: Answer, payload: str | None) -> bool:
+        """Return True when a summary of the user's own must be what is stored.
+
+        No event says so; but what the body came to is over the limit, and what is stored isn't it.
+        """
+        operation = None if answer.recorded is None else answer.recorded.operation
+        if payload is None or operation is None or operation.result in (None, payload):
+            return False
+        return utf8_bytes(payload) > LIMITS.payload_bytes
+
     def compare_result(self, answer: Answer, payload: str | None) -> None:
         """Note where the body of a completed context came to another result than is recorded."""
         operation = None if answer.recorded is None else answer.recorded.operation
@@ -364,14 +370,14 @@ class Examination:
         summary = None
         if operation is not None and operation.status is OperationStatus.SUCCEEDED:
             summary = read_summary(operation.result)
-        units = _unit_records(node, summary, self.first_unit)
+        units = unit_records(node, summary, self.first_unit)
         if node is not None and operation is not None and answer.identity.type == "CONTEXT":
             self.batches.append(
                 BatchRun(
                     answer.path,
                     answer.identity,
                     units,
-                    _total(summary),
+                    total_units(summary),
                     names,
                     is_flat,
                     self.first_unit,
@@ -393,7 +399,7 @@ class Examination:
         )
         return BatchAnswer(
             answers,
-            _reason(summary),
+            completion_reason(summary),
             complete,
             stripped,
             answer.path,
@@ -453,7 +459,7 @@ class Examination:
         number = self.first_unit + index
         node = None if answer.node is None else answer.node.children.get(number)
         run = None if summary is None else summary.status_of(index)
-        status = _unit_status(node, run, complete=complete, summary=summary)
+        status = unit_status(node, run, complete=complete, summary=summary)
         path = (*answer.path, number)
         identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
         has_begun = node is not None
@@ -549,105 +555,3 @@ def _same_json(one: str | None, other: str | None) -> bool:
         return bool(json.loads(one or "null") == json.loads(other or "null"))
     except ValueError:
         return False
-
-
-# -- how units are recorded ----------------------------------------------------------------------
-
-
-def _unit_records(node: Node | None, summary: Summary | None, first: int) -> dict[int, UnitRecord]:
-    units: dict[int, UnitRecord] = {}
-    if node is not None:
-        for number, child in node.children.items():
-            flat = child.recorded is None
-            name = None if child.recorded is None else (child.recorded.operation.name or "")
-            units[number - first] = UnitRecord(name, flat)
-    if summary is not None:
-        for index, name in summary.names.items():
-            known = units.get(index, UnitRecord())
-            if known.name is None and name is not None:
-                units[index] = UnitRecord(name, known.is_flat)
-    return units
-
-
-_LISTS_ALL = frozenset(
-    {SummaryForm.DOTNET, SummaryForm.COMPACT, SummaryForm.JAVA, SummaryForm.JAVASCRIPT}
-)
-
-
-def _total(summary: Summary | None) -> int | None:
-    """Return how many units there were, None where only those that were started are listed."""
-    if summary is None or summary.form is SummaryForm.EMPTY:
-        return None
-    if summary.form in _LISTS_ALL or summary.reason == CompletionReason.ALL_COMPLETED:
-        return summary.total
-    return None
-
-
-def _unit_status(
-    node: Node | None, run: UnitRun | None, *, complete: bool, summary: Summary | None
-) -> UnitStatus | None:
-    if run is not None and run.status is not None:
-        return run.status
-    operation = None if node is None or node.recorded is None else node.recorded.operation
-    if operation is not None:
-        if operation.status is OperationStatus.SUCCEEDED:
-            return UnitStatus.SUCCEEDED
-        return UnitStatus.FAILED if operation.is_terminal else UnitStatus.STARTED
-    if run is not None:
-        return UnitStatus.SUCCEEDED if summary is not None and summary.failures == 0 else None
-    if summary is None and complete and node is not None:
-        return UnitStatus.FAILED
-    return UnitStatus.STARTED if node is not None else None
-
-
-def _reason(summary: Summary | None) -> CompletionReason | None:
-    try:
-        return CompletionReason(summary.reason or "") if summary is not None else None
-    except ValueError:
-        return None
-
-
-# -- what a runtime is shown ---------------------------------------------------------------------
-
-
-def planted(
-    recorded: Recorded | None, operation_id: str, parent_id: str | None, identity: Identity
-) -> Operation | None:
-    """Return a recorded operation under the identity that the code asks for.
-
-    So that a runtime that compares identities doesn't stop, or one that doesn't isn't misled: what
-    differs is noted already. One of another type becomes one that succeeded with its result.
-    """
-    if recorded is None:
-        return None
-    operation = recorded.operation
-    kind = OperationType(identity.type)
-    changes: dict[str, Any] = {
-        "id": operation_id,
-        "parent_id": parent_id,
-        "name": identity.name,
-        "sub_type": identity.sub_type,
-    }
-    if operation.type is kind:
-        return replace(operation, **changes)
-    return Operation(
-        type=kind,
-        status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,
-        start_timestamp=operation.start_timestamp,
-        end_timestamp=operation.end_timestamp,
-        **_DETAILS[kind](operation.result),
-        **changes,
-    )
-
-
-_DETAILS: Mapping[OperationType, Any] = {
-    OperationType.STEP: lambda result: {"step_details": StepDetails(attempt=1, result=result)},
-    OperationType.CONTEXT: lambda result: {"context_details": ContextDetails(None, result)},
-    OperationType.WAIT: lambda result: {"wait_details": WaitDetails()},
-    OperationType.CALLBACK: lambda result: {
-        "callback_details": CallbackDetails("verified", result)
-    },
-    OperationType.CHAINED_INVOKE: lambda result: {
-        "chained_invoke_details": ChainedInvokeDetails(result)
-    },
-}

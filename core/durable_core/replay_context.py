@@ -26,7 +26,6 @@ from durable_core.examination import (
     Trace,
     UnitAnswer,
     note_end,
-    planted,
 )
 from durable_core.exceptions import (
     ChildContextError,
@@ -49,6 +48,7 @@ from durable_core.model import (
 from durable_core.operations import batch as batches
 from durable_core.operations.batch_payload import read_inline
 from durable_core.operations.units import Unit
+from durable_core.planting import planted
 from durable_core.serdes import SerDes
 from durable_core.signals import InvocationEnding
 from durable_core.verification import Identity
@@ -248,17 +248,23 @@ class VerifyingContext(DurableContext):
             return self._outcome(call, config.serdes)
         ended = await self._look(call, trace, body)
         if answer.is_terminal and not examination.is_stripped(answer.recorded):
-            self._compare(call, ended, config.serdes)
-            return self._outcome(call, config.serdes)
+            if self._is_as_stored(call, ended, config.serdes):
+                return self._outcome(call, config.serdes)
+            return self._value(call, ended, config.serdes)
         is_open = answer.recorded is not None and not answer.is_terminal
         if is_open or ended.outcome is Outcome.SUSPENDED:
             await self._forever(call)
         return self._value(call, ended, config.serdes)
 
-    def _compare(self, call: VerifyingCall, ended: Ended, serdes: SerDes[Any] | None) -> None:
-        if ended.outcome is Outcome.RETURNED:
-            payload = call.to_payload(serdes, ended.value)
-            self._verified.examination.compare_result(call.answer, payload)
+    def _is_as_stored(self, call: VerifyingCall, ended: Ended, serdes: SerDes[Any] | None) -> bool:
+        """Compare a body's result with what is stored; False when that is only a summary of it."""
+        if ended.outcome is not Outcome.RETURNED:
+            return True
+        payload = call.to_payload(serdes, ended.value)
+        if self._verified.examination.is_summarized(call.answer, payload):
+            return False
+        self._verified.examination.compare_result(call.answer, payload)
+        return True
 
     def _outcome(self, call: VerifyingCall, serdes: SerDes[Any] | None) -> Any:
         """Return the recorded value of a context, or raise its recorded error."""

@@ -33,7 +33,6 @@ from durable_core.examination import (
     Trace,
     UnitAnswer,
     note_end,
-    planted,
 )
 from durable_core.fold import Recorded
 from durable_core.ids import BLAKE2B
@@ -47,6 +46,7 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
+from durable_core.planting import planted
 from durable_core.replay import compare_final_result
 from durable_core.service import SimulatedService
 from durable_core.service_link import ServiceLink
@@ -306,8 +306,9 @@ class _Run:
         )
         stripped = examination.is_stripped(answer.recorded)
         if operation is not None and is_context and answer.is_terminal and not stripped:
-            if answer.identity.sub_type not in (SubType.MAP, SubType.PARALLEL):
-                self._compare(executor, answer, ended)
+            is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
+            if not is_batch and not self._is_as_stored(executor, answer, ended):
+                return self._from_body(executor, original, operation, ended)
             examination.take_payload(answer)
             return self._from_record(executor, original, operation, answer)
         is_open = is_context and not answer.is_terminal
@@ -315,9 +316,10 @@ class _Run:
             raise self.parts.suspend("not recorded any further")
         return self._from_body(executor, original, operation, ended)
 
-    def _compare(self, executor: Any, answer: Answer, ended: Ended) -> None:
+    def _is_as_stored(self, executor: Any, answer: Answer, ended: Ended) -> bool:
+        """Compare a body's result with what is stored; False when that is only a summary of it."""
         if ended.outcome is not Outcome.RETURNED or ended.value is None:
-            return
+            return True
         try:
             payload = self.parts.serialize(
                 serdes=executor.config.serdes,
@@ -326,8 +328,11 @@ class _Run:
                 durable_execution_arn=self._arn,
             )
         except Exception:
-            return  # the body is compared by what it asks for; its value is only a difference
+            return True  # the body is compared by what it asks for; its value is a difference only
+        if self.examination.is_summarized(answer, payload):
+            return False
         self.examination.compare_result(answer, payload)
+        return True
 
     def _from_body(
         self,

@@ -1,0 +1,63 @@
+"""A recorded operation in the place of the one that the code asks for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from durable_core.fold import Recorded
+from durable_core.model import (
+    CallbackDetails,
+    ChainedInvokeDetails,
+    ContextDetails,
+    Operation,
+    OperationStatus,
+    OperationType,
+    StepDetails,
+    WaitDetails,
+)
+from durable_core.verification import Identity
+
+
+def planted(
+    recorded: Recorded | None, operation_id: str, parent_id: str | None, identity: Identity
+) -> Operation | None:
+    """Return a recorded operation under the identity that the code asks for.
+
+    So that a runtime that compares identities doesn't stop, or one that doesn't isn't misled: what
+    differs is noted already. One of another type becomes one that succeeded with its result.
+    """
+    if recorded is None:
+        return None
+    operation = recorded.operation
+    kind = OperationType(identity.type)
+    changes: dict[str, Any] = {
+        "id": operation_id,
+        "parent_id": parent_id,
+        "name": identity.name,
+        "sub_type": identity.sub_type,
+    }
+    if operation.type is kind:
+        return replace(operation, **changes)
+    return Operation(
+        type=kind,
+        status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,
+        start_timestamp=operation.start_timestamp,
+        end_timestamp=operation.end_timestamp,
+        **_DETAILS[kind](operation.result),
+        **changes,
+    )
+
+
+_DETAILS: Mapping[OperationType, Any] = {
+    OperationType.STEP: lambda result: {"step_details": StepDetails(attempt=1, result=result)},
+    OperationType.CONTEXT: lambda result: {"context_details": ContextDetails(None, result)},
+    OperationType.WAIT: lambda result: {"wait_details": WaitDetails()},
+    OperationType.CALLBACK: lambda result: {
+        "callback_details": CallbackDetails("verified", result)
+    },
+    OperationType.CHAINED_INVOKE: lambda result: {
+        "chained_invoke_details": ChainedInvokeDetails(result)
+    },
+}
