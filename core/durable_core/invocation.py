@@ -198,6 +198,7 @@ class _Run:
             return Lost(stuck=True)
         await self._wind_down(execution, scope, body, worker)
         if execution.death.done() or _died(worker):
+            _look_at(body)
             return Lost(exited=True)
         try:
             return await self._answer(execution, body)
@@ -332,6 +333,12 @@ def _explained(cause: Exception, execution: Execution) -> Exception:
     if cause.size is not None and cause.limit is not None:
         sizes = f": {cause.size:,} against a limit of {cause.limit:,}"
     return CheckpointError(f"the service refused {about}{sizes} ({cause})", cause.code)
+
+
+def _look_at(task: asyncio.Task[str | None]) -> None:
+    """Look at what a task raised, so that asyncio doesn't print that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _died(worker: asyncio.Task[None]) -> bool:
