@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """One requirement: `handler` is `module:function` in `handlers/`.
+    """One requirement: `handler` is `module:function` in `native/` and `aws/`.
 
     `isolated`: the handler ends its process.
     """
@@ -213,3 +213,6 @@ CASES: dict[str, Case] = {
     "9-17": Case("map:wait_afterwards"),
     "9-18": Case("map:failure_then_wait"),
 }
+
+CHANCE = {"1-13"}
+"""Cases whose delays are drawn, by each runtime in its own way."""

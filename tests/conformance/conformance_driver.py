@@ -1,50 +1,77 @@
-"""Runs the handler of a conformance case to its end."""
+"""Runs the handler of a conformance case to its end, in either runtime."""
 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from conformance_cases import Case
 
-from durable_core.adapters.aws_sdk import AwsSdkRunner
-from durable_core.adapters.isolated import IsolatedRunner
-from durable_core.scenario import read_scenario
-from durable_core.simulate import simulate
+from durable_core.faults import NO_FAULTS
+from durable_core.scenario import Scenario, read_scenario
+from durable_core.simulate import NativeRunner, Runner, simulate
 from durable_core.simulation import Simulation
 from durable_core.wire import event_to_wire
 
-HANDLERS = Path(__file__).parent / "handlers"
+HERE = Path(__file__).parent
+RUNTIMES = ("native", "aws")
+"""Each has its handlers in the folder of this name."""
 
 
 @cache
-def runner_in(path: Path, function: str) -> AwsSdkRunner:
-    """Return what runs a handler in a file."""
+def handler_in(path: Path, function: str) -> Any:
+    """Return a handler in a file."""
     found = importlib.util.spec_from_file_location(f"handlers_{path.stem}", path)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    return AwsSdkRunner(getattr(module, function))
+    return getattr(module, function)
 
 
-def runner_of(spec: str) -> AwsSdkRunner:
-    """Return what runs the handler that `module:function` names in `handlers/`."""
+def runner_in(path: Path, function: str) -> Runner:
+    """Return what runs a handler of AWS's SDK in a file."""
+    from durable_core.adapters.aws_sdk import AwsSdkRunner
+
+    return AwsSdkRunner(handler_in(path, function))
+
+
+def runner_of(runtime: str, spec: str) -> Runner:
+    """Return what runs the handler that `module:function` names in the folder of the runtime."""
     module, _, function = spec.partition(":")
-    return runner_in(HANDLERS / f"{module}.py", function)
+    path = HERE / runtime / f"{module}.py"
+    if runtime == "native":
+        return NativeRunner(handler_in(path, function))
+    return runner_in(path, function)
 
 
-def run(case: Case) -> Simulation:
+def runner_for(runtime: str, case: Case) -> Runner:
+    """Return what runs a case. A native handler that ends its process needs none of its own."""
+    make = partial(runner_of, runtime, case.handler)
+    if runtime == "native" or not case.isolated:
+        return make()
+    from durable_core.adapters.isolated import IsolatedRunner
+
+    return IsolatedRunner(make)
+
+
+def scenario_of(runtime: str, case: Case) -> Scenario:
+    """Return what the world does. A native handler that has to crash ends the process itself."""
+    scenario = read_scenario(case.scenario)
+    return replace(scenario, faults=NO_FAULTS) if runtime == "native" else scenario
+
+
+def run(runtime: str, case: Case) -> Simulation:
     """Run a case to the end of its execution."""
-    make = partial(runner_of, case.handler)
     return simulate(
-        IsolatedRunner(make) if case.isolated else make(),
+        runner_for(runtime, case),
         case.event,
-        scenario=read_scenario(case.scenario),
+        scenario=scenario_of(runtime, case),
         function_name=case.handler.partition(":")[2],
-        load=runner_of,
+        load=partial(runner_of, runtime),
         check_every_request=True,
     )
 
