@@ -200,6 +200,13 @@ class Call:
         """Return the value of a payload of this operation. Raises SerDesError."""
         return deserialize(serdes or JSON, payload, self._serdes_context())
 
+    def round_trip(self, serdes: SerDes[Any] | None, value: Any) -> tuple[str | None, Any]:
+        """Return the payload of a value and the value that a replay will return for it, which is
+        therefore what this run returns."""
+        payload = self.to_payload(serdes, value)
+        kept = serdes is None and JSON.keeps(value)
+        return payload, value if kept else self.to_value(serdes, payload)
+
     def _serdes_context(self) -> SerDesContext:
         return SerDesContext(self.id, self.execution.arn)
 

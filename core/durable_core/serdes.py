@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+import orjson
+
 from durable_core.exceptions import RetryableSerDesError, SerDesError
 
 T = TypeVar("T")
@@ -42,10 +44,30 @@ class JsonSerDes(SerDes[Any]):
     _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
     def serialize(self, value: Any, serdes_context: SerDesContext) -> str:
-        return self._encode(value)
+        return json_text(value) if type(value) is str else self._encode(value)
 
     def deserialize(self, data: str, serdes_context: SerDesContext) -> Any:
+        if data.startswith('"'):
+            try:
+                return orjson.loads(data)
+            except orjson.JSONDecodeError:
+                pass  # an escaped lone surrogate, or not JSON
         return json.loads(data)
+
+    def keeps(self, value: Any) -> bool:
+        """Return True for a value that certainly comes back as it went in."""
+        return type(value) in _PLAIN
+
+
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def json_text(text: str) -> str:
+    """Return a text as JSON, its characters as they are: what `json` writes, many times faster."""
+    try:
+        return orjson.dumps(text).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(text, ensure_ascii=False)  # it has a lone surrogate
 
 
 class PassThroughSerDes(SerDes[Any]):

@@ -25,10 +25,11 @@ from durable_core.model import (
 from durable_core.operations.batch_payload import (
     FrozenBatch,
     InlineBatch,
-    inline_payload,
+    WholeResult,
     read_frozen,
     read_inline,
     stripped_payload,
+    whole_result,
 )
 from durable_core.operations.child import succeed
 from durable_core.operations.units import Coordinator, Unit, UnitOptions
@@ -150,25 +151,29 @@ async def _live(call: Call, units: list[Unit], options: BatchOptions) -> BatchRe
     coordinator = Coordinator(call, units, unit_options)
     reason = await coordinator.run_until_complete(options.completion)
     result = _result(units, reason)
-    payload, value = _written(call, units, result, options)
     limit = call.execution.limits.payload_bytes
-    if payload is not None and (size := utf8_bytes(payload)) > limit:
-        call.note(Did.STRIPPED, size=size)
+    whole, value = _whole(call, units, result, options, limit)
+    if whole.size_bytes > limit:
+        call.note(Did.STRIPPED, size=whole.size_bytes)
         extra = None if options.summarize is None else options.summarize(result)
         await succeed(call, stripped_payload(units, reason, limit, extra), stripped=True)
     else:
-        await succeed(call, payload, stripped=False)
+        await succeed(call, whole.payload, stripped=False)
     return value
 
 
-def _written(
-    call: Call, units: Sequence[Unit], result: BatchResult[Any], options: BatchOptions
-) -> tuple[str | None, BatchResult[Any]]:
-    """Return the whole result as a payload, and the result as a replay will return it."""
+def _whole(
+    call: Call,
+    units: Sequence[Unit],
+    result: BatchResult[Any],
+    options: BatchOptions,
+    limit_bytes: int,
+) -> tuple[WholeResult, BatchResult[Any]]:
+    """Return the whole result as it would be stored, and as a replay will return it."""
     if options.serdes is None:
-        return inline_payload(units, result.completion_reason), result
-    payload = call.to_payload(options.serdes, result)
-    return payload, call.to_value(options.serdes, payload)
+        return whole_result(units, result.completion_reason, limit_bytes), result
+    payload, value = call.round_trip(options.serdes, result)
+    return WholeResult(utf8_bytes(payload or ""), payload), value
 
 
 def _result(units: Sequence[Unit], reason: CompletionReason) -> BatchResult[Any]:
@@ -233,7 +238,7 @@ async def _rebuild(
     for unit in units:
         _freeze(unit, dispatched=frozen.was_dispatched(unit.index))
     result = _result(units, frozen.reason)
-    return result if options.serdes is None else _written(call, units, result, options)[1]
+    return result if options.serdes is None else call.round_trip(options.serdes, result)[1]
 
 
 def _freeze(unit: Unit, *, dispatched: bool) -> None:

@@ -7,13 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
+
 from durable_core.errors import WireError
 from durable_core.model import CompletionReason, ErrorObject, UnitStatus
 from durable_core.sizes import utf8_bytes
 from durable_core.summary import FrozenUnit, UnitRun, read_summary, write_summary
 from durable_core.wire import error_from_wire, error_to_wire
 
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def _dump(value: Mapping[str, Any] | str) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:
+        return _encode(value)  # a text has a lone surrogate
 
 
 class EndedUnit(Protocol):
@@ -51,11 +60,30 @@ class InlineBatch:
     reason: CompletionReason
 
 
-def inline_payload(units: Sequence[EndedUnit], reason: CompletionReason) -> str:
-    """Return the whole result: Index, Name and Status of each unit, and its Result or Error."""
-    return _dump(
-        {"CompletionReason": reason.value, "Units": [_inline_unit(unit) for unit in units]}
-    )
+@dataclass(frozen=True, slots=True)
+class WholeResult:
+    """A whole result as it would be stored: its size, and the text where it is needed."""
+
+    size_bytes: int
+    payload: str | None
+
+
+def whole_result(
+    units: Sequence[EndedUnit], reason: CompletionReason, limit_bytes: int
+) -> WholeResult:
+    """Return the whole result: Index, Name and Status of each unit, and its Result or Error.
+
+    Units are written one at a time, so that a result over the limit is never built.
+    """
+    before, after = f'{{"CompletionReason":{_dump(reason.value)},"Units":[', "]}"
+    size = len(before) + len(after) + max(len(units) - 1, 0)
+    written: list[str] = []
+    for unit in units:
+        text = _dump(_inline_unit(unit))
+        size += utf8_bytes(text)
+        if size <= limit_bytes:
+            written.append(text)
+    return WholeResult(size, f"{before}{','.join(written)}{after}" if size <= limit_bytes else None)
 
 
 def _inline_unit(unit: EndedUnit) -> dict[str, Any]:
@@ -71,7 +99,7 @@ def _inline_unit(unit: EndedUnit) -> dict[str, Any]:
 
 
 def read_inline(payload: str | None) -> InlineBatch | None:
-    """Return the whole result that `inline_payload` wrote, or None when it is something else."""
+    """Return the whole result that `whole_result` wrote, or None when it is something else."""
     try:
         document = json.loads(payload or "")
         return InlineBatch(

@@ -138,8 +138,8 @@ async def _run(
         raw = await body(scope)
     finally:
         await scope.close()
-    payload = call.to_payload(options.serdes, raw)
-    return raw, Completed(call.to_value(options.serdes, payload), payload)
+    payload, value = call.round_trip(options.serdes, raw)
+    return raw, Completed(value, payload)
 
 
 def _recorded_form(

@@ -86,9 +86,7 @@ async def _attempt(
         once = config.step_semantics is StepSemantics.AT_MOST_ONCE_PER_RETRY
         with call.body(attempt, once=once):
             result = await called(func(context))
-        payload = call.to_payload(config.serdes, result)
-        # What a replay will return is what this run returns.
-        value = call.to_value(config.serdes, payload)
+        payload, value = call.round_trip(config.serdes, result)
     except (RetryableSerDesError, ExecutionError):
         raise
     except Exception as error:
