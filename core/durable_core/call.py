@@ -33,6 +33,7 @@ class Call:
 
     __slots__ = (
         "_looked",
+        "_serdes_context",
         "execution",
         "id",
         "name",
@@ -65,6 +66,7 @@ class Call:
         self.id, self.prefix = execution.scheme.child(prefix, number)
         self.path = (*path, number)
         self._looked = False
+        self._serdes_context = SerDesContext(self.id, execution.arn)
         execution.paths[self.id] = self.path
 
     @property
@@ -194,11 +196,11 @@ class Call:
 
     def to_payload(self, serdes: SerDes[Any] | None, value: Any) -> str | None:
         """Return the payload of a value of this operation. Raises SerDesError."""
-        return serialize(serdes or JSON, value, self._serdes_context())
+        return serialize(serdes or JSON, value, self._serdes_context)
 
     def to_value(self, serdes: SerDes[Any] | None, payload: str | None) -> Any:
         """Return the value of a payload of this operation. Raises SerDesError."""
-        return deserialize(serdes or JSON, payload, self._serdes_context())
+        return deserialize(serdes or JSON, payload, self._serdes_context)
 
     def round_trip(self, serdes: SerDes[Any] | None, value: Any) -> tuple[str | None, Any]:
         """Return the payload of a value and the value that a replay will return for it, which is
@@ -206,9 +208,6 @@ class Call:
         payload = self.to_payload(serdes, value)
         kept = serdes is None and JSON.keeps(value)
         return payload, value if kept else self.to_value(serdes, payload)
-
-    def _serdes_context(self) -> SerDesContext:
-        return SerDesContext(self.id, self.execution.arn)
 
     # -- running what the user wrote -----------------------------------------------------------
 

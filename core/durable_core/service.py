@@ -270,7 +270,11 @@ class SimulatedService:
         if isinstance(accepted, Refusal):
             return accepted
         answer = self._commit(now, accepted)
-        self._last = (token, client, replace(answer, effects=())) if client else None
+        if client:
+            repeated = replace(answer, effects=()) if answer.effects else answer
+            self._last = (token, client, repeated)
+        else:
+            self._last = None
         return answer
 
     def _commit(self, now: datetime, accepted: Accepted) -> CheckpointAnswer:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
-from uuid import UUID
 
 from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
 
@@ -33,7 +32,9 @@ def made_token(*parts: object) -> str:
 
 def made_uuid(*parts: object) -> str:
     """Return a text in the shape of a random UUID, made from the parts."""
-    return str(UUID(bytes=_digest(*parts)[:16], version=4))
+    text = _digest(*parts).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 @dataclass(frozen=True, slots=True)

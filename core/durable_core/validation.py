@@ -32,9 +32,9 @@ _STEP, _WAIT, _CALLBACK = OperationType.STEP, OperationType.WAIT, OperationType.
 _INVOKE = OperationType.CHAINED_INVOKE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every update, and that takes five times longer
 class Proposal:
-    """One update and all that a check may look at.
+    """One update and all that a check may look at. Nothing changes it.
 
     `current` and `parent` are what the request has made of them so far. `earlier` is the last
     action that the same request took on the same operation. `operations` and `stored_bytes` count

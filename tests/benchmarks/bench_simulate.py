@@ -1,9 +1,10 @@
-"""Simulated executions against AWS's local runner: the same work, each in a process of its own.
+"""Simulated executions against AWS's local runner: the same work, each time in a fresh process.
 
     python tests/benchmarks/bench_simulate.py [NAME...] [--rounds N] [--ours]
 
-Prints seconds and peak memory of both and the ratio that we are held to. NAME is a part of the
-names of the workloads to run; `--ours` leaves the other side out.
+Prints the shortest time and the peak memory of both and the ratio that we are held to. The two take
+turns, so that whatever else the machine does disturbs both. NAME is a part of the names of the
+workloads to run; `--ours` leaves the other side out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,39 +156,71 @@ def aws(work: Workload) -> Callable[[], Any]:
 
 @dataclass(frozen=True)
 class Measured:
-    """The shortest of the rounds, and the peak memory of the process."""
+    """The shortest of the rounds, and the most memory that one of them took."""
 
     seconds: float
     megabytes: float
 
+    def __str__(self) -> str:
+        return f"{self.seconds:8.3f} s {self.megabytes:6.0f} MB"
 
-def measure_here(side: str, work: Workload, rounds: int) -> None:
+
+def measure_here(side: str, work: Workload) -> None:
     """Measure in this process; print the figures as JSON."""
     run = {"native": native, "aws": aws}[side](work)
-    seconds = []
+    began = time.perf_counter()
+    result = run()
+    seconds = time.perf_counter() - began
+    if result != work.count:
+        raise SystemExit(f"{side}: {work.name} came to {result!r}")
+    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+
+
+def measure(tasks: Sequence[tuple[str, Workload]], rounds: int) -> list[Measured]:
+    """Measure each of the tasks in every round, in a process of its own."""
+    figures: list[list[tuple[float, float]]] = [[] for _ in tasks]
     for _ in range(rounds):
-        began = time.perf_counter()
-        result = run()
-        seconds.append(time.perf_counter() - began)
-        if result != work.count:
-            raise SystemExit(f"{side}: {work.name} came to {result!r}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([min(seconds), peak]))
+        for index, (side, work) in enumerate(tasks):
+            command = [sys.executable, __file__, "--measure", side, json.dumps(vars(work))]
+            said = subprocess.run(command, check=True, capture_output=True, text=True)
+            figures[index].append(json.loads(said.stdout.splitlines()[-1]))
+    return [
+        Measured(min(seconds for seconds, _ in each), max(megabytes for _, megabytes in each))
+        for each in figures
+    ]
 
 
-def measure(side: str, work: Workload, rounds: int) -> Measured:
-    """Measure in a process of its own."""
-    arguments = [side, json.dumps(vars(work)), str(rounds)]
-    command = [sys.executable, __file__, "--measure", *arguments]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)
-    return Measured(*json.loads(said.stdout.splitlines()[-1]))
+def compare(work: Workload, rounds: int, *, both: bool) -> bool:
+    """Print a line of the first table; return whether we are as good as we have to be."""
+    if not both:
+        print(f"{work.name:36} {measure([('native', work)], rounds)[0]}", flush=True)
+        return True
+    ours, theirs = measure([("native", work), ("aws", work)], rounds)
+    ratio = theirs.seconds / ours.seconds
+    print(
+        f"{work.name:36} {ours}   AWS {theirs}   x {ratio:6.1f} (at least {work.at_least:g})",
+        flush=True,
+    )
+    return ratio >= work.at_least and ours.megabytes <= theirs.megabytes
+
+
+def grow(work: Workload, rounds: int) -> bool:
+    """Print a line of the second table; return whether the time grows as it may."""
+    tasks = [("native", replace(work, count=1_000)), ("native", work)]
+    small, large = measure(tasks, rounds)
+    growth = large.seconds / small.seconds
+    print(
+        f"{work.name:36} {large}   x {growth:.1f} of 1,000 items (at most {GROWTH})",
+        flush=True,
+    )
+    return growth <= GROWTH
 
 
 def main() -> int:
-    """Measure what is asked for; return 1 where we aren't as fast as we have to be."""
+    """Measure what is asked for; return 1 where we aren't as good as we have to be."""
     if sys.argv[1:2] == ["--measure"]:
-        side, work, rounds = sys.argv[2:]
-        measure_here(side, Workload(**json.loads(work)), int(rounds))
+        side, work = sys.argv[2:]
+        measure_here(side, Workload(**json.loads(work)))
         return 0
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("names", nargs="*")
@@ -198,32 +231,15 @@ def main() -> int:
     def is_asked_for(work: Workload) -> bool:
         return not args.names or any(name in work.name for name in args.names)
 
-    good = True
-    ours: dict[Workload, Measured] = {}
-    for work in filter(is_asked_for, COMPARED):
-        ours[work] = mine = measure("native", work, args.rounds)
-        line = f"{work.name:36} {mine.seconds:8.3f} s {mine.megabytes:6.0f} MB"
-        if not args.ours:
-            other = measure("aws", work, 1)
-            ratio = other.seconds / mine.seconds
-            good &= ratio >= work.at_least and mine.megabytes <= other.megabytes
-            line += (
-                f"   AWS {other.seconds:8.3f} s {other.megabytes:6.0f} MB"
-                f"   x {ratio:6.1f} (at least {work.at_least:g})"
-            )
-        print(line, flush=True)
-    for work in filter(is_asked_for, GROWING):
-        small = replace(work, count=1_000, at_least=5)
-        base = ours.get(small) or measure("native", small, args.rounds)
-        mine = measure("native", work, 1)
-        growth = mine.seconds / base.seconds
-        good &= growth <= GROWTH
-        print(
-            f"{work.name:36} {mine.seconds:8.3f} s {mine.megabytes:6.0f} MB"
-            f"   x {growth:.1f} of 1,000 items (at most {GROWTH})",
-            flush=True,
-        )
-    return 0 if good else 1
+    good = [
+        *(
+            compare(each, args.rounds, both=not args.ours)
+            for each in COMPARED
+            if is_asked_for(each)
+        ),
+        *(grow(each, args.rounds) for each in GROWING if is_asked_for(each)),
+    ]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

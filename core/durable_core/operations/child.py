@@ -29,7 +29,8 @@ Body = Callable[[Scope], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """What a context came to: the value, and the payload that stands for it, whole."""
+    """What a context came to: the value, and the payload that stands for it, whole (None where
+    the context around it is only rebuilt: nothing is written then)."""
 
     value: Any
     payload: str | None
@@ -139,7 +140,7 @@ async def _run(
     finally:
         await scope.close()
     payload, value = call.round_trip(options.serdes, raw)
-    return raw, Completed(value, payload)
+    return raw, Completed(value, None if call.scope.rebuilding else payload)
 
 
 def _recorded_form(
