@@ -22,9 +22,10 @@ from scripted_lambda import (
 
 from durable_cli.exits import Exit, code_of
 from durable_core.adapters import downloads
+from durable_core.adapters.connection import Connection
 from durable_core.adapters.downloads import Follower, download, download_all, executions
 from durable_core.adapters.history_file import history_of_document
-from durable_core.adapters.lambda_api import Connection, ExecutionQuery, LambdaApi
+from durable_core.adapters.lambda_api import ExecutionQuery, LambdaApi
 from durable_core.adapters.sources import Sources, is_execution
 from durable_core.arns import EXECUTION_ARN, parse_execution_arn
 from durable_core.errors import AwsError, UsageError

@@ -112,7 +112,8 @@ def command(
     """
     from durable_cli.fetch_target import Target
     from durable_cli.progress import Progress
-    from durable_core.adapters.lambda_api import Connection, LambdaApi
+    from durable_core.adapters.connection import Connection
+    from durable_core.adapters.lambda_api import LambdaApi
     from durable_core.keep_paths import parse_keep_path
 
     connection = Connection(profile, region, endpoint_url, max_rate, timeout)

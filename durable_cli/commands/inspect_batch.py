@@ -77,7 +77,7 @@ def command(
     from durable_cli.output import Output, json_text
     from durable_cli.render_batch import render
     from durable_cli.render_batch_json import as_document
-    from durable_core.adapters.lambda_api import Connection
+    from durable_core.adapters.connection import Connection
     from durable_core.adapters.sources import Sources
     from durable_core.batch_report import inspect
 

@@ -111,8 +111,8 @@ def command(
     """
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
+    from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
-    from durable_core.adapters.lambda_api import Connection
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError, UsageError
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from durable_core import __version__
+from durable_core.adapters.connection import Connection
 from durable_core.adapters.lambda_errors import Answer, Call, error_code, is_cut, translate
 from durable_core.arns import parse_execution_arn, region_of_function
 from durable_core.errors import AwsError, UsageError, WireError
@@ -39,33 +40,6 @@ _OPERATIONS: Final = {
     "get_durable_execution_history": "GetDurableExecutionHistory",
     "list_durable_executions_by_function": "ListDurableExecutionsByFunction",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How to reach the service. `profile`, `region` and `endpoint_url` as in AWS CLI.
-
-    `max_rate` is in requests per second, over everything that one `LambdaApi` sends, retries
-    included; the service allows 15 histories a second. None of `attempts` means what the
-    environment or AWS's configuration says, else 6.
-    """
-
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
-    max_rate: float = 10.0
-    timeout_seconds: float = 60.0
-    attempts: int | None = None
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint that was chosen, here or in the environment; empty for AWS's own."""
-        return (
-            self.endpoint_url
-            or os.environ.get("AWS_ENDPOINT_URL_LAMBDA")
-            or os.environ.get("AWS_ENDPOINT_URL")
-            or ""
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ import os.path
 from typing import TYPE_CHECKING, Final
 
 from durable_core.adapters.history_file import history_of_document, load_history
-from durable_core.adapters.updates_file import UpdateStream, load_updates
 from durable_core.arns import EXPECTED, is_local_execution, parse_execution_arn
 from durable_core.errors import UsageError
 from durable_core.history import RecordedHistory
 
 if TYPE_CHECKING:
-    from durable_core.adapters.lambda_api import Connection
+    from durable_core.adapters.connection import Connection
+    from durable_core.adapters.updates_file import UpdateStream
 
 _ARN: Final = "arn:"
 
@@ -48,6 +48,8 @@ class Sources:
 
     def updates(self, source: str) -> UpdateStream:
         """Return the updates of a source. Raises SourceError, UsageError, AwsError."""
+        from durable_core.adapters.updates_file import UpdateStream, load_updates
+
         if not is_execution(source, self._connection.endpoint):
             return load_updates(source)
         return UpdateStream(source, history=self._fetched(source))
