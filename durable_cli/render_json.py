@@ -80,8 +80,9 @@ def history_object(report: Report, rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+def row_identity(row: Row) -> dict[str, Any]:
+    """Return which operation or unit a row is: the same fields in every document."""
+    return {
         "position": row.position,
         "depth": row.depth,
         "id": row.id,
@@ -94,6 +95,12 @@ def _row(row: Row) -> dict[str, Any]:
         "units": row.units,
         "nesting": row.nesting.value if row.nesting else None,
         "attempts": row.attempts,
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        **row_identity(row),
         "started": _moment(row.started),
         "ended": _moment(row.ended),
         "duration_seconds": row.duration_seconds,

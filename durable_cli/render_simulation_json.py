@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from durable_cli.render_json import row_identity
 from durable_cli.simulation_runs import SimulationRuns
 from durable_core.crash_runs import CrashReport, fault_text
 from durable_core.determinism import DeterminismReport
@@ -113,18 +114,7 @@ def _note_document(note: Note, report: SimulationReport) -> dict[str, Any]:
 def _story_document(story: Story) -> dict[str, Any]:
     row = story.row
     return {
-        "position": row.position,
-        "depth": row.depth,
-        "id": row.id,
-        "parent_id": row.parent_id,
-        "type": row.type,
-        "sub_type": row.sub_type,
-        "name": row.name,
-        "status": row.status,
-        "unit": row.unit,
-        "units": row.units,
-        "nesting": row.nesting.value if row.nesting else None,
-        "attempts": row.attempts,
+        **row_identity(row),
         "payload_bytes": row.payload_bytes,
         "stripped": row.is_stripped,
         "whole_bytes": story.stripped_bytes,
