@@ -23,14 +23,12 @@ from aws_durable_execution_sdk_python.config import (
 )
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 
-from durable_core.adapters import aws_sdk
-from durable_core.adapters.aws_sdk import (
-    AwsSdkRunner,
-    HandlerStuck,
-    SdkChanged,
-    SdkMissing,
-    is_aws_handler,
-)
+from durable_core.adapters import aws_sdk_client
+from durable_core.adapters.aws_sdk import AwsSdkRunner
+from durable_core.adapters.aws_sdk_attach import attach
+from durable_core.adapters.aws_sdk_client import HandlerStuck
+from durable_core.adapters.aws_sdk_installed import SdkChanged, SdkMissing, is_aws_handler
+from durable_core.adapters.aws_sdk_shapes import update_of
 from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
 from durable_core.ids import position_text
 from durable_core.limits import LIMITS, ServiceLimits
@@ -114,10 +112,10 @@ def test_an_sdk_that_has_changed_is_named_with_what_is_missing() -> None:
 
         def stop_checkpointing(self) -> None: ...
 
-    with pytest.raises(AttributeError, match="stop_checkpointing"):
-        aws_sdk._attach(Stopless, "9.9")
+    with pytest.raises(SdkChanged, match=r"9\.9 .*stop_checkpointing"):
+        attach(Stopless, "9.9")
     with pytest.raises(SdkChanged, match=r"9\.9 .*: no service_client in .*__init__"):
-        aws_sdk._attach(Renamed, "9.9")
+        attach(Renamed, "9.9")
 
 
 # -- time --------------------------------------------------------------------------------------
@@ -289,7 +287,7 @@ def test_an_update_is_read_directly_as_it_would_be_from_its_wire_form() -> None:
         for options in (None, lambda_service.ContextOptions(replay_children=True))
     ]
     for update in cases:
-        assert aws_sdk._update_of(update) == update_from_wire(update.to_dict())
+        assert update_of(update) == update_from_wire(update.to_dict())
 
 
 # -- refusals ----------------------------------------------------------------------------------
@@ -314,7 +312,7 @@ def test_an_oversized_step_is_refused_once_and_fails_the_execution() -> None:
 def test_an_update_that_the_sdk_loses_in_its_queue_ends_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(aws_sdk, "STUCK_SECONDS", 0.3)
+    monkeypatch.setattr(aws_sdk_client, "STUCK_SECONDS", 0.3)
 
     @durable_execution
     def loses(_event: Any, context: DurableContext) -> object:

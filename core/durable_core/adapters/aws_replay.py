@@ -18,8 +18,9 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Final, cast
 
-from durable_core.adapters import aws_sdk
-from durable_core.adapters.aws_sdk import SdkChanged
+from durable_core.adapters.aws_sdk_attach import attached_sdk
+from durable_core.adapters.aws_sdk_client import Client
+from durable_core.adapters.aws_sdk_installed import SdkChanged, is_aws_handler
 from durable_core.adapters.lambda_context import LambdaContext
 from durable_core.adapters.observed import Observed
 from durable_core.clock import VirtualClock
@@ -83,7 +84,7 @@ class AwsReplayer:
     scheme: Final = BLAKE2B
 
     def __init__(self, handler: Callable[[Any, Any], object]) -> None:
-        self._sdk = aws_sdk.load_sdk()
+        self._sdk = attached_sdk()
         self._parts = _load(self._sdk.version)
         self._run: _Run | None = None
         self._handler = self._parts.durable_execution(self._spy_on(_users_function(handler)))
@@ -150,9 +151,9 @@ def _json_of(value: Any) -> str | None:
 def _users_function(handler: Any) -> Callable[[Any, Any], Any]:
     """Return the function that `@durable_execution` decorates, whatever decorates that again."""
     layer = handler
-    while layer is not None and not aws_sdk.is_aws_handler(layer):
+    while layer is not None and not is_aws_handler(layer):
         layer = getattr(layer, "__wrapped__", None)
-    while aws_sdk.is_aws_handler(layer):  # one layer, or two where plugins have their own
+    while is_aws_handler(layer):  # one layer, or two where plugins have their own
         layer = getattr(layer, "__wrapped__", None) or _in_closure(layer)
     if layer is None:
         raise SdkChanged("(unknown)", "a handler doesn't say which function it wraps")
@@ -178,7 +179,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Client(aws_sdk.Client):
+class _Client(Client):
     """The client of an execution under examination. No checkpoint gets as far as a request."""
 
     def __init__(self, sdk: Any, run: _Run) -> None:

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from durable_core.adapters.aws_sdk import is_aws_handler
+from durable_core.adapters.aws_sdk_installed import is_aws_handler
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory

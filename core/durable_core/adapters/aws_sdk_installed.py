@@ -1,0 +1,88 @@
+"""AWS's SDK as it is installed: whether a handler needs it, and what of it is used here.
+
+The only importer of the SDK for handlers that run. It imports the user's own installation, when a
+runner is made, and gives out what an invocation is made of; nothing else of ours names its modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any, Final
+
+from durable_core.errors import DurableError, UsageError
+
+EXTRA: Final = "durable-cli[aws-sdk]"
+
+_DECORATORS: Final = frozenset(
+    f"aws_durable_execution_sdk_python.{module}" for module in ("execution", "plugin")
+)
+"""Where `@durable_execution` makes its functions: in `plugin` in 1.x."""
+
+
+def is_aws_handler(handler: object) -> bool:
+    """Return True for what `@durable_execution` made, without importing the SDK."""
+    return isinstance(handler, FunctionType) and handler.__globals__.get("__name__") in _DECORATORS
+
+
+class SdkMissing(UsageError):
+    """The SDK isn't installed where we run."""
+
+    def __str__(self) -> str:
+        return f"the handler needs AWS's SDK, which isn't installed: pip install '{EXTRA}'"
+
+
+class SdkChanged(DurableError):
+    """The installed SDK isn't built as the ones that we know. `what` says what isn't there."""
+
+    def __init__(self, version: str, what: str) -> None:
+        super().__init__(version, what)
+        self.version = version
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"AWS's SDK {self.version} isn't one that this version of durable knows: {self.what}"
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """What we use of the installed SDK."""
+
+    version: str
+    execution_state: Any
+    invocation_input: Any
+    initial_state: Any
+    operation: Any
+    checkpoint_output: Any
+    new_state: Any
+    state_output: Any
+    checkpoint_error: Any
+    state_error: Any
+
+
+def load_sdk() -> Sdk:
+    """Import the SDK. Raises SdkMissing, and SdkChanged where it isn't what we know."""
+    try:
+        import aws_durable_execution_sdk_python as root
+    except ModuleNotFoundError as error:
+        if error.name != "aws_durable_execution_sdk_python":
+            raise
+        raise SdkMissing from None
+    version = str(getattr(root, "__version__", "(unknown)"))
+    try:
+        from aws_durable_execution_sdk_python import exceptions, execution, lambda_service, state
+
+        return Sdk(
+            version,
+            state.ExecutionState,
+            execution.DurableExecutionInvocationInputWithClient,
+            execution.InitialExecutionState,
+            lambda_service.Operation,
+            lambda_service.CheckpointOutput,
+            lambda_service.CheckpointUpdatedExecutionState,
+            lambda_service.StateOutput,
+            exceptions.CheckpointError,
+            exceptions.GetExecutionStateError,
+        )
+    except (ImportError, AttributeError) as error:
+        raise SdkChanged(version, str(error)) from None

@@ -1,0 +1,52 @@
+"""The queue between a handler of AWS's SDK and the SDK's thread that sends checkpoints."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import Any
+
+
+class UpdateQueue(queue.Queue[Any]):
+    """The SDK's queue of updates, whose reader doesn't wait for what can't come any more.
+
+    The SDK's checkpoint thread reads it with a timeout: 0.1 s until it looks whether it is to stop,
+    and 1 ms (before 2.0 0.1 s) for more updates to join a batch that somebody waits for. Here the
+    read ends at once, as if the time were up, when the invocation is over, and when the only thread
+    that there is waits for the batch. So no batch is another one than with all the time waited.
+    """
+
+    alone = True
+    """Whether no map or parallel was seen yet: False for all where the SDK tells of none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopping = False
+        self._waits = False
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add an item; note whether whoever adds it waits until it is sent."""
+        with self.mutex:
+            self._waits = self._waits or getattr(item, "completion_event", None) is not None
+        super().put(item, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item. Raises queue.Empty in time, or when none can come."""
+        if not block or timeout is None:
+            return super().get(block, timeout)
+        end = time.monotonic() + timeout
+        with self.not_empty:
+            while not self._qsize():
+                left = end - time.monotonic()
+                if left <= 0 or self.stopping or (self.alone and self._waits):
+                    self._waits = False
+                    raise queue.Empty
+                self.not_empty.wait(left)
+            self.not_full.notify()
+            return self._get()
+
+    def stop(self) -> None:
+        """Let nobody wait any more."""
+        with self.mutex:
+            self.stopping = True
+            self.not_empty.notify_all()
