@@ -5,14 +5,12 @@ import pytest
 from durable_core.alignment import Alignment, Fit
 from durable_core.divergence import (
     Asked,
-    BatchRun,
     ContextRun,
     Found,
     Outcome,
-    UnitRecord,
-    batch_divergence,
     first_divergence,
 )
+from durable_core.unit_divergence import BatchRun, UnitRecord, batch_divergence
 from durable_core.verification import Cause, Identity
 
 VIRTUAL = Identity("CONTEXT", None, None, virtual=True)

@@ -43,7 +43,8 @@ from durable_core.history import history_of_events
 from durable_core.journal import Did
 from durable_core.limits import LIMITS
 from durable_core.model import OperationAction, OperationType, OperationUpdate
-from durable_core.replay import NativeReplayer, VerifyOptions, verify_history
+from durable_core.native_replay import NativeReplayer
+from durable_core.replay import VerifyOptions, verify_history
 from durable_core.scenario import (
     CallbackOutcome,
     CallbackScript,

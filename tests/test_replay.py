@@ -25,7 +25,8 @@ from durable_core import (
     WaitForConditionDecision,
 )
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
-from durable_core.replay import NativeReplayer, VerifyOptions, verify_history
+from durable_core.native_replay import NativeReplayer
+from durable_core.replay import VerifyOptions, verify_history
 from durable_core.scenario import Scenario
 from durable_core.simulate import simulate
 from durable_core.verification import Cause, NotCompatible, Verdict, Verification

@@ -8,162 +8,37 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from durable_core.alignment import Alignment, Fit
+from durable_core.alignment import Fit
 from durable_core.code_lines import calling_line, raising_line, users_traceback
 from durable_core.divergence import (
     Asked,
-    BatchRun,
-    ContextRun,
     Found,
     Outcome,
-    batch_divergence,
     first_divergence,
 )
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
-    CompletionReason,
     ExecutionStatus,
     OperationStatus,
     OperationType,
-    UnitStatus,
 )
-from durable_core.recorded_tree import Node, RecordedTree, identity_of, unit_sub_type
-from durable_core.recorded_units import completion_reason, total_units, unit_records, unit_status
+from durable_core.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.sizes import utf8_bytes
-from durable_core.summary import Summary, read_summary, replay_children_of
+from durable_core.summary import read_summary, replay_children_of
+from durable_core.traces import Answer, Ended, Trace, status_of
+from durable_core.unit_divergence import BatchRun, batch_divergence
 from durable_core.verification import (
-    Cause,
     CodeLine,
     Difference,
-    Divergence,
     Doubt,
     Identity,
     line_at,
 )
-
-
-@dataclass(slots=True)
-class Trace:
-    """A context in this run. `node` is what is recorded of it; None: it is new.
-
-    A new context is only followed after a divergence; `host` then is the context around, whose
-    recorded operations may have moved into it.
-    """
-
-    path: Path
-    label: str
-    node: Node | None
-    is_open: bool
-    has_succeeded: bool = False
-    is_exact: bool = True
-    host: Trace | None = None
-    host_index: int = 0
-    outcome: Outcome = Outcome.NOT_RUN
-    asked: list[Asked] = field(default_factory=list)
-    ended_at: int = 0
-    error: str | None = None
-    traceback: str | None = None
-    raised_where: CodeLine | None = None
-    sequence: list[Node | None] = field(init=False)
-    alignment: Alignment = field(init=False)
-
-    def __post_init__(self) -> None:
-        # The units of a map or parallel are compared by their index, not as a sequence.
-        has_sequence = self.node is not None and not self.node.is_batch
-        self.sequence = self.node.sequence() if self.node and has_sequence else []
-        self.alignment = Alignment([identity_of(node) for node in self.sequence])
-
-    def run(self) -> ContextRun:
-        """Return it as a value to be compared."""
-        return ContextRun(
-            self.path,
-            self.label,
-            [identity_of(node) for node in self.sequence],
-            [_status(node) for node in self.sequence],
-            self.asked,
-            self.outcome,
-            is_open=self.is_open,
-            has_succeeded=self.has_succeeded,
-            ended_at=self.ended_at,
-            error=self.error,
-            traceback=self.traceback,
-            raised_where=self.raised_where,
-            is_exact=self.is_exact,
-        )
-
-
-def _status(node: Node | None) -> str | None:
-    if node is None or node.recorded is None:
-        return None
-    return node.recorded.operation.status.value
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What answers an operation: a recorded one (`node`), or nothing.
-
-    `is_known` False: it is new, the driver stops here. A virtual context is known when it fits,
-    though nothing may be recorded of it.
-    """
-
-    path: Path
-    identity: Identity
-    node: Node | None
-    is_known: bool
-    trace: Trace
-    index: int
-
-    @property
-    def recorded(self) -> Recorded | None:
-        """What is recorded."""
-        return None if self.node is None else self.node.recorded
-
-    @property
-    def is_terminal(self) -> bool:
-        """True when its outcome is recorded."""
-        return self.node is not None and self.node.is_terminal
-
-
-@dataclass(frozen=True, slots=True)
-class UnitAnswer:
-    """What happens with one unit: whether its body runs, and how it is recorded to have ended.
-
-    `status` None of a unit that runs: it ended, and nothing but its body tells how.
-    """
-
-    trace: Trace
-    node: Node | None
-    status: UnitStatus | None
-    runs: bool
-    is_listed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    """The units of a map or parallel. `reason` None: it hasn't completed, or doesn't say why."""
-
-    units: tuple[UnitAnswer, ...]
-    reason: CompletionReason | None
-    is_complete: bool
-    is_stripped: bool
-    path: Path = ()
-    failures: int | None = None
-    where: CodeLine | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a body ended, and what with."""
-
-    outcome: Outcome
-    value: Any = None
-    error: BaseException | None = None
 
 
 def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
@@ -200,14 +75,15 @@ class Examination:
         self.differences: list[Difference] = []
         self.remarks: list[str] = []
         self.unlooked = 0
-        self._extra: list[Found] = []
+        self.extra: list[Found] = []
         status = facts.status
         ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
-        self.root = self._trace(
+        self.root = self.follow(
             Trace((), "the handler", tree.root, not ended, status is ExecutionStatus.SUCCEEDED)
         )
 
-    def _trace(self, trace: Trace) -> Trace:
+    def follow(self, trace: Trace) -> Trace:
+        """Note that the body of a context runs in this run."""
         self.traces.append(trace)
         return trace
 
@@ -291,9 +167,9 @@ class Examination:
             is_open, succeeded = around.is_open, False
         else:
             is_open = node is not None and not node.is_terminal
-            succeeded = _status(node) == OperationStatus.SUCCEEDED
+            succeeded = status_of(node) == OperationStatus.SUCCEEDED
         is_new = not is_context and not answer.identity.virtual
-        return self._trace(
+        return self.follow(
             Trace(
                 answer.path,
                 str(line_at(answer.path, answer.identity)),
@@ -359,127 +235,16 @@ class Examination:
         if not _same_json(operation.result, payload):
             self.differ("context result", answer.path, operation.result, payload)
 
-    # -- units ---------------------------------------------------------------------------------
-
-    def units(self, answer: Answer, names: list[str | None], *, is_flat: bool) -> BatchAnswer:
-        """Say what happens with each unit of a map or parallel, which was asked for before."""
-        self.moment += 1
-        node, recorded = answer.node, answer.recorded
-        operation = None if recorded is None else recorded.operation
-        complete = operation is not None and operation.is_terminal
-        summary = None
-        if operation is not None and operation.status is OperationStatus.SUCCEEDED:
-            summary = read_summary(operation.result)
-        units = unit_records(node, summary, self.first_unit)
-        if node is not None and operation is not None and answer.identity.type == "CONTEXT":
-            self.batches.append(
-                BatchRun(
-                    answer.path,
-                    answer.identity,
-                    units,
-                    total_units(summary),
-                    names,
-                    is_flat,
-                    self.first_unit,
-                    answer.trace.asked[answer.index].where,
-                    self.moment,
-                )
-            )
-        stripped = self.is_stripped(answer.recorded)
-        if stripped and (summary is None or (not summary.runs and names)):
-            self.doubt(
-                f"the stored summary of {answer.identity} can't be read: which of its units ran "
-                "isn't known",
-                "verify against a history of the version that wrote it, or report its form",
-                answer.path,
-            )
-        answers = tuple(
-            self._unit(answer, summary, index, name, is_flat=is_flat, complete=complete)
-            for index, name in enumerate(names)
-        )
-        return BatchAnswer(
-            answers,
-            completion_reason(summary),
-            complete,
-            stripped,
-            answer.path,
-            None if summary is None else summary.failures,
-            answer.trace.asked[answer.index].where,
-        )
-
-    def ended_units(self, found: BatchAnswer, ends: Sequence[Ended]) -> tuple[UnitAnswer, ...]:
-        """Return the units with how each ended, now that the bodies of those that run have.
-
-        Where a summary only counts failures, more of them than it counts are a divergence.
-        """
-        units = tuple(
-            replace(unit, status=_status_of_end(ended)) if unit.runs and not unit.status else unit
-            for unit, ended in zip(found.units, ends, strict=True)
-        )
-        raised = [
-            (unit, ended)
-            for unit, ended in zip(found.units, ends, strict=True)
-            if unit.runs and unit.status is None and ended.outcome is Outcome.RAISED
-        ]
-        if found.failures is not None and len(raised) > found.failures:
-            self._note_failures(found, raised[0])
-        return units
-
-    def _note_failures(self, found: BatchAnswer, raised: tuple[UnitAnswer, Ended]) -> None:
-        self.moment += 1
-        unit = raised[0].trace
-        why = (
-            f"more units fail than the {found.failures:,} that are recorded to have: {unit.label} "
-            f"raises {unit.error}"
-        )
-        self._extra.append(
-            Found(
-                self.moment,
-                Divergence(
-                    position_text(unit.path),
-                    unit.label,
-                    Cause.RAISED,
-                    why,
-                    where=unit.raised_where or found.where,
-                    traceback=unit.traceback,
-                ),
-            )
-        )
-
-    def _unit(
-        self,
-        answer: Answer,
-        summary: Summary | None,
-        index: int,
-        name: str | None,
-        *,
-        is_flat: bool,
-        complete: bool,
-    ) -> UnitAnswer:
-        number = self.first_unit + index
-        node = None if answer.node is None else answer.node.children.get(number)
-        run = None if summary is None else summary.status_of(index)
-        status = unit_status(node, run, complete=complete, summary=summary)
-        path = (*answer.path, number)
-        identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
-        has_begun = node is not None
-        has_ended = run is not None and run.status is not UnitStatus.STARTED
-        if complete:
-            runs = status in (UnitStatus.SUCCEEDED, UnitStatus.FAILED) or has_ended
-        else:
-            runs = has_begun
-        trace = Trace(
-            path,
-            str(line_at(path, identity)),
-            node,
-            not complete,
-            status is UnitStatus.SUCCEEDED and complete,
-            is_exact=answer.trace.is_exact and answer.is_known,
-        )
-        if runs:
-            self._trace(trace)
-        dispatched = run.dispatched if run is not None else has_begun
-        return UnitAnswer(trace, node, status, runs, dispatched and (runs or status is not None))
+    def compare_final_result(self, payload: str | None) -> None:
+        """Note where the handler returned something else than is recorded."""
+        facts = self.facts
+        if facts.status is ExecutionStatus.SUCCEEDED:
+            if facts.result is not None and not _same_json(facts.result, payload):
+                self.differ("final result", None, facts.result, payload)
+        elif facts.status is ExecutionStatus.FAILED:
+            error = facts.error
+            was = f"{error.type}: {error.message}" if error is not None else "an error"
+            self.differ("end", None, f"failed with {was}", "returns")
 
     # -- findings ------------------------------------------------------------------------------
 
@@ -502,7 +267,7 @@ class Examination:
     def found(self) -> list[Found]:
         """Return the divergences, the first one first: at most one a context."""
         batches = [each for each in map(batch_divergence, self.batches) if each is not None]
-        batches += self._extra
+        batches += self.extra
         found: list[Found] = [*batches]
         diverged: list[Path] = [_path_of(each) for each in batches]
         for trace in sorted(self.traces, key=lambda each: len(each.path), reverse=True):
@@ -542,10 +307,6 @@ def _same_inside(node: Node | None, identity: Identity) -> Node | None:
 
 def _short(text: str | None) -> str | None:
     return text if text is None or len(text) <= 200 else f"{text[:200]}..."
-
-
-def _status_of_end(ended: Ended) -> UnitStatus:
-    return UnitStatus.SUCCEEDED if ended.outcome is Outcome.RETURNED else UnitStatus.FAILED
 
 
 def _same_json(one: str | None, other: str | None) -> bool:

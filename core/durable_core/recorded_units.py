@@ -6,10 +6,10 @@ result or summary.
 
 from __future__ import annotations
 
-from durable_core.divergence import UnitRecord
 from durable_core.model import CompletionReason, OperationStatus, UnitStatus
 from durable_core.recorded_tree import Node
 from durable_core.summary import Summary, SummaryForm, UnitRun
+from durable_core.unit_divergence import UnitRecord
 
 
 def unit_records(node: Node | None, summary: Summary | None, first: int) -> dict[int, UnitRecord]:
@@ -45,7 +45,6 @@ def total_units(summary: Summary | None) -> int | None:
 def unit_status(
     node: Node | None, run: UnitRun | None, *, complete: bool, summary: Summary | None
 ) -> UnitStatus | None:
-    """Return how a unit ended; None where nothing but its body tells."""
     """Return how a unit ended; None where nothing but its body tells."""
     if run is not None and run.status is not None:
         return run.status

@@ -6,35 +6,26 @@ that the record holds is done again and nothing new is done; see `examination`.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from durable_core.checkpointer import Checkpointer
 from durable_core.code_lines import shown
 from durable_core.consequences import Runtime, with_consequence
 from durable_core.divergence import Found, Outcome
-from durable_core.event_loop import VirtualTimeLoop
-from durable_core.examination import Ended, Examination, note_end
-from durable_core.execution import Scope
+from durable_core.examination import Examination
 from durable_core.explain import folded_of
 from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
-from durable_core.ids import SHA256, IdScheme
-from durable_core.invocation import Handler, abandon
+from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus, OperationType
-from durable_core.recorded_tree import RecordedTree, tree_of
-from durable_core.replay_context import VerifyingContext, VerifyingExecution
-from durable_core.serdes import JSON, SerDesContext, serialize
+from durable_core.recorded_tree import tree_of
+from durable_core.verifiability import doubts_of, notes_of, scheme_doubt
 from durable_core.verification import (
     Cause,
     Divergence,
-    Doubt,
     Verdict,
     Verification,
 )
@@ -49,113 +40,6 @@ class Replayer(Protocol):
     def scheme(self) -> IdScheme: ...
     def replay(self, examination: Examination, arn: str) -> None:
         """Run the handler once, to its end or as far as it can go, and note how it ended."""
-
-
-class NativeReplayer:
-    """Runs an `async def handler(event, ctx)`."""
-
-    runtime: Final = Runtime("durable", is_native=True, compares=True)
-    scheme: Final = SHA256
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-
-    def replay(self, examination: Examination, arn: str) -> None:
-        """Run it once."""
-        run = _NativeRun(self._handler, examination, arn)
-        loop = VirtualTimeLoop(run.on_idle)
-        try:
-            loop.run_until_complete(run.main())
-        finally:
-            run.stop()
-            abandon(loop)
-            loop.close()
-
-
-class _NativeRun:
-    def __init__(self, handler: Handler, examination: Examination, arn: str) -> None:
-        self._handler = handler
-        self._examination = examination
-        self._arn = arn
-        self._idle: asyncio.Future[None] | None = None
-        self._execution: VerifyingExecution | None = None
-
-    def on_idle(self) -> None:
-        if self._execution is not None and self._execution.give_up_a_look():
-            return
-        if self._idle is None or self._idle.done():
-            raise _Hangs
-        self._idle.set_result(None)
-
-    def stop(self) -> None:
-        """Let no operation be asked for any more: what is left of the handler is only ended."""
-        if self._execution is not None:
-            self._execution.ending = True
-
-    async def main(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._idle = loop.create_future()
-        self._execution = execution = VerifyingExecution(
-            self._arn,
-            cast(Checkpointer, None),  # nothing is ever written
-            loop.create_future(),
-            examination=self._examination,
-        )
-        root = self._examination.root
-        context = VerifyingContext(execution, Scope(), root)
-        task = loop.create_task(self._call(context), name="handler")
-        await asyncio.wait((task, self._idle), return_when=asyncio.FIRST_COMPLETED)
-        note_end(self._examination, root, _end_of(task))
-        if root.outcome is Outcome.RETURNED:
-            compare_final_result(self._examination, task.result())
-
-    async def _call(self, context: VerifyingContext) -> str | None:
-        given = self._examination.facts.input_payload
-        event = None if given is None else json.loads(given)
-        try:
-            result = self._handler(event, context)
-            if inspect.isawaitable(result):
-                result = await result
-        except SystemExit as error:
-            exited = HandlerExited(f"the handler ended the process ({error.code})")
-            raise exited.with_traceback(error.__traceback__) from None
-        return serialize(JSON, result, SerDesContext("", self._arn))
-
-
-class HandlerExited(Exception):
-    """The handler called sys.exit."""
-
-
-class _Hangs(Exception):
-    """Nothing can go on, although everything was told to end."""
-
-
-def _end_of(task: asyncio.Task[Any]) -> Ended:
-    if not task.done():
-        return Ended(Outcome.SUSPENDED)
-    if task.cancelled():
-        return Ended(Outcome.RAISED, error=asyncio.CancelledError())
-    error = task.exception()
-    return Ended(Outcome.RETURNED if error is None else Outcome.RAISED, error=error)
-
-
-def compare_final_result(examination: Examination, payload: str | None) -> None:
-    """Note where the handler returned something else than is recorded."""
-    facts = examination.facts
-    if facts.status is ExecutionStatus.SUCCEEDED:
-        if facts.result is not None and not _same_result(facts.result, payload):
-            examination.differ("final result", None, facts.result, payload)
-    elif facts.status is ExecutionStatus.FAILED:
-        error = facts.error
-        was = f"{error.type}: {error.message}" if error is not None else "an error"
-        examination.differ("end", None, f"failed with {was}", "returns")
-
-
-def _same_result(one: str, other: str | None) -> bool:
-    try:
-        return bool(json.loads(one) == json.loads(other or "null"))
-    except ValueError:
-        return one == other
 
 
 # -- one history -------------------------------------------------------------------------------
@@ -194,7 +78,7 @@ def verify_history(
     options = options or VerifyOptions()
     began = perf_counter()
     folded = folded_of(history)
-    doubts = tuple(_doubts(history, folded))
+    doubts = tuple(doubts_of(history, folded))
     base = Verification(
         source=history.source,
         verdict=Verdict.CANNOT_VERIFY if doubts else Verdict.COMPATIBLE,
@@ -226,7 +110,7 @@ def _run(
     watch: Watch,
 ) -> Verification:
     tree = tree_of(picture.folded.operations, replayer.scheme)
-    doubt = _scheme_doubt(tree, replayer)
+    doubt = scheme_doubt(tree, replayer.scheme)
     if doubt is not None:
         return replace(so_far, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
     is_state = history.operations is not None
@@ -243,7 +127,7 @@ def _run(
         so_far,
         compared=compared,
         differences=differences,
-        notes=tuple(_notes(examination)),
+        notes=tuple(notes_of(examination)),
         invocations=len(picture.folded.invocations) or 1,
     )
     first = found[0].moment if found else None
@@ -339,77 +223,3 @@ def function_of(arn: str | None) -> str | None:
     """Return the name of the function in an execution's ARN."""
     _, found, rest = (arn or "").partition(":function:")
     return rest.partition("/")[0].partition(":")[0] if found else None
-
-
-# -- what can't be verified, and what stays open ---------------------------------------------------
-
-
-def _doubts(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
-    if not history.has_execution_data:
-        yield Doubt(
-            "the history has no execution data: what operations returned isn't known",
-            "fetch it with `durable fetch`, or with --include-execution-data",
-        )
-    elif folded.execution.truncated and folded.execution.input_payload is None:
-        yield Doubt(
-            "the input of the execution was left out of the history (Truncated)",
-            "give a history that has it",
-        )
-    if history.events and history.events[-1].event_id != len(history.events):
-        yield Doubt(
-            "the history is incomplete: events are missing",
-            "fetch all of its pages, as `durable fetch` does",
-        )
-    if not history.events and history.operations is None:
-        yield Doubt("nothing is recorded: there are no events", "give a history that has some")
-
-
-def _scheme_doubt(tree: RecordedTree, replayer: Replayer) -> Doubt | None:
-    if tree.scheme is None:
-        if not tree.lost:
-            return None
-        return Doubt(
-            "the ids of the recorded operations follow no known scheme",
-            "verify with a version of durable that knows the SDK that wrote them",
-        )
-    if tree.scheme is not replayer.scheme:
-        return Doubt(
-            f"the history was written by another SDK ({', '.join(tree.scheme.sdks)}: ids are "
-            f"{tree.scheme.name}) than the handler's ({', '.join(replayer.scheme.sdks)}: "
-            f"{replayer.scheme.name})",
-            "give the handler that the history is of",
-        )
-    if tree.lost:
-        return Doubt(
-            f"{len(tree.lost):,} recorded operations have ids that fit no position",
-            "give a history that is complete",
-        )
-    return None
-
-
-def _notes(examination: Examination) -> Iterator[str]:
-    yield from dict.fromkeys(examination.remarks)
-    unnamed = _alike(examination)
-    if unnamed:
-        yield (
-            f"{unnamed:,} unnamed operations have a neighbour of the same type: if two of them "
-            "changed places, that could not be seen"
-        )
-    if examination.unlooked:
-        yield (
-            f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
-            "state, from which the service leaves their operations out"
-        )
-
-
-def _alike(examination: Examination) -> int:
-    """Count the unnamed operations that could stand in each other's place unseen."""
-    count = 0
-    for trace in examination.traces:
-        kinds: dict[tuple[str, str | None], int] = {}
-        for asked in trace.asked:
-            if not asked.identity.name:
-                key = (asked.identity.type, asked.identity.sub_type)
-                kinds[key] = kinds.get(key, 0) + 1
-        count += sum(number for number in kinds.values() if number > 1)
-    return count

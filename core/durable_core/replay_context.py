@@ -19,14 +19,7 @@ from durable_core.context import DurableContext
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.divergence import Outcome
 from durable_core.durations import whole_seconds
-from durable_core.examination import (
-    Answer,
-    Ended,
-    Examination,
-    Trace,
-    UnitAnswer,
-    note_end,
-)
+from durable_core.examination import Examination, note_end
 from durable_core.exceptions import (
     ChildContextError,
     ExecutionError,
@@ -51,6 +44,8 @@ from durable_core.operations.units import Unit
 from durable_core.planting import planted
 from durable_core.serdes import SerDes
 from durable_core.signals import InvocationEnding
+from durable_core.traces import Answer, Ended, Trace, UnitAnswer
+from durable_core.unit_examination import ended_units, examine_units
 from durable_core.verification import Identity
 
 T = TypeVar("T")
@@ -299,7 +294,8 @@ class VerifyingContext(DurableContext):
         examination, answer = self._verified.examination, call.answer
         if not examination.may_enter(answer):
             await self._forever(call)
-        found = examination.units(answer, [unit.name for unit in planned], is_flat=options.is_flat)
+        names: list[str | None] = [unit.name for unit in planned]
+        found = examine_units(examination, answer, names, is_flat=options.is_flat)
         looks = examination.looks_inside(answer) or not found.is_complete
         ends: list[Ended] = [_NOT_RUN] * len(planned)
         if looks:
@@ -313,11 +309,11 @@ class VerifyingContext(DurableContext):
             raise_recorded(recorded.error if recorded else None, ChildContextError)
         if not found.is_stripped:
             return self._inline(call, options)
-        ended_units = examination.ended_units(found, ends)
-        for unit, ended in zip(ended_units, ends, strict=True):
+        all_ended = ended_units(examination, found, ends)
+        for unit, ended in zip(all_ended, ends, strict=True):
             if unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED:
                 await self._forever(call)  # its value can't be known
-        return _rebuilt(found.reason, ended_units, ends, planned)
+        return _rebuilt(found.reason, all_ended, ends, planned)
 
     async def _unit(self, unit: Unit, answer: UnitAnswer, options: batches.BatchOptions) -> Ended:
         """Run the body of a unit; return what it is recorded to have come to, where it is."""

@@ -30,13 +30,9 @@ from durable_core.examination import Examination  # noqa: E402
 from durable_core.explain import folded_of  # noqa: E402
 from durable_core.history import RecordedHistory, history_of_events  # noqa: E402
 from durable_core.ids import position_text  # noqa: E402
+from durable_core.native_replay import NativeReplayer  # noqa: E402
 from durable_core.recorded_tree import tree_of  # noqa: E402
-from durable_core.replay import (  # noqa: E402
-    NativeReplayer,
-    Replayer,
-    VerifyOptions,
-    verify_history,
-)
+from durable_core.replay import Replayer, VerifyOptions, verify_history  # noqa: E402
 from durable_core.simulate import simulate  # noqa: E402
 from durable_core.verification import Verdict, Verification  # noqa: E402
 

@@ -11,7 +11,8 @@ from durable_core.adapters.aws_sdk_installed import is_aws_handler
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory
-from durable_core.replay import NativeReplayer, Replayer, VerifyOptions, verify_history
+from durable_core.native_replay import NativeReplayer
+from durable_core.replay import Replayer, VerifyOptions, verify_history
 from durable_core.verification import Verification
 
 
