@@ -100,6 +100,14 @@ class Shorter:
 
     async def wait(self, duration, name):
         await self.ctx.wait(duration / 2, name)
+
+
+async def alone(event, ctx):
+    os.close(os.open("running", os.O_CREAT | os.O_EXCL))
+    try:
+        return await orders.handler(event, ctx)
+    finally:
+        os.unlink("running")
 """
 
 
@@ -263,6 +271,14 @@ def test_differences_are_findings_only_when_strict(project: Path, call: Call) ->
     assert code == 0
     assert "wait of seconds recorded as 172800, now 86400" in out
     assert call("histories/done.json", "--handler", "odd:shorter_wait", "--strict")[0] == 1
+
+
+def test_no_more_runs_go_on_at_once_than_jobs(project: Path) -> None:
+    for number in range(10):
+        copied = (project / "histories" / "done.json").read_bytes()
+        (project / "histories" / f"more-{number}.json").write_bytes(copied)
+    arguments = ["histories", "--handler", "odd:alone", "--guard", "off", "--jobs", "1"]
+    assert run(["replay", *arguments, "--runs", "3"]) == 0
 
 
 def test_histories_of_other_functions_are_skipped(project: Path, call: Call) -> None:

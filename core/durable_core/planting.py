@@ -39,7 +39,8 @@ def planted(
         "sub_type": identity.sub_type,
     }
     if operation.type is kind:
-        return replace(operation, **changes)
+        same = all(getattr(operation, name) == value for name, value in changes.items())
+        return operation if same else replace(operation, **changes)
     return Operation(
         type=kind,
         status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,

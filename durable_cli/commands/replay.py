@@ -69,7 +69,7 @@ def command(
         float, typer.Option(min=0.1, metavar="SECONDS", help="For a run of one history.")
     ] = 60.0,
     jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Histories at once (default: cores).")
+        int | None, typer.Option(min=1, metavar="N", help="Runs at once (default: cores).")
     ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first that isn't compatible.")

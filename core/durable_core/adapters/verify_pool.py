@@ -32,7 +32,12 @@ the handler."""
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How every source is verified. `timeout` is in seconds, for one run of one history."""
+    """How every source is verified.
+
+    `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
+    run of a history is in a process that has a hash seed of its own, so that there are at least as
+    many processes as `runs`, some of them idle.
+    """
 
     spec: str
     options: VerifyOptions = field(default_factory=VerifyOptions)
@@ -180,7 +185,8 @@ class _Pool:
         self._read = read
         self._histories: dict[str, RecordedHistory | DurableError] = {}
         self._runs = job.runs
-        lanes = max(1, min(job.jobs, sources))
+        self._at_once = max(1, min(job.jobs, sources * job.runs))
+        lanes = -(-self._at_once // job.runs)
         self._workers = [_Worker(job, run) for _ in range(lanes) for run in range(self._runs)]
         self._next = [0] * self._runs
         self._answers: dict[int, dict[int, Any]] = {}
@@ -202,15 +208,16 @@ class _Pool:
                 told += 1
                 on_done(told)
                 continue
-            self._step(sources, told)
+            self._step(sources)
 
-    def _step(self, sources: Sequence[str], told: int) -> None:
+    def _step(self, sources: Sequence[str]) -> None:
         """Wait for the next answer, or for the next worker that takes too long."""
         soonest = min((each.deadline for each in self._busy()), default=monotonic() + 1)
         pipes = {each.pipe: each for each in self._workers}
         ready = wait(list(pipes), timeout=max(0.0, soonest - monotonic()))
         for pipe in ready:
-            self._heard(pipes[pipe], sources, told)  # type: ignore[index]
+            self._heard(pipes[pipe], sources)  # type: ignore[index]
+        self._feed(sources)
         for worker in list(self._busy()):
             if worker.deadline < monotonic():
                 self._gone(worker, f"it did not end within {self._job.timeout:g} s", sources)
@@ -218,7 +225,7 @@ class _Pool:
     def _busy(self) -> Iterator[_Worker]:
         return (each for each in self._workers if each.task is not None or not each.is_ready)
 
-    def _heard(self, worker: _Worker, sources: Sequence[str], told: int) -> None:
+    def _heard(self, worker: _Worker, sources: Sequence[str]) -> None:
         try:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
@@ -232,11 +239,18 @@ class _Pool:
             self._answers.setdefault(worker.task, {})[worker.number], reads = answer
             self._reads.update(dict.fromkeys(reads))
             worker.task = None
-        self._feed(worker, sources, told)
 
-    def _feed(self, worker: _Worker, sources: Sequence[str], told: int) -> None:
-        index = self._next[worker.number]
-        if index < len(sources):
+    def _feed(self, sources: Sequence[str]) -> None:
+        """Give idle workers something to do, the run that is furthest behind first."""
+        idle = [each for each in self._workers if each.is_ready and each.task is None]
+        working = sum(each.task is not None for each in self._workers)
+        for _ in range(self._at_once - working):
+            open_ = [each for each in idle if self._next[each.number] < len(sources)]
+            if not open_:
+                return
+            worker = min(open_, key=lambda each: self._next[each.number])
+            idle.remove(worker)
+            index = self._next[worker.number]
             self._next[worker.number] = index + 1
             worker.give(index, self._task(sources[index]))
 

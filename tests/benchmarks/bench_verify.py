@@ -1,0 +1,193 @@
+"""1,000 histories of 50 operations verified, against one process that only runs the handler.
+
+    python tests/benchmarks/bench_verify.py [native|aws]... [--histories N] [--rounds N]
+
+The other side is one process that reads the same files and replays each once with the handler's own
+SDK, every context re-executed, since that is what `durable replay --handler` can't do without.
+Verifying runs the handler twice (`--runs 2`). Prints CPU seconds and elapsed seconds of both, the
+ratio of the CPU seconds, which is held to 3, and how much faster `--jobs 2` is than `--jobs 1`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "core"), str(ROOT)]
+
+MOST_OVER_HANDLER = 3.0
+LEAST_OF_SECOND_CORE = 1.7
+
+BODY = """
+IMPORTS
+
+DEF unit(ctx, item, index, items):
+    return AWAIT ctx.step(lambda _: {"item": item}, name="price")
+
+DEF child(ctx):
+    return [AWAIT ctx.step(lambda _: n, name=f"child-{n}") for n in range(6)]
+
+DECORATOR
+DEF handler(event, ctx):
+    for number in range(24):
+        AWAIT ctx.step(lambda _: {"order": event, "n": number}, name=f"step-{number}")
+    AWAIT ctx.wait(MINUTE, name="pause")
+    AWAIT ctx.run_in_child_context(child, name="child")
+    batch = AWAIT ctx.map(list(range(8)), unit, name="prices")
+    AWAIT ctx.step(lambda _: event, name="end")
+    return {"order": event, "prices": batch.get_results()}
+"""
+
+WORDS = {
+    "native": {
+        "IMPORTS": "from datetime import timedelta",
+        "DECORATOR": "",
+        "DEF": "async def",
+        "AWAIT": "await",
+        "MINUTE": "timedelta(minutes=1)",
+    },
+    "aws": {
+        "IMPORTS": "from aws_durable_execution_sdk_python import durable_execution\n"
+        "from aws_durable_execution_sdk_python.config import Duration",
+        "DECORATOR": "@durable_execution",
+        "DEF": "def",
+        "AWAIT ": "",
+        "MINUTE": "Duration.from_minutes(1)",
+    },
+}
+
+
+def durable(*arguments: str) -> list[str]:
+    """Return the command line of `durable` in this environment."""
+    return [sys.executable, "-m", "durable_cli", *arguments]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'core'}{os.pathsep}{ROOT}"}
+
+
+def record(kind: str, histories: int, folder: Path) -> str:
+    """Write the handler and its histories, all of one execution; return the handler's name."""
+    source = BODY
+    for word, meaning in WORDS[kind].items():
+        source = source.replace(word, meaning)
+    handler = folder / f"{kind}_handler.py"
+    handler.write_text(source)
+    spec, first = f"{handler}:handler", folder / "first.json"
+    simulate = durable("simulate", "--handler", spec, "--record", str(first))
+    subprocess.run(simulate, capture_output=True, check=True, env=ENVIRONMENT)
+    text = first.read_text()
+    (folder / "histories").mkdir()
+    for number in range(histories):
+        (folder / "histories" / f"{number:05}.json").write_text(text)
+    return spec
+
+
+def only_run(kind: str, spec: str, folder: Path) -> None:
+    """Replay each history with the handler's own SDK, everything re-executed, and nothing else."""
+    from durable_core.adapters.aws_sdk import AwsSdkRunner
+    from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.history_file import load_history
+    from durable_core.clock import VirtualClock
+    from durable_core.explain import folded_of
+    from durable_core.invocation import InvocationOptions
+    from durable_core.model import (
+        ExecutionDetails,
+        InvocationInput,
+        Operation,
+        OperationStatus,
+        OperationType,
+    )
+    from durable_core.service import SimulatedService
+    from durable_core.service_link import ServiceLink
+    from durable_core.service_values import Invocation
+    from durable_core.simulate import NativeRunner
+
+    def again(operation: Operation) -> Operation:
+        if operation.context_details is None:
+            return operation
+        details = replace(operation.context_details, replay_children=True)
+        return replace(operation, context_details=details)
+
+    target: Any = HandlerLoader(Path.cwd()).load(spec).target
+    runner = NativeRunner(target) if kind == "native" else AwsSdkRunner(target)
+    no_service = cast(SimulatedService, None)  # a complete history asks nothing of it
+    for path in sorted(folder.iterdir()):
+        history = load_history(str(path))
+        folded = folded_of(history)
+        arn, began = history.arn or "", history.events[0].timestamp
+        first = Operation(
+            id=arn.rpartition("/")[2],
+            type=OperationType.EXECUTION,
+            status=OperationStatus.STARTED,
+            start_timestamp=began,
+            execution_details=ExecutionDetails(folded.execution.input_payload),
+        )
+        recorded = (again(each.operation) for each in folded.operations.values())
+        given = InvocationInput(arn, "token", (first, *recorded))
+        link = ServiceLink(no_service, Invocation(1, "1", given, retry=False), VirtualClock(began))
+        ended: Any = runner.invoke(given, link, InvocationOptions())
+        assert ended.outcome.status == "SUCCEEDED", ended.outcome
+
+
+def cpu_and_elapsed(command: list[str]) -> tuple[float, float]:
+    """Return the CPU seconds of a command and its processes, and how long it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    elapsed = time.perf_counter() - began
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, elapsed
+
+
+def measure(kind: str, histories: int, rounds: int) -> None:
+    """Print the figures of one runtime: of each side its best round."""
+    with tempfile.TemporaryDirectory() as name:
+        spec = record(kind, histories, Path(name))
+        folder = str(Path(name) / "histories")
+        verify = durable("replay", folder, "--handler", spec, "--format", "jsonl", "--jobs")
+        sides = {
+            "handler alone": [sys.executable, __file__, "--only-run", kind, spec, folder],
+            "--jobs 1": [*verify, "1"],
+            "--jobs 2": [*verify, "2"],
+        }
+        took: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
+        for _ in range(rounds):
+            for side, command in sides.items():
+                took[side].append(cpu_and_elapsed(command))
+    cpu = {side: min(each[0] for each in runs) for side, runs in took.items()}
+    elapsed = {side: min(each[1] for each in runs) for side, runs in took.items()}
+    print(f"{kind}: {histories:,} histories of 50 operations")
+    for side in sides:
+        print(f"  {side}: {cpu[side]:.2f} s CPU, {elapsed[side]:.2f} s")
+    over = cpu["--jobs 1"] / cpu["handler alone"]
+    faster = elapsed["--jobs 1"] / elapsed["--jobs 2"]
+    print(f"  x {over:.2f} the handler alone (at most {MOST_OVER_HANDLER:g})")
+    print(f"  second core x {faster:.2f} (at least {LEAST_OF_SECOND_CORE:g})")
+
+
+def main() -> None:
+    """Run what is asked for."""
+    if sys.argv[1:2] == ["--only-run"]:
+        return only_run(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*WORDS, []], default=[])
+    parser.add_argument("--histories", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    for kind in given.kinds or WORDS:
+        measure(kind, given.histories, given.rounds)
+    return None
+
+
+if __name__ == "__main__":
+    main()
