@@ -8,22 +8,31 @@ from xml.sax.saxutils import escape, quoteattr
 from durable_cli.output import clean
 from durable_cli.render_verify import VERDICT_WORDS, Result, summary_text
 from durable_core.errors import DurableError
-from durable_core.verification import Divergence, Verdict, Verification
+from durable_core.verification import Divergence, Doubt, Verdict, Verification
 
 
 def _reason(outcome: Verification | DurableError) -> str:
     if isinstance(outcome, DurableError):
         return str(outcome)
+    if outcome.doubts:
+        return "; ".join(_doubt(each) for each in outcome.doubts)
     if outcome.first is not None:
         return f"diverged at {outcome.first.position}: {outcome.first.why}"
-    if outcome.doubts:
-        return "; ".join(each.reason for each in outcome.doubts)
     if outcome.verdict is Verdict.DIVERGED:
         return "; ".join(
             f"{each.what}: recorded {each.recorded}, now {each.current}"
             for each in outcome.differences
         )
     return ""
+
+
+def _doubt(doubt: Doubt) -> str:
+    place = f"{doubt.position}: " if doubt.position else ""
+    return f"{place}{doubt.reason}"
+
+
+def _notes(outcome: Verification | DurableError) -> str:
+    return "; ".join(outcome.notes) if isinstance(outcome, Verification) else ""
 
 
 # -- JUnit ---------------------------------------------------------------------------------------
@@ -44,8 +53,10 @@ def render_junit(results: Sequence[Result]) -> str:
         case = f"  <testcase classname={quoteattr('durable')} name={quoteattr(clean(source))}"
         case += f' time="{seconds:.3f}"'
         reason = clean(_reason(outcome))
+        notes = escape(clean(_notes(outcome)))
+        said = [f"    <system-out>{notes}</system-out>"] if notes else []
         if not reason:
-            lines.append(f"{case}/>")
+            lines += [f"{case}>", *said, "  </testcase>"] if said else [f"{case}/>"]
             continue
         diverged = isinstance(outcome, Verification) and outcome.verdict is Verdict.DIVERGED
         tag = "failure" if diverged else "error"
@@ -53,6 +64,7 @@ def render_junit(results: Sequence[Result]) -> str:
         lines += [
             f"{case}>",
             f"    <{tag} message={quoteattr(reason)}>{body}</{tag}>",
+            *said,
             "  </testcase>",
         ]
     return "\n".join([*lines, "</testsuite>"])
@@ -61,7 +73,8 @@ def render_junit(results: Sequence[Result]) -> str:
 def _details(outcome: Verification | DurableError) -> list[str]:
     if isinstance(outcome, DurableError):
         return []
-    return [line for each in outcome.divergences for line in _divergence_lines(each)]
+    todo = [clean(f"do: {each.remedy}") for each in outcome.doubts]
+    return [*todo, *(line for each in outcome.divergences for line in _divergence_lines(each))]
 
 
 def _divergence_lines(found: Divergence) -> list[str]:
@@ -100,6 +113,9 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
             f"| {_cell(source)} | {VERDICT_WORDS[outcome.verdict]} | {_cell(where)} "
             f"| {_cell(_reason(outcome))} |"
         )
+    notes = [(source, notes) for source, each in results if (notes := _notes(each))]
+    if notes:
+        lines += ["", *(f"- {_cell(source)}: {_cell(text)}" for source, text in notes)]
     return "\n".join(lines)
 
 
@@ -116,6 +132,9 @@ def render_github(results: Sequence[Result]) -> str:
     """Return workflow commands that annotate the line of the source that diverged."""
     lines = []
     for source, outcome in results:
+        title = _property(f"durable replay: {source}")
+        if notes := _notes(outcome):
+            lines.append(f"::notice title={title}::{_message(notes)}")
         reason = _reason(outcome)
         if not reason:
             continue
@@ -126,7 +145,6 @@ def render_github(results: Sequence[Result]) -> str:
         place = ""
         if first is not None and first.where is not None:
             place = f"file={_property(first.where.file)},line={first.where.line},"
-        title = _property(f"durable replay: {source}")
         lines.append(f"::{level} {place}title={title}::{_message(reason)}")
     return "\n".join(lines)
 

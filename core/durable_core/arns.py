@@ -63,3 +63,8 @@ def region_of_function(name: str) -> str | None:
 def accounts_in(text: str) -> list[str]:
     """Return the account ids in an ARN or anything like one, in their order."""
     return _ACCOUNT.findall(text)
+
+
+def without_accounts(text: str) -> str:
+    """Return the text with every account id in it as a star."""
+    return _ACCOUNT.sub("*", text)

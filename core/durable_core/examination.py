@@ -29,6 +29,7 @@ from durable_core.model import (
 )
 from durable_core.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.sizes import utf8_bytes
+from durable_core.stand_ins import StandIns
 from durable_core.summary import read_summary, replay_children_of
 from durable_core.traces import Answer, Ended, Trace, status_of
 from durable_core.unit_divergence import BatchRun, batch_divergence
@@ -62,9 +63,13 @@ class Examination:
         deep: bool = True,
         is_pruned: bool = False,
         suspended: bool = False,
+        stand_ins: StandIns | None = None,
     ) -> None:
         self.tree = tree
         self.facts = facts
+        self.stand_ins = stand_ins
+        if stand_ins is not None:
+            stand_ins.hand_input(facts.input_payload)
         self._deep = deep
         self._is_pruned = is_pruned
         self._suspended = suspended
@@ -139,7 +144,9 @@ class Examination:
         }
         for what, now in details.items():
             before = known.get(what)
-            if before is not None and before != now:
+            if before is None or before == now:
+                continue
+            if self.stand_ins is None or self.stand_ins.differ(before, now):
                 self.differ(what, path, str(before), str(now))
 
     def take_payload(self, answer: Answer) -> None:
@@ -152,6 +159,22 @@ class Examination:
                 "truncates can't be had",
                 answer.path,
             )
+        self.hand(str(line_at(answer.path, answer.identity)), recorded)
+
+    def hand(self, label: str, recorded: Recorded | None) -> None:
+        """Note that what is recorded of an operation is handed to the code."""
+        if self.stand_ins is not None and recorded is not None:
+            self.stand_ins.hand(self.moment, label, recorded.operation)
+
+    def unreadable(self, operation: object, path: Path, error: Exception) -> None:
+        """Note that the handler's serdes can't read a recorded payload."""
+        self.doubt(
+            f"the handler can't read the payload of {operation}: {error}",
+            "run where what its serdes needs is there (a bucket, a file system, a key)"
+            if self.stand_ins is None
+            else self.stand_ins.remedy,
+            path,
+        )
 
     # -- contexts ------------------------------------------------------------------------------
 
@@ -232,12 +255,16 @@ class Examination:
         operation = None if answer.recorded is None else answer.recorded.operation
         if operation is None or operation.status is not OperationStatus.SUCCEEDED:
             return
+        if self.stand_ins is not None and not self.stand_ins.compares(operation):
+            return
         if not _same_json(operation.result, payload):
             self.differ("context result", answer.path, operation.result, payload)
 
     def compare_final_result(self, payload: str | None) -> None:
         """Note where the handler returned something else than is recorded."""
         facts = self.facts
+        if self.stand_ins is not None and not self.stand_ins.compares_result(facts.result):
+            return
         if facts.status is ExecutionStatus.SUCCEEDED:
             if facts.result is not None and not _same_json(facts.result, payload):
                 self.differ("final result", None, facts.result, payload)

@@ -36,7 +36,8 @@ class RecordedHistory:
     empty), else None. `execution` is what GetDurableExecution said, where it stands beside the
     events. `has_execution_data` is False when payloads were expected and not one is there: the
     history was fetched without IncludeExecutionData. `is_redacted` says that its payloads, errors
-    and ids are stand-ins. `warnings` are sentences for a person.
+    and ids are stand-ins, `kept` what of it is real (paths of `keep_paths`). `warnings` are
+    sentences for a person.
     """
 
     source: str
@@ -46,6 +47,7 @@ class RecordedHistory:
     arn: str | None = None
     has_execution_data: bool = True
     is_redacted: bool = False
+    kept: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

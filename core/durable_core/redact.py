@@ -64,6 +64,19 @@ def redact(
     return {REDACTED: {"Kept": [each.text for each in keep]}, **redacted}
 
 
+def look_over(
+    payload: str,
+    disguise: Disguise,
+    names: Sequence[str | None],
+    keep: Sequence[KeepPath],
+    sub_type: str | None = None,
+) -> None:
+    """Show the disguise what a redaction replaces in a payload of the operation of that name or
+    id."""
+    is_summary = _is_summary(sub_type, payload)
+    _Redaction(disguise, {}, keep).payload(payload, tuple(names), is_summary)
+
+
 def redaction_key(document: Json) -> bytes:
     """Return a key that nobody can work out who doesn't have the document.
 
@@ -115,7 +128,7 @@ class _Redaction:
 
     def _record_field(self, name: str, value: Any) -> Any:
         if name in _RECORD_PAYLOADS:
-            return self._payload(value, (_RECORD_PAYLOADS[name],))
+            return self.payload(value, (_RECORD_PAYLOADS[name],))
         if name == "Error":
             return self._error(value, (RESULT,))
         if name in _ARNS:
@@ -156,17 +169,12 @@ class _Redaction:
     def _carried(self, event: Json, kind: Kind | None, names: Names, value: Any) -> Any:
         if kind is Kind.ERROR:
             return self._error(value, names)
-        is_summary = (
-            event.get("EventType") == "ContextSucceeded"
-            and event.get("SubType") in BATCH_SUB_TYPES
-            and isinstance(value, str)
-            and read_summary(value) is not None
-        )
-        return self._payload(value, names, is_summary)
+        has_ended = event.get("EventType") == "ContextSucceeded"
+        return self.payload(value, names, has_ended and _is_summary(event.get("SubType"), value))
 
     # -- values ----------------------------------------------------------------------------------
 
-    def _payload(self, value: Any, names: Names, is_summary: bool = False) -> Any:
+    def payload(self, value: Any, names: Names, is_summary: bool = False) -> Any:
         if not isinstance(value, str) or not value:
             return value if value in (None, "") else self._unknown("", value)
         return disguise_json(value, self._disguise, self._keeps(names, is_summary))
@@ -226,6 +234,12 @@ def _names_of(event: Json) -> Names:
     if kind.startswith("Execution"):
         return (RESULT,)
     return (event.get("Name"), event.get("Id"))
+
+
+def _is_summary(sub_type: Any, payload: Any) -> bool:
+    """Tell whether a payload is what a map or parallel stored, in a form that is known."""
+    is_batch = sub_type in BATCH_SUB_TYPES and isinstance(payload, str)
+    return is_batch and read_summary(payload) is not None
 
 
 def _of_a_summary(path: Path, is_name: bool) -> bool:

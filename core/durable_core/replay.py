@@ -22,10 +22,12 @@ from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus, OperationType
 from durable_core.recorded_tree import tree_of
+from durable_core.stand_ins import stand_ins_of
 from durable_core.verifiability import doubts_of, notes_of, scheme_doubt
 from durable_core.verification import (
     Cause,
     Divergence,
+    Doubt,
     Verdict,
     Verification,
 )
@@ -112,9 +114,16 @@ def _run(
     tree = tree_of(picture.folded.operations, replayer.scheme)
     doubt = scheme_doubt(tree, replayer.scheme)
     if doubt is not None:
-        return replace(so_far, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
+        return _unsure(so_far, doubt)
     is_state = history.operations is not None
-    examination = Examination(tree, picture.folded.execution, deep=options.deep, is_pruned=is_state)
+    stand_ins = stand_ins_of(history)
+    examination = Examination(
+        tree,
+        picture.folded.execution,
+        deep=options.deep,
+        is_pruned=is_state,
+        stand_ins=stand_ins,
+    )
     with watch(examination):
         replayer.replay(examination, history.arn or _NO_ARN)
     found = examination.found()
@@ -135,16 +144,26 @@ def _run(
     if doubts:
         return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=doubts)
     if not found:
-        return outcome
+        if stand_ins is None:
+            return outcome
+        doubt = stand_ins.strict_doubt() if options.strict else None
+        noted = replace(outcome, notes=(stand_ins.note(), *outcome.notes))
+        return noted if doubt is None else _unsure(outcome, doubt)
     told = tuple(
         _told(each.divergence, replayer.runtime, picture.number) for each in found[: options.most]
     )
-    return replace(
+    outcome = replace(
         outcome,
         verdict=Verdict.DIVERGED,
         divergences=told,
         more_divergences=len(found) - len(told),
     )
+    doubt = stand_ins.doubt(found[0]) if stand_ins is not None else None
+    return outcome if doubt is None else _unsure(outcome, doubt)
+
+
+def _unsure(outcome: Verification, doubt: Doubt) -> Verification:
+    return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
 
 
 _NO_ARN: Final = (

@@ -92,11 +92,7 @@ class VerifyingCall(Call):
         try:
             return super().to_value(serdes, payload)
         except SerDesError as error:
-            self._examination.doubt(
-                f"the handler can't read the payload of {self.label}: {error}",
-                "run where what its serdes needs is there (a bucket, a file system, a key)",
-                self.path,
-            )
+            self._examination.unreadable(self.label, self.path, error)
             raise
 
     async def persist(self, action: OperationAction, **given: Any) -> None:

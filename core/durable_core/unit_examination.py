@@ -77,6 +77,9 @@ def ended_units(
 
     Where a summary only counts failures, more of them than it counts are a divergence.
     """
+    for unit in found.units:
+        if unit.runs and unit.node is not None:
+            examination.hand(unit.trace.label, unit.node.recorded)
     units = tuple(
         replace(unit, status=_status_of_end(ended)) if unit.runs and not unit.status else unit
         for unit, ended in zip(found.units, ends, strict=True)

@@ -80,11 +80,7 @@ class ReplayRun:
             return original(executor)
         except self.parts.serdes_errors as error:
             if operation.status is OperationStatus.SUCCEEDED:
-                self.examination.doubt(
-                    f"the handler can't read the payload of {answer.identity}: {error}",
-                    "run where what its serdes needs is there (a bucket, a file system, a key)",
-                    answer.path,
-                )
+                self.examination.unreadable(answer.identity, answer.path, error)
             raise
 
     def _plant(self, executor: Any, operation: Operation) -> None:

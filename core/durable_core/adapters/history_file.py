@@ -87,8 +87,8 @@ def history_from_parts(source: str, parts: Sequence[Part]) -> RecordedHistory:
         raise SourceError(source, f"not {_EXPECTED}, found {shape.value} without any events")
     with blaming(source):
         fields = _fields_of_the_execution(source, parts)
-        if fields.pop(REDACTED, None):
-            return _marked_as_redacted(_history(source, parts, shape, fields))
+        if redacted := fields.pop(REDACTED, None):
+            return _marked_as_redacted(_history(source, parts, shape, fields), redacted)
         return _history(source, parts, shape, fields)
 
 
@@ -109,8 +109,11 @@ def _history(
     return history_of_operations(source, operations, arn, execution, warnings)
 
 
-def _marked_as_redacted(history: RecordedHistory) -> RecordedHistory:
-    return replace(history, is_redacted=True, warnings=(_REDACTED, *history.warnings))
+def _marked_as_redacted(history: RecordedHistory, redacted: Any) -> RecordedHistory:
+    kept = redacted.get("Kept") if isinstance(redacted, Mapping) else None
+    paths = tuple(each for each in kept if isinstance(each, str)) if isinstance(kept, list) else ()
+    warnings = (_REDACTED, *history.warnings)
+    return replace(history, is_redacted=True, kept=paths, warnings=warnings)
 
 
 def _fields_of_the_execution(source: str, parts: Sequence[Part]) -> dict[str, Any]:
