@@ -376,6 +376,24 @@ def test_another_result_and_another_duration_are_differences_only() -> None:
     assert verified(changed, history, strict=True).verdict is Verdict.DIVERGED
 
 
+def test_another_error_than_the_execution_failed_with_is_a_difference() -> None:
+    async def fails(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="before")
+        raise ValueError("no such order")
+
+    async def fails_otherwise(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(lambda _: 1, name="before")
+        raise KeyError("order")
+
+    history = recorded(fails)
+    assert not verified(fails, history).differences
+    outcome = verified(fails_otherwise, history)
+    assert outcome.verdict is Verdict.COMPATIBLE
+    (difference,) = outcome.differences
+    assert (difference.what, difference.recorded) == ("final error", "ValueError: no such order")
+    assert (difference.current or "").startswith("KeyError")
+
+
 def test_a_history_without_execution_data_cannot_be_verified() -> None:
     import dataclasses
 

@@ -23,6 +23,7 @@ from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
+    ErrorObject,
     ExecutionStatus,
     OperationStatus,
     OperationType,
@@ -270,8 +271,20 @@ class Examination:
                 self.differ("final result", None, facts.result, payload)
         elif facts.status is ExecutionStatus.FAILED:
             error = facts.error
-            was = f"{error.type}: {error.message}" if error is not None else "an error"
+            was = _error_text(error) if error is not None else "an error"
             self.differ("end", None, f"failed with {was}", "returns")
+
+    def compare_final_error(self) -> None:
+        """Note where the handler raised another error than the execution is recorded to have failed
+        with."""
+        error, now = self.facts.error, self.root.error
+        if error is None or self.facts.status is not ExecutionStatus.FAILED:
+            return
+        if self.root.outcome is not Outcome.RAISED or self.stand_ins is not None:
+            return
+        was = _error_text(error)
+        if was != now:
+            self.differ("final error", None, was, now)
 
     # -- findings ------------------------------------------------------------------------------
 
@@ -308,6 +321,12 @@ class Examination:
             found.append(each)
             diverged.append(trace.path)
         return sorted(found, key=lambda each: each.moment)
+
+
+def _error_text(error: ErrorObject) -> str:
+    """Return an error in the words in which `note_end` notes what a body raised."""
+    name = (error.type or "Exception").rpartition(".")[2]
+    return f"{name}: {error.message}" if error.message else name
 
 
 def _path_of(found: Found) -> Path:

@@ -130,6 +130,8 @@ def _run(
     ended = _end_divergence(examination, picture)
     if ended is not None and not found:
         found = [ended]
+    if not found:
+        examination.compare_final_error()
     compared = max(so_far.compared, sum(len(trace.asked) for trace in examination.traces))
     differences = tuple(dict.fromkeys((*so_far.differences, *examination.differences)))
     outcome = replace(
