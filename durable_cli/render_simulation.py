@@ -13,6 +13,7 @@ from durable_cli.simulation_runs import SimulationRuns
 from durable_cli.simulation_words import (
     VERBS,
     did_text,
+    finding_texts,
     folded,
     sent_text,
     story_row,
@@ -137,9 +138,20 @@ def _footer(report: SimulationReport, surface: Surface) -> list[str]:
         out += pair("error", [(error_text(simulation.error), "bad")], surface)
     for why in report.rejected:
         out += pair("rejected", [(clean(why), "bad")], surface)
+    out += _findings(report, surface)
     for index, waiting in enumerate(simulation.waiting_for):
         out += pair("" if index else "waits for", [(clean(waiting.label), "warn")], surface)
     return out
+
+
+def _findings(report: SimulationReport, surface: Surface) -> list[str]:
+    """Return where the SDK departs from our rules, the same of several operations once."""
+    out: list[str] = []
+    texts = finding_texts(report.findings)
+    for index, (text, rejected) in enumerate(texts[:_MOST_SHOWN]):
+        style = "bad" if rejected else "warn"
+        out += pair("" if index else "SDK differs", [(text, style)], surface)
+    return out + _and_more(len(texts), surface)
 
 
 def _answers_wanted(simulation: Simulation, surface: Surface) -> list[str]:

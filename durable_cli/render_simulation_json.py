@@ -16,6 +16,7 @@ from durable_core.events import format_timestamp
 from durable_core.faults import Fault
 from durable_core.journal import Note
 from durable_core.model import ErrorObject
+from durable_core.simulation_findings import SdkFinding
 from durable_core.simulation_report import InvocationBlock, SimulationReport, Story
 from durable_core.wire import error_to_wire
 
@@ -53,6 +54,7 @@ def as_document(runs: SimulationRuns, report: SimulationReport) -> dict[str, Any
             for each in simulation.waiting_for
         ],
         "rejected": list(report.rejected),
+        "findings": [_finding_document(finding) for finding in report.findings],
         "crashes": _crashes_document(runs.crashes),
         "determinism": _determinism_document(runs.determinism),
         "not_checked": runs.skipped,
@@ -121,6 +123,20 @@ def _story_document(story: Story) -> dict[str, Any]:
         "completion_reason": row.completion_reason,
         "error": _error(row.error),
         "in_invocations": {doing.value: list(each) for doing, each in story.happened.items()},
+    }
+
+
+def _finding_document(finding: SdkFinding) -> dict[str, Any]:
+    return {
+        "kind": finding.kind.value,
+        "severity": "rejected" if finding.rejected else "notice",
+        "problem": finding.problem,
+        "position": finding.position,
+        "operation_id": finding.operation_id or None,
+        "type": finding.type,
+        "sub_type": finding.sub_type,
+        "name": finding.name,
+        "invocation": finding.invocation,
     }
 
 

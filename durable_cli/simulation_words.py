@@ -12,6 +12,7 @@ from durable_core.checkpointer import SentRequest
 from durable_core.journal import Note
 from durable_core.model import UNIT_SUB_TYPES
 from durable_core.report import Replay, Row
+from durable_core.simulation_findings import SdkFinding
 from durable_core.simulation_report import (
     Doing,
     InvocationBlock,
@@ -134,6 +135,28 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number, number])
     return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def finding_texts(findings: Iterable[SdkFinding]) -> list[tuple[str, bool]]:
+    """Return each difference of the SDK as a sentence, and whether the service refused it.
+
+    What is the same of several operations is told once, with how many there are.
+    """
+    alike: dict[tuple[str, bool], list[SdkFinding]] = {}
+    for each in findings:
+        alike.setdefault((each.problem, each.rejected), []).append(each)
+    return [
+        (f"{_finding_label(same)}: {clean(problem)}", rejected)
+        for (problem, rejected), same in alike.items()
+    ]
+
+
+def _finding_label(same: Sequence[SdkFinding]) -> str:
+    first, last = same[0], same[-1]
+    name = f' "{clean(first.name)}"' if first.name else ""
+    kind = "unit" if first.sub_type in UNIT_SUB_TYPES else clean(first.sub_type or first.type)
+    more = f" and {len(same) - 1:,} more, to {clean(last.position)}" if len(same) > 1 else ""
+    return f"{kind}{name} ({clean(first.position)}){more}"
 
 
 def totals_text(totals: SimulationTotals) -> str:

@@ -29,8 +29,10 @@ from durable_core.adapters.aws_sdk_attach import attach
 from durable_core.adapters.aws_sdk_client import HandlerStuck
 from durable_core.adapters.aws_sdk_installed import SdkChanged, SdkMissing, is_aws_handler
 from durable_core.adapters.aws_sdk_shapes import update_of
+from durable_core.crash_runs import CrashMode, CrashReport, crash_runs
 from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
 from durable_core.ids import position_text
+from durable_core.journal import Did
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
 from durable_core.simulate import simulate
@@ -416,6 +418,57 @@ def test_what_is_no_answer_fails_the_execution() -> None:
     simulation = run(lambda _event, _context: "not an answer")
     assert simulation.status is ExecutionStatus.FAILED
     assert "status is required" in str(simulation.error)
+
+
+def charging(semantics: StepSemantics) -> Callable[..., Any]:
+    """Return a handler whose only step has the semantics, and is tried once more an hour later."""
+
+    @durable_execution
+    def handler(_event: Any, context: DurableContext) -> str:
+        config = StepConfig(step_semantics=semantics, retry_strategy=HOURLY.retry_strategy)
+        return context.step(lambda _: "charged", name="charge", config=config)
+
+    return handler
+
+
+def crashed_everywhere(handler: Callable[..., Any]) -> CrashReport:
+    """Return what came of crashes at every checkpoint of a handler."""
+    clean = run(handler)
+    return crash_runs(clean, CrashMode.EVERY_CHECKPOINT, lambda faults: run(handler, faults))
+
+
+def test_a_step_that_is_at_most_once_is_seen_to_be_and_passes_every_crash() -> None:
+    handler = charging(StepSemantics.AT_MOST_ONCE_PER_RETRY)
+    assert [note.once for note in run(handler).invocations[0].did(Did.RAN)] == [True]
+    assert crashed_everywhere(handler).failures == ()
+
+
+def test_a_step_that_is_at_least_once_may_run_again() -> None:
+    handler = charging(StepSemantics.AT_LEAST_ONCE_PER_RETRY)
+    assert [note.once for note in run(handler).invocations[0].did(Did.RAN)] == [False]
+    assert crashed_everywhere(handler).failures == ()
+
+
+def test_an_at_most_once_body_that_runs_twice_for_one_attempt_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from aws_durable_execution_sdk_python.operation import base, step
+
+    checks = step.StepOperationExecutor.check_result_status
+
+    def forgetful(self: Any) -> Any:
+        """Run the body of a step that was interrupted, as if it were at least once."""
+        known = self.state.get_checkpoint_result(self.operation_identifier.operation_id)
+        if known.is_started():
+            return base.CheckResult.create_is_ready_to_execute(known)
+        return checks(self)
+
+    monkeypatch.setattr(step.StepOperationExecutor, "check_result_status", forgetful)
+    report = crashed_everywhere(charging(StepSemantics.AT_MOST_ONCE_PER_RETRY))
+    problems = {problem for failure in report.failures for problem in failure.problems}
+    assert problems == {
+        "the body of step 'charge' (1) is at most once, and attempt 1 ran again in invocation 2"
+    }
 
 
 # -- what is reported of an invocation ---------------------------------------------------------

@@ -76,6 +76,15 @@ class Row:
         return (self.ended - self.started).total_seconds()
 
     @property
+    def positions(self) -> tuple[str, ...]:
+        """The positions that a row of units stands for: `1.4-9` is six of them."""
+        base, dot, numbers = self.position.rpartition(".")
+        first, _, last = numbers.partition("-")
+        if self.units == 1 or not (first.isdecimal() and last.isdecimal()):
+            return (self.position,)
+        return tuple(f"{base}{dot}{number}" for number in range(int(first), int(last) + 1))
+
+    @property
     def is_flat_unit(self) -> bool:
         """True for a unit without an operation of its own."""
         return self.unit is not None and self.id is None

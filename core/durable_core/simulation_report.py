@@ -18,6 +18,7 @@ from durable_core.journal import Did, Note
 from durable_core.report import LimitUse, Report, Row
 from durable_core.service_values import INVALID_PARAMETER, RESOURCE_NOT_FOUND
 from durable_core.simulation import InvocationRecord, Simulation
+from durable_core.simulation_findings import SdkFinding, find_differences
 
 
 class Doing(StrEnum):
@@ -109,7 +110,7 @@ class SimulationTotals:
 class SimulationReport:
     """What came of a simulation; `explained` is what `durable replay` says of its history.
 
-    `positions` are those of operations, by id.
+    `positions` are those of operations, by id, `findings` where an SDK departs from our rules.
     """
 
     simulation: Simulation
@@ -118,6 +119,7 @@ class SimulationReport:
     stories: tuple[Story, ...]
     totals: SimulationTotals
     positions: Mapping[str, str]
+    findings: tuple[SdkFinding, ...] = ()
 
     def position(self, note: Note) -> str:
         """Return where the operation or unit of a note is: `2.1.3`, or its id."""
@@ -147,7 +149,8 @@ def report_of(simulation: Simulation) -> SimulationReport:
     stories = tuple(_stories(explained.rows, blocks))
     totals = _totals(explained, blocks)
     positions = {row.id: row.position for row in explained.rows if row.id is not None}
-    return SimulationReport(simulation, explained, blocks, stories, totals, positions)
+    findings = find_differences(simulation, explained.rows)
+    return SimulationReport(simulation, explained, blocks, stories, totals, positions, findings)
 
 
 _FINAL = (INVALID_PARAMETER, RESOURCE_NOT_FOUND)
@@ -203,19 +206,8 @@ def _stories(rows: Sequence[Row], blocks: Sequence[InvocationBlock]) -> Iterable
         if row.id is not None:
             parts = [by_id.get(row.id)]
         else:
-            parts = [by_position.get(position) for position in _positions(row)]
+            parts = [by_position.get(position) for position in row.positions]
         yield _story(row, [part for part in parts if part is not None])
-
-
-def _positions(row: Row) -> Iterable[str]:
-    """Return the positions that a row of units stands for: `1.4-9` is six of them."""
-    if row.units == 1:
-        return (row.position,)
-    base, dot, numbers = row.position.rpartition(".")
-    first, _, last = numbers.partition("-")
-    if not (first.isdecimal() and last.isdecimal()):
-        return (row.position,)
-    return (f"{base}{dot}{number}" for number in range(int(first), int(last) + 1))
 
 
 def _story(row: Row, parts: Sequence[_Happened]) -> Story:

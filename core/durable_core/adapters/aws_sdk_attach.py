@@ -9,7 +9,8 @@ import queue
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from durable_core.adapters.aws_sdk_client import Client
 from durable_core.adapters.aws_sdk_installed import Sdk, SdkChanged, load_sdk
@@ -20,6 +21,8 @@ def attached_sdk() -> Sdk:
     """Return the installed SDK, with our places in it. Raises SdkMissing and SdkChanged."""
     sdk = load_sdk()
     attach(sdk.execution_state, sdk.version)
+    _attach_results(sdk.child)
+    _attach_semantics(sdk.step)
     return sdk
 
 
@@ -57,6 +60,7 @@ def attach(state_class: Any, version: str) -> None:
             if type(getattr(self, "_checkpoint_queue", None)) is not queue.Queue:
                 raise SdkChanged(version, "no _checkpoint_queue in ExecutionState")
             client.state = self
+            _CLIENTS[self.durable_execution_arn] = client
             self._checkpoint_queue = client.queue
 
     @wraps(stop)
@@ -99,6 +103,51 @@ def _attach_watch(state_class: Any) -> None:
         emit = getattr(state_class, name, None)
         if emit is not None:
             setattr(state_class, name, _telling(emit))
+
+
+_CLIENTS: Final[WeakValueDictionary[str, Client]] = WeakValueDictionary()
+"""The client of the invocation that runs, by the ARN of its execution."""
+
+
+def _attach_results(child: Any) -> None:
+    """Show each result of a context as it is serialized, before the SDK stores a part of it.
+
+    Nothing that the SDK tells or sends has the size of what it strips.
+    """
+    serialize = getattr(child, "serialize", None)
+    if serialize is None or hasattr(serialize, "durable_cli_attached"):
+        return
+
+    @wraps(serialize)
+    def attached_serialize(*args: Any, **keywords: Any) -> Any:
+        text = serialize(*args, **keywords)
+        client = _CLIENTS.get(keywords.get("durable_execution_arn", ""))
+        key = keywords.get("operation_id")
+        if client is not None and key is not None and isinstance(text, str):
+            client.observed.serialized(key, text)
+        return text
+
+    attached_serialize.durable_cli_attached = True  # type: ignore[attr-defined]
+    child.serialize = attached_serialize
+
+
+def _attach_semantics(step: Any) -> None:
+    """Show which steps are at most once: neither an update nor a body says so."""
+    executor = getattr(step, "StepOperationExecutor", None)
+    if executor is None or hasattr(executor, "durable_cli_attached"):
+        return
+    init = executor.__init__
+
+    @wraps(init)
+    def attached_init(self: Any, *args: Any, **keywords: Any) -> None:
+        init(self, *args, **keywords)
+        client = self.state.durable_cli_client
+        semantics = getattr(self.config, "step_semantics", None)
+        if client is not None and getattr(semantics, "name", None) == "AT_MOST_ONCE_PER_RETRY":
+            client.observed.is_once(self.operation_identifier.operation_id)
+
+    executor.__init__ = attached_init
+    executor.durable_cli_attached = True
 
 
 def _telling(emit: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,7 @@ from durable_core.adapters.aws_sdk_desk import Desk, ServiceError
 from durable_core.adapters.aws_sdk_installed import Sdk
 from durable_core.adapters.aws_sdk_queue import UpdateQueue
 from durable_core.adapters.aws_sdk_shapes import Converter, update_of
-from durable_core.adapters.observed import Observed
+from durable_core.adapters.observed import Observed, sub_type_of
 from durable_core.bodies import running_body
 from durable_core.errors import DurableError, WireError
 from durable_core.limits import KIB
@@ -147,14 +147,20 @@ class Client:
         """Return the body of an operation such that its beginning and its end are seen."""
 
         def seen(*args: Any, **keywords: Any) -> Any:
-            if identifier.sub_type in BATCH_SUB_TYPES:
+            sub_type = sub_type_of(identifier)
+            is_batch = sub_type in BATCH_SUB_TYPES
+            if is_batch:
                 self.queue.alone = False  # a map or parallel has threads of its own
             self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
-            recorded = identifier.sub_type in (SubType.STEP, SubType.WAIT_FOR_CONDITION)
+            recorded = sub_type in (SubType.STEP, SubType.WAIT_FOR_CONDITION)
             key = f"{identifier.operation_id}/{attempt}" if recorded else None
             token = running_body.set(key)
             try:
-                return body(*args, **keywords)
+                result = body(*args, **keywords)
+                if not recorded:
+                    units = getattr(result, "all", None) if is_batch else None
+                    self.observed.came_to(identifier, units, rebuilt=is_replay_children)
+                return result
             finally:
                 running_body.reset(token)
                 self.observed.ends()

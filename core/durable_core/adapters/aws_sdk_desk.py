@@ -86,12 +86,12 @@ class Desk:
                     self.dead = True
                     raise Died(str(error)) from None
                 except RefusedCheckpoint as error:
-                    self._observed.sent(updates, attempt)
+                    self._observed.sent(updates, attempt, refused=str(error))
                     raise ServiceError(error.code, error.message, 400, call) from None
                 else:
                     self._observed.sent(updates, attempt)
                     return answer
-            self._observed.sent(updates, SENDS)
+            self._observed.sent(updates, SENDS, refused=str(THROTTLED))
             raise ServiceError(THROTTLED.code, THROTTLED.message, THROTTLED.status_code, call)
 
     def _catch_up(self) -> None:

@@ -50,6 +50,8 @@ class Sdk:
 
     version: str
     execution_state: Any
+    child: Any
+    step: Any
     invocation_input: Any
     initial_state: Any
     operation: Any
@@ -71,10 +73,13 @@ def load_sdk() -> Sdk:
     version = str(getattr(root, "__version__", "(unknown)"))
     try:
         from aws_durable_execution_sdk_python import exceptions, execution, lambda_service, state
+        from aws_durable_execution_sdk_python.operation import child, step
 
         return Sdk(
             version,
             state.ExecutionState,
+            child,
+            step,
             execution.DurableExecutionInvocationInputWithClient,
             execution.InitialExecutionState,
             lambda_service.Operation,

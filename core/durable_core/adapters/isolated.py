@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from durable_core.adapters.observed import Observed
+from durable_core.checkpointer import RefusedCheckpoint
 from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.journal import Note
 from durable_core.model import InvocationInput, OperationUpdate
@@ -97,10 +98,21 @@ class _Host:
         try:
             if kind == "state":
                 return True, self._link.get_state(*content)
-            self._observed.sent(content[1], 1)
-            return True, self._link.checkpoint(*content)
+            return True, self._sent(*content)
         except Exception as error:
             return False, error
+
+    def _sent(
+        self, token: str, updates: tuple[OperationUpdate, ...], client_token: str
+    ) -> CheckpointAnswer:
+        refused = None
+        try:
+            return self._link.checkpoint(token, updates, client_token)
+        except RefusedCheckpoint as error:
+            refused = str(error)
+            raise
+        finally:
+            self._observed.sent(updates, 1, refused)
 
     def _lost(self) -> Invoked:
         requests = self._observed.requests()

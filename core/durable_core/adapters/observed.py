@@ -7,14 +7,17 @@ order is that in which they began.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from durable_core.batching import Cut
 from durable_core.checkpointer import SentRequest
 from durable_core.ids import BLAKE2B, IdScheme, Path
-from durable_core.journal import Did, Note
+from durable_core.journal import Did, Note, Whole
+from durable_core.limits import LIMITS
 from durable_core.model import (
     BATCH_SUB_TYPES,
     UNIT_SUB_TYPES,
@@ -34,6 +37,11 @@ _STEPS = frozenset({SubType.STEP, SubType.WAIT_FOR_CONDITION})
 
 Seen = tuple[Did, str, str, str | None, str | None, str | None, int | None]
 """What happened to which operation: id, type, sub-type, name, parent's id, attempt."""
+
+
+def sub_type_of(identifier: Any) -> str:
+    """Return the sub-type of one of the SDK's identifiers: a plain text from 3.0 on only."""
+    return str(getattr(identifier.sub_type, "value", identifier.sub_type))
 
 
 class _Positions:
@@ -109,6 +117,9 @@ class Observed:
         self._seen: list[Seen] = []
         self._ran: dict[str, None] = {}
         self._requests: list[SentRequest] = []
+        self._once: set[str] = set()
+        self._serialized: dict[str, Whole] = {}
+        self._units: dict[str, tuple[tuple[int, str], ...]] = {}
         self._positions = _Positions(scheme)
         self.handed(operations)
 
@@ -122,7 +133,7 @@ class Observed:
     def begins(self, identifier: Any, *, replays_children: bool, attempt: int | None) -> None:
         """Take in that a body begins: of a step, a check, a context or a unit."""
         key, parent = identifier.operation_id, identifier.parent_id
-        sub_type = str(getattr(identifier.sub_type, "value", identifier.sub_type))
+        sub_type = sub_type_of(identifier)
         kind = getattr(getattr(identifier, "operation_type", None), "value", None)
         if kind is None:  # before 3.0 an identifier has no type
             kind = OperationType.STEP if sub_type in _STEPS else OperationType.CONTEXT
@@ -140,6 +151,26 @@ class Observed:
         """Take in that the body that this thread began last has ended."""
         self._positions.leave()
 
+    def is_once(self, operation_id: str) -> None:
+        """Take in that an attempt of this step may run its body once, whatever happens."""
+        self._once.add(operation_id)
+
+    def came_to(self, identifier: Any, units: Iterable[Any] | None, *, rebuilt: bool) -> None:
+        """Take in that the body of a context has returned: a map or parallel with its units."""
+        key = identifier.operation_id
+        if units is not None:
+            self._units[key] = tuple((each.index, str(each.status.value)) for each in units)
+        if rebuilt and key in self._handed:
+            self._note(Did.REBUILT, self._handed[key])
+
+    def serialized(self, operation_id: str, text: str) -> None:
+        """Take in the whole result of a context, of those that may be stripped or rebuilt."""
+        known = self._handed.get(operation_id)
+        if len(text) * 4 > LIMITS.payload_bytes or (known is not None and known.replay_children):
+            data = text.encode("utf-8", "surrogatepass")
+            digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+            self._serialized[operation_id] = Whole(len(data), len(text), digest)
+
     def asked(self, operation_id: str, parent_id: str | None) -> None:
         """Take in that the code asks for an operation to be written."""
         self._positions.place(operation_id, parent_id)
@@ -154,8 +185,10 @@ class Observed:
         succeeded = operation.status is OperationStatus.SUCCEEDED
         self._note(Did.RETURNED if succeeded else Did.RAISED, operation)
 
-    def sent(self, updates: tuple[OperationUpdate, ...], sends: int) -> None:
-        """Take in a request that was answered, refused or cut off by a crash."""
+    def sent(
+        self, updates: tuple[OperationUpdate, ...], sends: int, refused: str | None = None
+    ) -> None:
+        """Take in a request that was answered, refused (why) or cut off by a crash."""
         rules = SDKS[Sdk.PYTHON]
         estimated = sum(map(rules.estimate, updates))
         cut = Cut.END
@@ -163,7 +196,7 @@ class Observed:
             cut = Cut.OVERSIZED
         elif len(updates) >= rules.max_operations:
             cut = Cut.OPERATIONS
-        self._requests.append(SentRequest(len(updates), estimated, cut, sends, updates))
+        self._requests.append(SentRequest(len(updates), estimated, cut, sends, updates, refused))
         for update in updates:
             if update.type in _BEGINS and update.action is OperationAction.START:
                 self._note(Did.BEGAN, update)
@@ -181,7 +214,23 @@ class Observed:
     def _noted(self, seen: Seen) -> Note:
         did, key, kind, sub_type, name, parent, attempt = seen
         path = self._positions.paths.get(key, ())
-        return Note(did, key, path, kind, sub_type, name, parent, attempt=attempt)
+        whole = self._whole(key) if did in (Did.STRIPPED, Did.REBUILT) else None
+        return Note(
+            did,
+            key,
+            path,
+            kind,
+            sub_type,
+            name,
+            parent,
+            attempt=attempt,
+            size=None if whole is None else whole.size,
+            once=attempt is not None and key in self._once,
+            whole=whole,
+        )
+
+    def _whole(self, key: str) -> Whole:
+        return replace(self._serialized.get(key, Whole()), units=self._units.get(key))
 
     # -- when it is over -----------------------------------------------------------------------
 
