@@ -77,9 +77,15 @@ def _heading(runs: SimulationRuns, report: SimulationReport, surface: Surface) -
     out = [surface.line([(fit(clean(runs.spec), surface.width, surface.unicode), "title")])]
     execution: list[Span] = [(status, STATUS_STYLES.get(status, "")), (_ending(simulation), "")]
     out += pair("execution", execution, surface)
-    out += pair("runtime", [(_RUNTIMES.get(runs.runtime, runs.runtime), "")], surface)
+    out += pair("runtime", [(_runtime(runs), "")], surface)
     out += pair("time", [(f"{virtual}, {real}; {invocations}", "")], surface)
     return out + pair("seed", [(str(simulation.seed), "")], surface)
+
+
+def _runtime(runs: SimulationRuns) -> str:
+    version = f" {clean(runs.sdk_version)}" if runs.sdk_version else ""
+    isolated = ", each invocation in a process of its own" if runs.isolated else ""
+    return f"{_RUNTIMES.get(runs.runtime, runs.runtime)}{version}{isolated}"
 
 
 def _ending(simulation: Simulation) -> str:

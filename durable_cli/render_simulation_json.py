@@ -30,6 +30,8 @@ def as_document(runs: SimulationRuns, report: SimulationReport) -> dict[str, Any
         "schema": SCHEMA,
         "handler": runs.spec,
         "runtime": runs.runtime,
+        "sdk_version": runs.sdk_version,
+        "isolated": runs.isolated,
         "seed": simulation.seed,
         "execution": {
             "arn": simulation.arn,

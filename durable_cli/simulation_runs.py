@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, replace
+from typing import Final
 
 from durable_cli.handler_output import discarded, redirected
+from durable_cli.output import message
 from durable_cli.progress import Progress
 from durable_core.adapters.handler import HandlerError, HandlerLoader
 from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
@@ -21,7 +23,7 @@ from durable_core.simulation import InvocationRecord, Simulation, Stopped
 @dataclass(frozen=True, slots=True)
 class SimulationRuns:
     """What came of all runs. `simulation` is the first one; `skipped` says why there were no
-    further ones although they were asked for."""
+    further ones although they were asked for, `isolated` whether each invocation had a process."""
 
     spec: str
     runtime: str
@@ -30,6 +32,8 @@ class SimulationRuns:
     crashes: CrashReport | None = None
     determinism: DeterminismReport | None = None
     skipped: str | None = None
+    sdk_version: str | None = None
+    isolated: bool = False
 
 
 def run_all(
@@ -49,9 +53,22 @@ def run_all(
         request = replace(request, scenario=replace(request.scenario, faults=NO_FAULTS))
     progress = Progress()
     loader = HandlerLoader()
+    may_crash = mode is CrashMode.EVERY_CHECKPOINT or request.scenario.faults.kill
     try:
-        user, simulation, seconds = _first(request, loader, progress, handler_output, verbose)
-        runs = SimulationRuns(request.spec, user.kind.value, simulation, seconds)
+        user, simulation, seconds = _first(
+            request, may_crash, loader, progress, handler_output, verbose
+        )
+        runs = SimulationRuns(
+            request.spec,
+            user.kind.value,
+            simulation,
+            seconds,
+            sdk_version=user.sdk_version,
+            isolated=user.isolates,
+        )
+        if user.isolates and not request.isolate:
+            message(_WHY_ISOLATED.format(user.sdk_version))
+            request = replace(request, isolate=True)
         if (mode or determinism_runs) and simulation.stopped is not Stopped.OVER:
             return replace(runs, skipped="the checks need an execution that ends")
         if mode is not None:
@@ -65,8 +82,15 @@ def run_all(
         loader.forget()
 
 
+_WHY_ISOLATED: Final = (
+    "each invocation has a process of its own, as with --isolate: where an invocation of AWS's "
+    "SDK {} dies, its threads can't be ended otherwise"
+)
+
+
 def _first(
     request: SimulationRequest,
+    may_crash: bool,
     loader: HandlerLoader,
     progress: Progress,
     handler_output: str | None,
@@ -77,7 +101,7 @@ def _first(
         progress.show(f"invocation {record.number:,}, {passed} of virtual time")
 
     with redirected(handler_output, verbose=verbose, before_write=progress.clear):
-        user = _loaded(request, loader, verbose)
+        user = _loaded(request, may_crash, loader, verbose)
         began = time.perf_counter()
         simulation = run_request(request, user, on_invocation=heard)
         seconds = time.perf_counter() - began
@@ -87,9 +111,17 @@ def _first(
     return user, simulation, seconds
 
 
-def _loaded(request: SimulationRequest, loader: HandlerLoader, verbose: bool) -> UserRunner:
+def _loaded(
+    request: SimulationRequest, may_crash: bool, loader: HandlerLoader, verbose: bool
+) -> UserRunner:
     try:
-        return UserRunner(loader, request.spec, request.runtime, isolate=request.isolate)
+        return UserRunner(
+            loader,
+            request.spec,
+            request.runtime,
+            isolate=request.isolate,
+            may_crash=may_crash,
+        )
     except HandlerError as error:
         if verbose and error.traceback:
             sys.stderr.write(error.traceback)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,8 @@ pytest.importorskip("aws_durable_execution_sdk_python")
 
 from conformance_driver import runner_in
 
+from durable_cli.app import run as run_cli
+from durable_core.adapters.aws_sdk import AwsSdkRunner
 from durable_core.adapters.isolated import IsolatedRunner
 from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.journal import Did
@@ -90,3 +95,70 @@ def test_an_injected_crash_ends_the_process(tmp_path: Path) -> None:
     simulation = run(tmp_path, "counts", faults=faults)
     assert simulation.result == "1"
     assert len(simulation.invocations) == 3  # the one after the crash finds the wait begun
+
+
+# -- switched on where it is needed ------------------------------------------------------------
+
+
+def simulated(
+    folder: Path, capsys: pytest.CaptureFixture[str], *options: str
+) -> tuple[dict[str, Any], str]:
+    """Return the document of `durable simulate` of `counts`, and what it says on stderr."""
+    path = folder / "isolated.py"
+    path.write_text(HANDLERS)
+    assert run_cli(["simulate", "--handler", f"{path}:counts", "--format", "json", *options]) == 0
+    printed = capsys.readouterr()
+    return json.loads(printed.out), printed.err
+
+
+@pytest.fixture
+def cannot_be_unwound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the installed SDK be one whose threads a crash leaves waiting, as 1.x is."""
+    monkeypatch.setattr(AwsSdkRunner, "unwinds_crashes", False)
+
+
+@pytest.mark.usefixtures("cannot_be_unwound")
+def test_crashes_isolate_a_handler_that_cannot_be_unwound_and_say_so_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document, said = simulated(tmp_path, capsys, "--crash", "every-checkpoint")
+    assert document["isolated"]
+    assert document["execution"]["result"] == "1"  # each invocation is a cold start
+    assert document["crashes"]["runs"] == 2
+    assert document["crashes"]["failures"] == []
+    lines = [line for line in said.splitlines() if line.startswith("durable: ")]
+    assert len(lines) == 1
+    assert "each invocation has a process of its own, as with --isolate" in lines[0]
+
+
+@pytest.mark.usefixtures("cannot_be_unwound")
+def test_a_crash_of_the_scenario_isolates_it_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = tmp_path / "crash.toml"
+    scenario.write_text('[[crash]]\ninvocation = 1\ncheckpoint = 1\nwhen = "after"\n')
+    document, said = simulated(tmp_path, capsys, "--scenario", str(scenario))
+    assert document["isolated"]
+    assert [each["end"] for each in document["invocations"]] == ["CRASHED", "PENDING", "SUCCEEDED"]
+    assert "as with --isolate" in said
+
+
+@pytest.mark.usefixtures("cannot_be_unwound")
+@pytest.mark.parametrize("options", [(), ("--crash", "throttle"), ("--crash", "lost-response")])
+def test_it_stays_in_one_process_where_no_process_dies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    document, said = simulated(tmp_path, capsys, *options)
+    assert not document["isolated"]
+    assert document["execution"]["result"] == "2"
+    assert "--isolate" not in said
+
+
+def test_crashes_do_not_isolate_a_handler_that_can_be_unwound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if version("aws-durable-execution-sdk-python") < "2":
+        pytest.skip("1.x can't be")
+    document, said = simulated(tmp_path, capsys, "--crash", "every-checkpoint")
+    assert not document["isolated"]
+    assert "--isolate" not in said

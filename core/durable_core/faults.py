@@ -58,6 +58,12 @@ class Faults:
     def __bool__(self) -> bool:
         return bool(self.faults)
 
+    @property
+    def kill(self) -> bool:
+        """Whether the process of an invocation dies of any of them."""
+        crashes = (FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER)
+        return any(fault.kind in crashes for fault in self.faults)
+
     def at(self, invocation: int, checkpoint: int) -> Fault | None:
         """Return what goes wrong at this checkpoint request, or None."""
         return self._by_point.get((invocation, checkpoint))

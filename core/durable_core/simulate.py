@@ -62,6 +62,11 @@ class BrokenInvariant(AssertionError):
 class Runner(ABC):
     """Runs one invocation of a handler, whatever SDK it is written with. Subclass it for others."""
 
+    @property
+    def unwinds_crashes(self) -> bool:
+        """Whether an invocation can be ended at an injected crash without ending its process."""
+        return True
+
     @abstractmethod
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions

@@ -84,10 +84,7 @@ class AwsSdkRunner(Runner):
 
     @property
     def unwinds_crashes(self) -> bool:
-        """Whether a crash can be injected without a process of its own.
-
-        In 1.x a map or parallel waits for ever for a unit whose checkpoint failed.
-        """
+        """Not in 1.x: there a map or parallel waits for ever for a unit whose checkpoint failed."""
         return not self.sdk_version.startswith(("0.", "1."))
 
     def invoke(

@@ -29,8 +29,8 @@ class UserRunner(Runner):
 
     Where the process of an invocation died, the user's modules are imported anew for the next one,
     as the cloud would: what was kept in globals is gone. `runtime` None: what the handler needs is
-    found out. With `isolate` every invocation gets a process of its own, which it may end. Raises a
-    HandlerError.
+    found out. With `isolate` every invocation gets a process of its own, which it may end; so it
+    does where it `may_crash` and the handler can't be unwound here. Raises a HandlerError.
     """
 
     def __init__(
@@ -40,11 +40,13 @@ class UserRunner(Runner):
         runtime: HandlerKind | None = None,
         *,
         isolate: bool = False,
+        may_crash: bool = False,
     ) -> None:
         self.loader = loader
         self._spec = spec
         self._runtime = runtime
-        self._isolate = isolate
+        self.isolates = isolate
+        self._may_crash = may_crash
         self.loaded, self._runner = self._start()
         self.traceback: str | None = None
         """The user's frames of what the handler raised last, None while it raised nothing."""
@@ -53,6 +55,15 @@ class UserRunner(Runner):
     def kind(self) -> HandlerKind:
         """Which runtime runs it."""
         return self._runtime or self.loaded.kind
+
+    @property
+    def sdk_version(self) -> str | None:
+        """The version of AWS's SDK that runs it; None for a native handler."""
+        if self.kind is not HandlerKind.AWS_SDK:
+            return None
+        from durable_core.adapters.aws_sdk_installed import load_sdk
+
+        return load_sdk().version
 
     def restart(self) -> None:
         """Forget all that the user's modules hold, as a new process does."""
@@ -66,7 +77,7 @@ class UserRunner(Runner):
         self.traceback = None
         invoked = self._runner.invoke(given, link, options)
         died = isinstance(invoked.outcome, Lost) and invoked.outcome.exited
-        if died and not self._isolate:
+        if died and not self.isolates:
             self.restart()
         return invoked
 
@@ -82,14 +93,20 @@ class UserRunner(Runner):
         if kind is HandlerKind.AWS_SDK and loaded.kind is not kind:
             problem = "not decorated with @durable_execution, which --runtime aws-sdk needs"
             raise NotAHandler(self._spec, problem)
-        if self._isolate:
-            from durable_core.adapters.isolated import IsolatedRunner
+        if not self.isolates:
+            here = self._runner_here(loaded.target, kind)
+            if here.unwinds_crashes or not self._may_crash:
+                return loaded, here
+            self.isolates = True
+        from durable_core.adapters.isolated import IsolatedRunner
 
-            folder = str(self.loader.folder)
-            return loaded, IsolatedRunner(partial(_runner_there, folder, self._spec, kind))
+        folder = str(self.loader.folder)
+        return loaded, IsolatedRunner(partial(_runner_there, folder, self._spec, kind))
+
+    def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
-            return loaded, NativeRunner(self._watched(loaded.target))
-        return loaded, _aws_sdk_runner(loaded.target)
+            return NativeRunner(self._watched(target))
+        return _aws_sdk_runner(target)
 
     def _watched(self, target: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(target)
