@@ -48,7 +48,8 @@ matrix: setup
 	  $(VENV)/aws-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --editable . pytest aws-durable-execution-sdk-python==$$version && \
 	  $(VENV)/aws-$$version/bin/python -m pytest -q \
-	    tests/test_aws_sdk.py tests/test_isolated.py tests/test_conformance_aws.py || exit 1; \
+	    tests/test_aws_sdk.py tests/test_isolated.py tests/test_simulation_findings.py \
+	    tests/test_conformance_aws.py || exit 1; \
 	done
 
 bench: setup
