@@ -11,6 +11,7 @@ from durable_cli.output import cell_len, clean, fit, message
 from durable_core.errors import DurableError
 
 _SECONDS_BETWEEN = 0.1
+_NAMED = 10
 
 
 class Progress:
@@ -98,5 +99,10 @@ class Tally:
             if self._written and place is not None:
                 message(f"wrote {self._events:,} events{where}")
             return
-        missing = f", missing: {', '.join(self._missing)}" if self._missing else ""
-        message(f"wrote {self._written:,} of {self._wanted:,} executions{where}{missing}")
+        message(f"wrote {self._written:,} of {self._wanted:,} executions{where}{self._lacking()}")
+
+    def _lacking(self) -> str:
+        missing, unreached = self._missing, self._wanted - self._written - len(self._missing)
+        more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+        named = f", missing: {', '.join(missing[:_NAMED])}{more}" if missing else ""
+        return named + (f", not reached: {unreached:,}" if unreached else "")

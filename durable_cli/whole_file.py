@@ -15,6 +15,12 @@ def refuse_existing(path: Path) -> None:
         raise SourceError(str(path), problem)
 
 
+def refuse_missing_folder(path: Path) -> None:
+    """Raise SourceError when there is no folder for the file, before any work is done for it."""
+    if not path.parent.is_dir():
+        raise SourceError(str(path), f"can't be written: there is no folder {path.parent}")
+
+
 def write_whole(path: Path, text: str, *, force: bool = False) -> None:
     """Write the text to a file that appears only when it is complete.
 

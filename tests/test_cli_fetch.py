@@ -24,6 +24,7 @@ from scripted_lambda import (
     steps,
 )
 
+from durable_cli import fetch_target
 from durable_cli.app import run
 from durable_core.adapters.history_file import load_history
 from durable_core.explain import explain
@@ -258,6 +259,10 @@ def test_finding_nothing_to_fetch_is_no_success(durable):
         ([ARN, "--follow", "--with-children"], "--follow follows one execution"),
         (["--function-name", "f", "--statuses", "DONE"], "--statuses DONE: expected one of RUNN"),
         (["--function-name", "f", "--started-after", "soon"], "'soon' is no moment: expected a"),
+        (
+            [ARN, "-o", "no/such/x.json"],
+            "no/such/x.json: can't be written: there is no folder no/such",
+        ),
         ([ARN, "--profile", "nobody"], "config profile (nobody) could not be found"),
     ],
 )
@@ -310,6 +315,36 @@ def test_without_credentials_the_exit_code_is_4_too(durable, monkeypatch, tmp_pa
 
     assert code == 4
     assert f"{ARN}: no credentials: set them up" in err
+
+
+def test_what_was_not_reached_when_it_was_interrupted_is_counted(durable, server, monkeypatch):
+    server.add(execution("order-2", ended(steps(1))), execution("order-3", ended(steps(1))))
+    monkeypatch.setattr(fetch_target.Target, "write", interrupt)
+
+    code, _, err = durable("fetch", *map(arn_of, ("order-1", "order-2", "order-3")), *FOLDER)
+
+    assert code == 130
+    assert err == "durable: wrote 0 of 3 executions to d, not reached: 3\n"
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+FOLDER = ("--output-dir", "d")
+
+
+def test_of_many_that_are_missing_some_are_named(durable):
+    gone = [arn_of(f"gone-{number:02}") for number in range(12)]
+
+    code, _, err = durable("fetch", ARN, *gone, *FOLDER)
+    lines = err.splitlines()
+
+    assert code == 4
+    assert sum("not found" in line for line in lines) == 12
+    assert lines[-1].startswith("durable: wrote 1 of 13 executions to d, missing: ")
+    assert lines[-1].count("gone-") == 2 * 10
+    assert lines[-1].endswith(" and 2 more")
 
 
 # -- children ------------------------------------------------------------------------------------

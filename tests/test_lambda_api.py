@@ -110,10 +110,12 @@ def test_the_local_runners_ids_count_only_with_an_endpoint_and_without_such_a_fi
     monkeypatch.chdir(tmp_path)
 
     assert is_execution(local, "http://127.0.0.1:5000")
-    assert not is_execution(local)
+    with pytest.raises(UsageError, match="--endpoint-url says where it listens"):
+        is_execution(local)
     (tmp_path / local).parent.mkdir()
     (tmp_path / local).write_text("{}")
     assert not is_execution(local, "http://127.0.0.1:5000")
+    assert not is_execution(local)
 
 
 # -- whole histories -----------------------------------------------------------------------------
@@ -351,7 +353,7 @@ def names(count):
             r"not found in eu-west-1: no such execution .*retention is over \(see --region\)",
         ),
         (
-            refusal(502, "KMSAccessDeniedException", "Lambda was unable to decrypt"),
+            refusal(502, "KMSAccessDeniedException", "Lambda was unable to decrypt."),
             r"KMSAccessDeniedException: Lambda was unable to decrypt: kms:Decrypt must be allowed",
         ),
         (refusal(403, "ExpiredTokenException"), r"the credentials have expired: renew them"),
@@ -453,10 +455,18 @@ def test_a_server_on_this_machine_needs_no_credentials(monkeypatch, tmp_path, se
 @pytest.mark.parametrize(
     ("connection", "subject", "said"),
     [
-        (Connection(profile="nobody"), ARN, "The config profile \\(nobody\\) could not be found"),
-        (Connection(region="not a region"), ARN, "not a region"),
+        (
+            Connection(profile="nobody"),
+            ARN,
+            "nobody\\) could not be found: check --profile and AWS_PR",
+        ),
+        (Connection(region="not a region"), ARN, "not a region.*: expected one such as eu-west-1"),
         (Connection(), "orders", "orders: no region: use --region or AWS_REGION"),
-        (Connection(endpoint_url="nonsense"), ARN, "Invalid endpoint: nonsense"),
+        (
+            Connection(endpoint_url="nonsense"),
+            ARN,
+            "endpoint: nonsense: expected a URL such as http",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_options_is_the_callers_fault(connection, subject, said):

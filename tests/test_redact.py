@@ -411,6 +411,7 @@ def test_texts_in_fields_that_are_not_known_are_replaced():
         **step_ended('"a"'),
         "Note": "secret one",
         "Other": {"deep": ["secret two"], "At": 1, "SeenTimestamp": "2026-11-01T10:00:00Z"},
+        "LastTimestamp": "secret five",
     }
     unknown = {
         "EventType": "LoopStarted",
@@ -418,7 +419,9 @@ def test_texts_in_fields_that_are_not_known_are_replaced():
         "EventTimestamp": 1.5,
         "LoopStartedDetails": {"Result": {"Payload": "secret three"}},
     }
-    redacted = redact({"TraceHeader": {"XAmznTraceId": "secret four"}, "Events": [event, unknown]})
+    odd = {"EventType": "StepFailed", "StepFailedDetails": "secret six", "EventId": 4}
+    events = [event, unknown, odd, {"EventType": 7, "EventId": 5}]
+    redacted = redact({"TraceHeader": {"XAmznTraceId": "secret four"}, "Events": events})
     text = json.dumps(redacted)
 
     assert "secret" not in text

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from durable_core.arns import accounts_in
 from durable_core.disguise import Keeps, Path, disguise_json, keep_nothing
-from durable_core.events import EVENTS, Kind, details_key
+from durable_core.events import EVENTS, Kind, details_key, parse_timestamp
 from durable_core.fakes import Disguise, Fakes, Originals
 from durable_core.keep_paths import INPUT, RESULT, KeepPath
 from durable_core.model import BATCH_SUB_TYPES
@@ -89,17 +89,17 @@ def redaction_key(document: Json) -> bytes:
 
 def has_secret_ids(document: Json) -> bool:
     """Tell whether the document has a request id, without which its key could be guessed."""
-    return any(
-        (event.get("InvocationCompletedDetails") or {}).get("RequestId")
-        for event in document.get("Events", ())
-    )
+    invocations = (event.get("InvocationCompletedDetails") for event in document.get("Events", ()))
+    return any(isinstance(each, Mapping) and each.get("RequestId") for each in invocations)
 
 
 def _fake_accounts(document: Json) -> dict[str, str]:
     """Return a stand-in for each account, the execution's own first."""
     texts = [str(document.get(name) or "") for name in ("DurableExecutionArn", "FunctionArn")]
     for event in document.get("Events", ()):
-        details = event.get(details_key(str(event.get("EventType")))) or {}
+        details = event.get(details_key(str(event.get("EventType"))))
+        if not isinstance(details, Mapping):
+            continue
         texts += [text for name in _ARNS if isinstance(text := details.get(name), str)]
     found = dict.fromkeys(account for text in texts for account in accounts_in(text))
     more = (f"{number:012d}" for number in range(900000000000, 900000000000 + 2 * len(found) + 1))
@@ -216,7 +216,8 @@ class _Redaction:
         if isinstance(value, str):
             if name in _ARNS:
                 return self._arn(value)
-            return value if name.endswith("Timestamp") or not value else self._disguise.text(value)
+            is_moment = name.endswith("Timestamp") and _is_moment(value)
+            return value if is_moment or not value else self._disguise.text(value)
         if isinstance(value, Mapping):
             return {key: self._unknown(key, each) for key, each in value.items()}
         if isinstance(value, list):
@@ -234,6 +235,14 @@ def _names_of(event: Json) -> Names:
     if kind.startswith("Execution"):
         return (RESULT,)
     return (event.get("Name"), event.get("Id"))
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        parse_timestamp(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_summary(sub_type: Any, payload: Any) -> bool:

@@ -263,8 +263,14 @@ class LambdaApi:
             )
         except NoRegionError:
             raise UsageError(f"{subject}: no region: use --region or AWS_REGION") from None
-        except (ProfileNotFound, InvalidRegionError, ValueError) as error:
-            raise UsageError(f"{subject}: {error}") from None
+        except ProfileNotFound as error:
+            raise UsageError(f"{subject}: {error}: check --profile and AWS_PROFILE") from None
+        except InvalidRegionError as error:
+            said = str(error).rstrip(".")
+            raise UsageError(f"{subject}: {said}: expected one such as eu-west-1") from None
+        except ValueError as error:
+            expected = "expected a URL such as http://127.0.0.1:5000"
+            raise UsageError(f"{subject}: {error}: {expected}") from None
         except BotoCoreError as error:
             raise translate(error, Call(subject, "", region or "", ""), None) from None
         self._check_age(client, subject)

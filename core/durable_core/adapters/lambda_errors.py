@@ -165,7 +165,7 @@ def _of_response(response: Mapping[str, Any], call: Call, answer: Answer | None)
         code = _code_in_body(answer) or code
     retries = metadata.get("RetryAttempts") or 0
     after = f", also after {retries} {'retry' if retries == 1 else 'retries'}" if retries else ""
-    said = str(error.get("Message") or "")[:300]
+    said = str(error.get("Message") or "")[:300].rstrip(". ")
     if answer is not None and not _is_json_object(answer[2]) and code not in _CODES:
         if answer[0] >= 500 or answer[0] == 429:
             return AwsError(call.subject, f"HTTP {answer[0]}{after}", _LATER)

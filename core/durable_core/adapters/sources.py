@@ -21,13 +21,16 @@ def is_execution(source: str, endpoint: str = "") -> bool:
     """Tell whether a source is an execution in AWS rather than a file.
 
     How AWS's local runner calls its executions counts only where an endpoint was chosen, and where
-    no such file exists. Raises UsageError for an ARN that is none of an execution: nothing of it
-    is ever sent.
+    no such file exists. Raises UsageError for one of them without an endpoint, and for an ARN that
+    is none of an execution: nothing of it is ever sent.
     """
     if parse_execution_arn(source) is not None:
         return True
-    if endpoint and is_local_execution(source):
-        return not os.path.exists(source)  # noqa: PTH110
+    if is_local_execution(source) and not os.path.exists(source):  # noqa: PTH110
+        if endpoint:
+            return True
+        what = "an execution of AWS's local runner, by its looks"
+        raise UsageError(f"{source}: {what}: --endpoint-url says where it listens")
     if source.startswith(_ARN) and not os.path.exists(source):  # noqa: PTH110
         raise UsageError(f"{source}: not the ARN of a durable execution: expected {EXPECTED}")
     return False
