@@ -269,8 +269,10 @@ class LambdaApi:
             said = str(error).rstrip(".")
             raise UsageError(f"{subject}: {said}: expected one such as eu-west-1") from None
         except ValueError as error:
-            expected = "expected a URL such as http://127.0.0.1:5000"
-            raise UsageError(f"{subject}: {error}: {expected}") from None
+            said = str(error)
+            if "endpoint" in said:
+                said += ": expected a URL such as http://127.0.0.1:5000"
+            raise UsageError(f"{subject}: {said}") from None
         except BotoCoreError as error:
             raise translate(error, Call(subject, "", region or "", ""), None) from None
         self._check_age(client, subject)
