@@ -539,6 +539,85 @@ def test_a_handler_may_end_its_process_where_each_invocation_has_one(tmp_path: P
     assert [each["end"] for each in document["invocations"]] == ["CRASHED", "SUCCEEDED"]
 
 
+DYING = {
+    "native": """
+import os
+from os import _exit
+from pathlib import Path
+
+seen = []
+
+async def handler(event, ctx):
+    seen.append(1)
+    def body(step):
+        if not Path("once").exists():
+            Path("once").touch()
+            END
+        return len(seen)
+    return await ctx.run_in_child_context(lambda inner: inner.step(body, name="charge"), "order")
+""",
+    "aws-sdk": """
+import os
+from os import _exit
+from pathlib import Path
+from aws_durable_execution_sdk_python import durable_execution
+
+seen = []
+
+@durable_execution
+def handler(event, context):
+    seen.append(1)
+    def body(step):
+        if not Path("once").exists():
+            Path("once").touch()
+            END
+        return len(seen)
+    return context.run_in_child_context(lambda inner: inner.step(body, name="charge"), "order")
+""",
+}
+
+
+@pytest.mark.parametrize("end", ["os._exit(7)", "_exit(7)", "raise SystemExit(7)"])
+@pytest.mark.parametrize("isolate", [False, True])
+@pytest.mark.parametrize("runtime", sorted(DYING))
+def test_a_process_that_ends_in_a_step_has_begun_it_and_forgets_its_globals(
+    tmp_path: Path, runtime: str, isolate: bool, end: str
+) -> None:
+    (tmp_path / "dies.py").write_text(DYING[runtime].replace("END", end))
+    options = ["--isolate"] if isolate else []
+    done = durable(tmp_path, "--handler", "dies:handler", "--record", "history.json", *options)
+    assert done.returncode == 0, done.stderr
+    events = json.loads((tmp_path / "history.json").read_text())["Events"]
+    assert [each["EventType"] for each in events] == [
+        "ExecutionStarted",
+        "ContextStarted",
+        "StepStarted",
+        "InvocationCompleted",
+        "StepSucceeded",
+        "ContextSucceeded",
+        "InvocationCompleted",
+        "ExecutionSucceeded",
+    ]
+    error = events[3]["InvocationCompletedDetails"]["Error"]["Payload"]
+    assert error["ErrorType"] == "Runtime.ExitError"
+    assert events[-1]["ExecutionSucceededDetails"]["Result"]["Payload"] == "1"
+
+
+def test_a_child_process_of_the_handler_may_end_itself(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(
+        "import os\n"
+        "async def handler(event, ctx):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        os._exit(5)\n"
+        "    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+    )
+    done = durable(tmp_path, "--handler", "forks:handler", "--format", "json")
+    document = json.loads(done.stdout)
+    assert document["execution"]["result"] == "5"
+    assert [each["end"] for each in document["invocations"]] == ["SUCCEEDED"]
+
+
 def test_the_report_holds_payloads_against_the_limits_of_the_what_if(
     call: Any, tmp_path: Path
 ) -> None:

@@ -73,6 +73,9 @@ class Runner(ABC):
     ) -> Invoked:
         """Run the handler on what the service hands over; its checkpoints go to the link."""
 
+    def die(self) -> None:  # noqa: B027 - a runner that queues nothing has nothing to do
+        """Send what is queued, and nothing after it: the process of the invocation ends."""
+
 
 class NativeRunner(Runner):
     """Runs an `async def handler(event, ctx)` of the native runtime."""

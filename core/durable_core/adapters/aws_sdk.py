@@ -76,6 +76,7 @@ class AwsSdkRunner(Runner):
         self.tell: Callable[[Note], None] | None = None
         self._memory_mb = memory_mb
         self._tenant_id = tenant_id
+        self._client: Client | None = None
 
     @property
     def sdk_version(self) -> str:
@@ -96,10 +97,15 @@ class AwsSdkRunner(Runner):
         """
         observed = Observed(given.operations, tell=self.tell)
         desk = Desk(link, observed)
-        client = Client(self._sdk, self._convert, desk, observed)
+        client = self._client = Client(self._sdk, self._convert, desk, observed)
         with _process_settings(f"{options.seed}:{link.invocation.number}"):
             outcome = self._outcome(given, desk, client, link)
         return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
+
+    def die(self) -> None:
+        """Send what is queued, and nothing after it."""
+        if self._client is not None:
+            self._client.die()
 
     def _outcome(
         self, given: InvocationInput, desk: Desk, client: Client, link: ServiceLink

@@ -161,11 +161,19 @@ class Client:
                     units = getattr(result, "all", None) if is_batch else None
                     self.observed.came_to(identifier, units, rebuilt=is_replay_children)
                 return result
+            except SystemExit:
+                self.queue.settle()
+                raise
             finally:
                 running_body.reset(token)
                 self.observed.ends()
 
         return seen
+
+    def die(self) -> None:
+        """Send what is queued, and nothing ever after: the process of the invocation ends."""
+        self.queue.settle()
+        self._desk.die()
 
     def replayed(self, operation: Any) -> None:
         """Note that the code came to an operation that was recorded before."""

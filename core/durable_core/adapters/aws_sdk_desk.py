@@ -111,6 +111,11 @@ class Desk:
                 call = "GetDurableExecutionState"
                 raise ServiceError(error.code, error.message, 400, call) from None
 
+    def die(self) -> None:
+        """Let no call through any more: the process of the invocation is gone."""
+        with self._lock:
+            self.dead = True
+
     def close(self) -> None:
         """Let no call through any more: the invocation is over."""
         with self._lock:

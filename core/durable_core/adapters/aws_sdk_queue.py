@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
-from typing import Any
+from typing import Any, Final
+
+SETTLING_SECONDS: Final = 1.0
+"""How long `settle` waits for the SDK's thread, which takes microseconds unless it has died."""
 
 
 class UpdateQueue(queue.Queue[Any]):
@@ -23,6 +27,8 @@ class UpdateQueue(queue.Queue[Any]):
         super().__init__()
         self.stopping = False
         self._waits = False
+        self._settling = False
+        self._settled = threading.Event()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Add an item; note whether whoever adds it waits until it is sent."""
@@ -38,12 +44,29 @@ class UpdateQueue(queue.Queue[Any]):
         with self.not_empty:
             while not self._qsize():
                 left = end - time.monotonic()
-                if left <= 0 or self.stopping or (self.alone and self._waits):
+                if left <= 0 or self.stopping or self._settling or (self.alone and self._waits):
                     self._waits = False
+                    self._settled.set()
                     raise queue.Empty
                 self.not_empty.wait(left)
             self.not_full.notify()
             return self._get()
+
+    def settle(self) -> None:
+        """Return when all that is queued has been sent. Never to be called by the queue's reader.
+
+        The reader sends what it has read when it finds the queue empty; when it finds it empty once
+        more, that is done.
+        """
+        with self.mutex:
+            self._settling = True
+            self.not_empty.notify_all()
+        for _ in range(2):
+            self._settled.clear()
+            if self.stopping or not self._settled.wait(SETTLING_SECONDS):
+                break
+        with self.mutex:
+            self._settling = False
 
     def stop(self) -> None:
         """Let nobody wait any more."""

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from durable_core.adapters.observed import Observed
+from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
 from durable_core.checkpointer import RefusedCheckpoint
 from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.journal import Note
@@ -170,10 +171,13 @@ def _run_there(
     """Run one invocation in this process, which is new, and send what came of it."""
     sys.stdout = sys.stderr
     link: Any = _RemoteLink(pipe, invocation, began)
+    watch_exits()
     try:
         runner = make()
         if hasattr(runner, "tell"):
             runner.tell = lambda note: link.tell("note", note)
-        link.tell("done", runner.invoke(given, link, options))
+        with exit_sends_queued(runner.die):
+            invoked = runner.invoke(given, link, options)
+        link.tell("done", invoked)
     except Exception as error:
         link.tell("raised", error)

@@ -15,6 +15,7 @@ from durable_core.adapters.handler import (
     NotAHandler,
     users_traceback,
 )
+from durable_core.adapters.process_exit import exit_ends_invocation, watch_exits
 from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
@@ -27,10 +28,11 @@ from durable_core.simulation import InvocationRecord, Simulation
 class UserRunner(Runner):
     """Runs the handler that a spec names, and tells what escaped from it.
 
-    Where the process of an invocation died, the user's modules are imported anew for the next one,
-    as the cloud would: what was kept in globals is gone. `runtime` None: what the handler needs is
-    found out. With `isolate` every invocation gets a process of its own, which it may end; so it
-    does where it `may_crash` and the handler can't be unwound here. Raises a HandlerError.
+    Where the process of an invocation died (`os._exit` doesn't end ours), the user's modules are
+    imported anew for the next one, as the cloud would: what was kept in globals is gone. `runtime`
+    None: what the handler needs is found out. With `isolate` every invocation gets a process of its
+    own, which it may end; so it does where it `may_crash` and the handler can't be unwound here.
+    Raises a HandlerError.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class UserRunner(Runner):
         self._runtime = runtime
         self.isolates = isolate
         self._may_crash = may_crash
+        watch_exits()
         self.loaded, self._runner = self._start()
         self.traceback: str | None = None
         """The user's frames of what the handler raised last, None while it raised nothing."""
@@ -75,7 +78,8 @@ class UserRunner(Runner):
     ) -> Invoked:
         """Run one invocation."""
         self.traceback = None
-        invoked = self._runner.invoke(given, link, options)
+        with exit_ends_invocation(self._runner.die):
+            invoked = self._runner.invoke(given, link, options)
         died = isinstance(invoked.outcome, Lost) and invoked.outcome.exited
         if died and not self.isolates:
             self.restart()

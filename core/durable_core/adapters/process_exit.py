@@ -1,0 +1,68 @@
+"""What `os._exit` does while a handler runs: it ends the invocation, after what is queued is sent.
+
+AWS's SDK queues the START of a step that runs at least once, and sends it up to 0.1 s later. On
+virtual time that is no time at all: what was queued when the process ended has been sent. Otherwise
+it would be a matter of chance whether the attempt that died is recorded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+_REAL: Final = os._exit
+
+Ending = Callable[[int], NoReturn]
+
+_ending: tuple[int, Ending] | None = None
+"""In which process an invocation runs, and what ends it there."""
+
+
+def _exit(status: int) -> NoReturn:
+    if _ending is None or _ending[0] != os.getpid():  # the handler's own child processes end
+        _REAL(status)
+    _ending[1](status)
+
+
+def watch_exits() -> None:
+    """Put ours in place of `os._exit`. It does the same while no invocation runs.
+
+    To be called before a handler's module is imported, for those that say `from os import _exit`.
+    """
+    os._exit = _exit
+
+
+@contextmanager
+def exit_ends_invocation(send_queued: Callable[[], None]) -> Iterator[None]:
+    """Let `os._exit` end the invocation that runs inside, not this process."""
+
+    def end(status: int) -> NoReturn:
+        send_queued()
+        raise SystemExit(status)
+
+    with _ended_by(end):
+        yield
+
+
+@contextmanager
+def exit_sends_queued(send_queued: Callable[[], None]) -> Iterator[None]:
+    """Let `os._exit` end this process, which is the invocation's own, after a last request."""
+
+    def end(status: int) -> NoReturn:
+        send_queued()
+        _REAL(status)
+
+    with _ended_by(end):
+        yield
+
+
+@contextmanager
+def _ended_by(end: Ending) -> Iterator[None]:
+    global _ending
+    before, _ending = _ending, (os.getpid(), end)
+    try:
+        yield
+    finally:
+        _ending = before
