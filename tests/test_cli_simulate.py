@@ -603,6 +603,31 @@ def test_a_process_that_ends_in_a_step_has_begun_it_and_forgets_its_globals(
     assert events[-1]["ExecutionSucceededDetails"]["Result"]["Payload"] == "1"
 
 
+@pytest.mark.parametrize("target", ["plain", "durable"])
+def test_a_target_that_ends_its_process_does_not_end_the_command(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "caller.py").write_text(
+        "import os\n"
+        "from durable_core import InvokeError\n"
+        "async def handler(event, ctx):\n"
+        "    try:\n"
+        "        await ctx.invoke('target', None)\n"
+        "    except InvokeError as error:\n"
+        "        return error.error_type\n"
+        "def plain(event, context):\n"
+        "    os._exit(7)\n"
+        "async def durable(event, ctx):\n"
+        "    os._exit(7)\n"
+    )
+    (tmp_path / "world.toml").write_text(
+        f"[[invoke]]\nfunction = 'target'\nhandler = 'caller:{target}'\n"
+    )
+    options = ("--handler", "caller:handler", "--scenario", "world.toml", "--format", "json")
+    done = durable(tmp_path, *options)
+    assert json.loads(done.stdout)["execution"]["result"] == '"Runtime.ExitError"'
+
+
 def test_a_child_process_of_the_handler_may_end_itself(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(
         "import os\n"

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from durable_core.clock import VirtualClock
 from durable_core.exceptions import error_object
+from durable_core.lambda_context import LambdaContext
 from durable_core.model import ErrorObject, OperationStatus, OperationType
 from durable_core.scenario import (
     CallbackOutcome,
@@ -36,7 +37,9 @@ from durable_core.service_values import (
     InvokeRequested,
     InvokeResult,
     InvokeTarget,
+    exit_crash,
     invoke_timed_out,
+    made_uuid,
     target_of,
 )
 from durable_core.simulation import Simulation, Stopped
@@ -117,7 +120,7 @@ class Outside:
             script = self._script.take_invoke(effect.function_name)
             if script is None:
                 continue
-            result, seconds = self._run(effect, script, moment)
+            result, seconds = self._run(effect, script, moment, service.arn)
             if result is not None:
                 due = max(self._clock.now, moment + timedelta(seconds=seconds))
                 service.schedule(due, _fitting(result, service))
@@ -135,7 +138,7 @@ class Outside:
                 service.schedule(moment, answer)
 
     def _run(
-        self, effect: InvokeRequested, script: InvokeScript, moment: datetime
+        self, effect: InvokeRequested, script: InvokeScript, moment: datetime, caller: str
     ) -> tuple[InvokeResult | None, float]:
         """Return how a chained invoke ends and after how long; None: its target still waits."""
         key, after = effect.operation_id, script.after_seconds
@@ -148,7 +151,8 @@ class Outside:
                 return InvokeResult(key, OperationStatus.SUCCEEDED, script.result), after
         name = script.handler or ""
         if not self._targets.is_durable(name):
-            return _plain_result(key, self._targets.get(name), effect.payload), after
+            context = _plain_context(effect, caller, moment)
+            return _plain_result(effect, self._targets.get(name), context), after
         child = self.children[key] = self._run_child(effect, self._targets.get(name), moment)
         if child.stopped is not Stopped.OVER:
             return None, 0.0
@@ -195,11 +199,26 @@ def _said(error: ErrorObject | None) -> ErrorObject | None:
     return None if error == ErrorObject() else error
 
 
-def _plain_result(key: str, target: Callable[..., Any], payload: str | None) -> InvokeResult:
+def _plain_context(effect: InvokeRequested, caller: str, moment: datetime) -> LambdaContext:
+    """Return what a plain function is handed beside its event. `caller` is an execution's ARN."""
+    here = caller.partition(":function:")[0]
+    name = effect.function_name.rpartition("function:")[2]
+    request_id = made_uuid("plain request", caller, effect.operation_id)
+    arn = f"{here}:function:{name}"
+    return LambdaContext(arn, request_id, moment, tenant_id=effect.tenant_id)
+
+
+def _plain_result(
+    effect: InvokeRequested, target: Callable[..., Any], context: LambdaContext
+) -> InvokeResult:
     """Run a plain Lambda handler on the payload."""
+    key, payload = effect.operation_id, effect.payload
     try:
         event = None if payload is None else json.loads(payload)
-        result = serialize(JSON, target(event, None), SerDesContext())
+        result = serialize(JSON, target(event, context), SerDesContext())
+    except SystemExit:
+        crash = exit_crash(context.aws_request_id)
+        return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     except Exception as error:
         return InvokeResult(key, OperationStatus.FAILED, error=error_object(error))
     return InvokeResult(key, OperationStatus.SUCCEEDED, result)

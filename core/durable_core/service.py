@@ -346,7 +346,8 @@ class SimulatedService:
         self._flight = _Flight(request_id, now, self._store.handed_over(), token)
         page = self._page(self._flight, 0, self.limits.state_page_operations)
         handed = InvocationInput(self.arn, token, page.operations, page.next_marker, updated)
-        return Invocation(self.invocations, request_id, handed, retry=self._failures > 0)
+        retry = self._failures > 0
+        return Invocation(self.invocations, request_id, handed, retry, self.start.tenant_id)
 
     def end_invocation(self, now: datetime, outcome: InvocationOutput | Crash) -> None:
         """End the invocation that runs, with what its handler answered or why it didn't.

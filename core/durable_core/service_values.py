@@ -44,7 +44,8 @@ class ExecutionStart:
     Two starts that differ in `seed` or `execution_name` have different ids throughout. `arn` is
     made from the rest unless given. Without a timeout the execution is let run for ever, and its
     history says the longest that can be configured. `chained` marks an execution that a chained
-    invoke started: its result may be no larger than one of a chained invoke.
+    invoke started: its result may be no larger than one of a chained invoke. `tenant_id` is the
+    tenant that it runs for, where there is one.
     """
 
     input_payload: str | None = None
@@ -56,6 +57,7 @@ class ExecutionStart:
     region: str = "us-east-1"
     account: str = "123456789012"
     chained: bool = False
+    tenant_id: str | None = None
     arn: str | None = None
 
     @property
@@ -199,6 +201,7 @@ class Invocation:
     request_id: str
     input: InvocationInput
     retry: bool = False
+    tenant_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

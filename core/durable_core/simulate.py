@@ -24,6 +24,7 @@ from durable_core.event_loop import VirtualTimeLoop
 from durable_core.faults import NO_FAULTS, Faults
 from durable_core.fold import fold
 from durable_core.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
+from durable_core.lambda_context import FUNCTION_TIMEOUT_SECONDS
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
@@ -50,9 +51,6 @@ from durable_core.simulation_words import began_because, ended_because, waiting_
 
 STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When every simulated execution starts."""
-
-FUNCTION_TIMEOUT_SECONDS: Final = 900
-"""How long Lambda lets an invocation hang (its longest function timeout)."""
 
 
 class BrokenInvariant(AssertionError):
@@ -263,6 +261,7 @@ class _Driver:
             function_name=effect.function_name,
             execution_name=f"{self._start.execution_name}-{len(self._outside.children) + 1}",
             chained=True,
+            tenant_id=effect.tenant_id,
             arn=effect.execution_arn,
         )
         return _Driver(target, start, self._plan.for_child(), moment).run()

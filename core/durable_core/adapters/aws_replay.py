@@ -20,12 +20,12 @@ from durable_core.adapters.aws_replay_attach import VerifyingClient, load_parts
 from durable_core.adapters.aws_replay_run import BEGAN, ReplayRun
 from durable_core.adapters.aws_sdk_attach import attached_sdk
 from durable_core.adapters.aws_sdk_installed import SdkChanged, is_aws_handler
-from durable_core.adapters.lambda_context import LambdaContext
 from durable_core.clock import VirtualClock
 from durable_core.consequences import Runtime
 from durable_core.divergence import Outcome
 from durable_core.examination import Examination
 from durable_core.ids import BLAKE2B
+from durable_core.lambda_context import context_of
 from durable_core.model import (
     ExecutionDetails,
     InvocationInput,
@@ -96,7 +96,7 @@ class AwsReplayer:
             **({"updated_operation_ids": []} if "updated_operation_ids" in known else {}),
         )
         with _quiet():
-            self._handler(handed, LambdaContext(link))
+            self._handler(handed, context_of(link))
         if examination.root.outcome is Outcome.NOT_RUN:
             examination.doubt(
                 f"AWS's SDK {self._sdk.version} never called the handler",

@@ -18,11 +18,11 @@ from durable_core.adapters.aws_sdk_attach import attached_sdk
 from durable_core.adapters.aws_sdk_client import Client
 from durable_core.adapters.aws_sdk_desk import Desk
 from durable_core.adapters.aws_sdk_shapes import Converter, output_of
-from durable_core.adapters.lambda_context import LambdaContext
 from durable_core.adapters.observed import Observed
 from durable_core.errors import DurableError
 from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.journal import Note
+from durable_core.lambda_context import context_of
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.service_link import ServiceLink
 from durable_core.simulate import Runner
@@ -63,19 +63,12 @@ class AwsSdkRunner(Runner):
     SdkChanged.
     """
 
-    def __init__(
-        self,
-        handler: Callable[[Any, Any], object],
-        *,
-        memory_mb: int = 128,
-        tenant_id: str | None = None,
-    ) -> None:
+    def __init__(self, handler: Callable[[Any, Any], object], *, memory_mb: int = 128) -> None:
         self._sdk = attached_sdk()
         self._convert = Converter(self._sdk)
         self._handler = handler
         self.tell: Callable[[Note], None] | None = None
         self._memory_mb = memory_mb
-        self._tenant_id = tenant_id
         self._client: Client | None = None
 
     @property
@@ -111,7 +104,7 @@ class AwsSdkRunner(Runner):
         self, given: InvocationInput, desk: Desk, client: Client, link: ServiceLink
     ) -> InvocationOutput | Lost:
         handed = self._handed(given, desk, client)
-        context = LambdaContext(link, self._memory_mb, self._tenant_id)
+        context = context_of(link, self._memory_mb)
         try:
             answer = self._handler(handed, context)
         except SystemExit:

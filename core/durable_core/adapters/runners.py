@@ -78,8 +78,7 @@ class UserRunner(Runner):
     ) -> Invoked:
         """Run one invocation."""
         self.traceback = None
-        with exit_ends_invocation(self._runner.die):
-            invoked = self._runner.invoke(given, link, options)
+        invoked = self._runner.invoke(given, link, options)
         died = isinstance(invoked.outcome, Lost) and invoked.outcome.exited
         if died and not self.isolates:
             self.restart()
@@ -109,8 +108,8 @@ class UserRunner(Runner):
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
-            return NativeRunner(self._watched(target))
-        return _aws_sdk_runner(target)
+            return _Unwound(NativeRunner(self._watched(target)))
+        return _Unwound(_aws_sdk_runner(target))
 
     def _watched(self, target: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(target)
@@ -123,6 +122,23 @@ class UserRunner(Runner):
                 raise
 
         return watched
+
+
+class _Unwound(Runner):
+    """Runs invocations in this process, which `os._exit` doesn't end."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    @property
+    def unwinds_crashes(self) -> bool:
+        return self._runner.unwinds_crashes
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        with exit_ends_invocation(self._runner.die):
+            return self._runner.invoke(given, link, options)
 
 
 def _runner_there(folder: str, spec: str, kind: HandlerKind) -> Runner:
@@ -142,8 +158,10 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
     the function itself for a plain one. Raises a HandlerError."""
     loaded = loader.load(spec)
     if loaded.kind is HandlerKind.AWS_SDK:
-        return _aws_sdk_runner(loaded.target)
-    return NativeRunner(loaded.target) if loaded.kind is HandlerKind.NATIVE else loaded.target
+        return _Unwound(_aws_sdk_runner(loaded.target))
+    if loaded.kind is HandlerKind.NATIVE:
+        return _Unwound(NativeRunner(loaded.target))
+    return exit_ends_invocation(lambda: None)(loaded.target)
 
 
 # -- a whole simulation ------------------------------------------------------------------------

@@ -1,0 +1,101 @@
+"""What a chained invoke's target is handed, and what becomes of one that ends its process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from aws_durable_execution_sdk_python import DurableContext as TheirContext
+from aws_durable_execution_sdk_python import durable_execution
+
+from durable_core import DurableContext, InvokeConfig, InvokeError
+from durable_core.adapters.aws_sdk import AwsSdkRunner
+from durable_core.scenario import read_scenario
+from durable_core.simulate import simulate
+from durable_core.simulation import Simulation
+
+
+def run_with(target: Any, function: str = "stock:prod", tenant: str | None = None) -> Simulation:
+    async def caller(event: Any, ctx: DurableContext) -> Any:
+        try:
+            return await ctx.invoke(function, event, "ask", InvokeConfig(tenant_id=tenant))
+        except InvokeError as error:
+            return [error.error_type, error.message]
+
+    scenario = read_scenario(f'[[invoke]]\nfunction = "{function}"\nhandler = "target"\n')
+    return simulate(caller, {"sku": 1}, scenario=scenario, load=lambda _: target)
+
+
+def about(context: Any) -> dict[str, Any]:
+    return {
+        "name": context.function_name,
+        "version": context.function_version,
+        "arn": context.invoked_function_arn,
+        "tenant": context.tenant_id,
+        "memory": context.memory_limit_in_mb,
+        "left": context.get_remaining_time_in_millis(),
+        "request": len(context.aws_request_id),
+    }
+
+
+ABOUT = {
+    "name": "stock",
+    "version": "$LATEST",
+    "arn": "arn:aws:lambda:us-east-1:123456789012:function:stock:prod",
+    "tenant": "blue",
+    "memory": "128",
+    "left": 900_000,
+    "request": 36,
+}
+
+
+def test_a_plain_target_has_the_context_of_lambda() -> None:
+    simulation = run_with(lambda event, context: about(context), tenant="blue")
+    assert json.loads(simulation.result or "") == ABOUT
+
+
+@pytest.mark.parametrize(
+    "function", ["stock", "arn:aws:lambda:us-east-1:123456789012:function:stock:7"]
+)
+def test_a_target_that_is_named_otherwise_has_its_version(function: str) -> None:
+    simulation = run_with(lambda event, context: about(context), function)
+    said = json.loads(simulation.result or "")
+    version = "7" if function.endswith("7") else None
+    assert (said["name"], said["version"]) == ("stock", version or "$LATEST")
+    assert said["arn"] == ABOUT["arn"].removesuffix(":prod") + (f":{version}" if version else "")
+
+
+def test_each_plain_call_has_a_request_of_its_own() -> None:
+    requests: list[str] = []
+
+    async def caller(event: Any, ctx: DurableContext) -> None:
+        await ctx.invoke("stock", 1)
+        await ctx.invoke("stock", 2)
+
+    def target(event: Any, context: Any) -> None:
+        requests.append(context.aws_request_id)
+
+    scenario = read_scenario('[[invoke]]\nfunction = "stock"\nhandler = "target"\n')
+    simulate(caller, scenario=scenario, load=lambda _: target)
+    assert len(set(requests)) == 2
+
+
+@pytest.mark.parametrize("tenant", [None, "blue"])
+def test_a_durable_target_of_aws_s_sdk_knows_its_tenant(tenant: str | None) -> None:
+    @durable_execution
+    def target(event: Any, context: TheirContext) -> Any:
+        assert context.lambda_context is not None
+        return context.lambda_context.tenant_id
+
+    simulation = run_with(AwsSdkRunner(target), tenant=tenant)
+    assert json.loads(simulation.result or "") == tenant
+
+
+def test_a_plain_target_that_exits_fails_as_lambda_reports_it() -> None:
+    def target(event: Any, context: Any) -> None:
+        raise SystemExit(1)
+
+    kind, message = json.loads(run_with(target).result or "")
+    assert kind == "Runtime.ExitError"
+    assert message.endswith("Error: Runtime exited with error: exit status 1")
