@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +18,15 @@ from durable_core import (
     CompletionOutcome,
     CompletionReason,
     DurableContext,
+    JsonSerDes,
     MapConfig,
     NestingType,
     ParallelBranch,
     ParallelConfig,
     RetryPresets,
+    SerDes,
+    SerDesContext,
+    SerDesError,
     StepConfig,
     StepError,
     ValidationError,
@@ -30,8 +35,16 @@ from durable_core import (
 )
 from durable_core.journal import Did
 from durable_core.model import OperationAction, OperationStatus, OperationType
+from durable_core.scenario import read_scenario
 from durable_core.simulate import simulate
 from durable_core.simulation import Simulation
+
+CRASH_BEFORE_THE_END = """
+[[crash]]
+invocation = 1
+checkpoint = 2
+when = "before"
+"""
 
 FLAT, NESTED = NestingType.FLAT, NestingType.NESTED
 both_nestings = pytest.mark.parametrize("nesting", [FLAT, NESTED])
@@ -281,6 +294,69 @@ def test_a_predicate_of_the_user_s_own_completes_a_batch() -> None:
     outcome = result_of(simulate(mapping(["a", "bad", "c"], config)))
     assert outcome["reason"] == CompletionReason.CUSTOM_COMPLETION_FAILED
     assert outcome["statuses"] == ["SUCCEEDED", "FAILED"]
+
+
+def breaking(what: str) -> MapConfig[Any]:
+    """Return a config of which one function of the user's raises."""
+
+    def breaks(*_: Any) -> Any:
+        raise LookupError(f"the {what} broke")
+
+    class Broken(SerDes[Any]):
+        def serialize(self, value: Any, serdes_context: SerDesContext) -> str:
+            breaks()
+            return ""
+
+        def deserialize(self, data: str, serdes_context: SerDesContext) -> Any:
+            return None
+
+    match what:
+        case "predicate":
+            return MapConfig(completion_config=CompletionConfig(should_complete=breaks))
+        case "namer":
+            return MapConfig(item_namer=breaks)
+        case "serdes":
+            return MapConfig(serdes=Broken(), item_serdes=JsonSerDes())
+    return MapConfig(summary_generator=breaks)
+
+
+@both_nestings
+@pytest.mark.parametrize("crash", ["", CRASH_BEFORE_THE_END])
+@pytest.mark.parametrize("what", ["predicate", "namer", "serdes", "summary"])
+def test_what_the_user_s_own_functions_raise_fails_the_batch(
+    nesting: NestingType, what: str, crash: str
+) -> None:
+    async def unit(ctx: DurableContext, item: int, index: int, items: Sequence[int]) -> str:
+        return "x" * 150_000
+
+    async def handler(event: Any, ctx: DurableContext) -> list[Any]:
+        raised: list[Any] = []
+        for _ in range(2):
+            try:
+                await ctx.map([1, 2], unit, "batch", replace(breaking(what), nesting_type=nesting))
+            except (ChildContextError, SerDesError) as error:
+                raised.append([type(error).__name__, error.message, error.error_type])
+            await ctx.wait(timedelta(seconds=1))
+        return raised
+
+    simulation = simulate(handler, scenario=read_scenario(crash), check_every_request=True)
+    message = f"the {what} broke"
+    expected = ["ChildContextError", message, "LookupError"]
+    if what == "serdes":
+        message = f"the value can't be serialized: {message}"
+        expected = ["SerDesError", message, "durable_core.exceptions.SerDesError"]
+    assert result_of(simulation) == [expected, expected]
+    failed = [o for o in simulation.operations.values() if o.name == "batch"]
+    assert [each.status for each in failed] == [OperationStatus.FAILED] * 2
+    assert [each.error and each.error.message for each in failed] == [message] * 2
+
+
+def test_a_name_that_the_service_would_refuse_is_refused_before_anything_is_recorded() -> None:
+    config = MapConfig[Any](item_namer=lambda item, index: "n" * 257)
+    simulation = simulate(mapping(["a"], config))
+    assert simulation.error is not None
+    assert simulation.error.type == "durable_core.exceptions.ValidationError"
+    assert [o.type for o in simulation.operations.values()] == [OperationType.EXECUTION]
 
 
 # -- concurrency ----------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from typing import Any, TypeVar, cast, overload
 from durable_core.batch_result import BatchResult
 from durable_core.call import Call, called
 from durable_core.chance import chance_of
-from durable_core.completion import CompletionConfig
 from durable_core.config import (
     CallbackConfig,
     ChildConfig,
@@ -276,10 +275,15 @@ class DurableContext:
             unit_name = namer(item, index) if namer is not None else f"map-item-{index}"
             return batches.PlannedUnit(_checked(unit_name) or f"map-item-{index}", body)
 
-        options = _batch_options(config, config.completion_config)
+        options = batches.options_of(config)
         flat = options.is_flat
-        units = [planned(index, item) for index, item in enumerate(inputs)]
         call = self._call(OperationType.CONTEXT, SubType.MAP, _name(name, func))
+        try:
+            units = [planned(index, item) for index, item in enumerate(inputs)]
+        except ValidationError:
+            raise
+        except Exception as error:
+            return await self._perform(call, batches.unplanned(call, error))
         return await self._batch(call, units, options)
 
     async def parallel(
@@ -301,7 +305,7 @@ class DurableContext:
             given = branch.name if isinstance(branch, ParallelBranch) else None
             return batches.PlannedUnit(_checked(given) or f"parallel-branch-{index}", body)
 
-        options = _batch_options(config, config.completion_config)
+        options = batches.options_of(config)
         flat = options.is_flat
         units = [planned(index, branch) for index, branch in enumerate(functions)]
         call = self._call(OperationType.CONTEXT, SubType.PARALLEL, name)
@@ -391,16 +395,3 @@ def _checked(name: str | None) -> str | None:
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise ValidationError(f"a name is 1 to 256 printable ASCII characters, got: {name!r}")
     return name
-
-
-def _batch_options(
-    config: MapConfig[Any] | ParallelConfig, completion: CompletionConfig
-) -> batches.BatchOptions:
-    return batches.BatchOptions(
-        completion,
-        config.max_concurrency,
-        config.serdes,
-        config.item_serdes,
-        config.summary_generator,
-        config.nesting_type,
-    )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from durable_core.batch_result import BatchItem, BatchResult
 from durable_core.call import Call
 from durable_core.completion import CompletionConfig
-from durable_core.config import SummaryGenerator
+from durable_core.config import MapConfig, ParallelConfig, SummaryGenerator
 from durable_core.decide import Verb, decide_unit
-from durable_core.exceptions import ChildContextError, raise_recorded
+from durable_core.exceptions import (
+    ChildContextError,
+    ExecutionError,
+    InvocationError,
+    error_object,
+    raise_recorded,
+)
 from durable_core.execution import Scope
 from durable_core.journal import Did
 from durable_core.model import (
@@ -31,7 +37,7 @@ from durable_core.operations.batch_payload import (
     stripped_payload,
     whole_result,
 )
-from durable_core.operations.child import succeed
+from durable_core.operations.child import fail, succeed
 from durable_core.operations.units import Coordinator, Unit, UnitOptions
 from durable_core.serdes import SerDes
 from durable_core.sizes import utf8_bytes
@@ -61,6 +67,18 @@ class BatchOptions:
         return self.nesting is NestingType.FLAT
 
 
+def options_of(config: MapConfig[Any] | ParallelConfig) -> BatchOptions:
+    """Return what a user's config asks for."""
+    return BatchOptions(
+        config.completion_config,
+        config.max_concurrency,
+        config.serdes,
+        config.item_serdes,
+        config.summary_generator,
+        config.nesting_type,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedUnit:
     """A unit as the code asks for it: its name, and what runs its body in a scope."""
@@ -72,7 +90,11 @@ class PlannedUnit:
 async def batch(
     call: Call, planned: Sequence[PlannedUnit], options: BatchOptions
 ) -> BatchResult[Any]:
-    """Return how the units ended. A failed unit never raises; code that diverged does."""
+    """Return how the units ended. A failed unit never raises; code that diverged does.
+
+    What the predicate, the serdes or the summary generator raises fails the whole: SerDesError or
+    ChildContextError, as for a child context.
+    """
     while True:
         decision = call.decide()
         recorded = call.recorded
@@ -146,7 +168,34 @@ def _check_units(
 # -- running for the first time, or again after an interruption ---------------------------------
 
 
+async def unplanned(call: Call, error: Exception) -> NoReturn:
+    """Fail a map whose units can't even be named, unless it is complete already."""
+    decision = call.decide()
+    match decision.verb:
+        case Verb.RAISE:
+            raise_recorded(call.recorded.error if call.recorded else None, ChildContextError)
+        case Verb.REUSE | Verb.RE_EXECUTE:
+            raise error
+        case Verb.RUN:
+            call.send(OperationAction.START)
+    await fail(call, error_object(error))
+
+
 async def _live(call: Call, units: list[Unit], options: BatchOptions) -> BatchResult[Any]:
+    try:
+        payload, stripped, value = await _run(call, units, options)
+    except (ExecutionError, InvocationError):
+        raise
+    except Exception as error:
+        await fail(call, error_object(error))
+    await succeed(call, payload, stripped=stripped)
+    return value
+
+
+async def _run(
+    call: Call, units: list[Unit], options: BatchOptions
+) -> tuple[str | None, bool, BatchResult[Any]]:
+    """Run the units; return what is stored, whether that is stripped, and the result."""
     unit_options = UnitOptions(options.max_concurrency, options.unit_serdes, options.is_flat)
     coordinator = Coordinator(call, units, unit_options)
     reason = await coordinator.run_until_complete(options.completion)
@@ -156,10 +205,8 @@ async def _live(call: Call, units: list[Unit], options: BatchOptions) -> BatchRe
     if whole.size_bytes > limit:
         call.note(Did.STRIPPED, size=whole.size_bytes)
         extra = None if options.summarize is None else options.summarize(result)
-        await succeed(call, stripped_payload(units, reason, limit, extra), stripped=True)
-    else:
-        await succeed(call, whole.payload, stripped=False)
-    return value
+        return stripped_payload(units, reason, limit, extra), True, value
+    return whole.payload, False, value
 
 
 def _whole(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from durable_core.call import Call
 from durable_core.config import SummaryGenerator
@@ -76,11 +76,11 @@ async def _live(call: Call, body: Body, options: ChildOptions) -> Completed:
     except (ExecutionError, InvocationError):
         raise
     except Exception as error:
-        await _fail(call, error_object(error))
+        await fail(call, error_object(error))
     except asyncio.CancelledError as error:
         if _is_asked_to_stop(call):
             raise
-        await _fail(call, error_object(error))
+        await fail(call, error_object(error))
     await succeed(call, payload, stripped=stripped)
     return completed
 
@@ -164,6 +164,7 @@ async def succeed(call: Call, payload: str | None, *, stripped: bool) -> None:
     )
 
 
-async def _fail(call: Call, error: ErrorObject) -> None:
+async def fail(call: Call, error: ErrorObject) -> NoReturn:
+    """Write FAIL of a context, and raise what a replay will raise."""
     await call.persist(OperationAction.FAIL, error=error)
     raise_recorded(error, ChildContextError)
