@@ -7,11 +7,13 @@ histories with the requirements themselves.
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 pytest.importorskip("aws_durable_execution_sdk_python", minversion="2.1")
 
-from conformance_cases import CASES, CHANCE
+from conformance_cases import CASES, CHANCE, LOGS
 from conformance_driver import history_of, run
 from conformance_skeleton import expected, skeleton
 
@@ -32,3 +34,14 @@ def test_concurrent_units_are_all_there_and_results_in_order(number: str) -> Non
     assert lines[:2] == wanted[:2]
     assert lines[-3:] == wanted[-3:]
     assert len(lines) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "times"), [each for each in LOGS if not CASES[each[0]].isolated]
+)
+def test_bodies_log_as_often_as_they_run(
+    number: str, text: str, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run("aws", CASES[number])
+    assert caplog.messages.count(text) == times

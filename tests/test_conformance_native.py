@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from conformance_cases import CASES, CHANCE
+from conformance_cases import CASES, CHANCE, LOGS
 from conformance_driver import history_of, run
 from conformance_skeleton import expected, skeleton
 
@@ -25,16 +25,7 @@ def test_the_history_is_what_the_requirement_asks_for(number: str) -> None:
     assert skeleton(history, chance=number in CHANCE) == EXPECTED[number]
 
 
-@pytest.mark.parametrize(
-    ("number", "text", "times"),
-    [
-        ("1-7", "Greeting step started for: Ada", 1),
-        ("1-7", "Greeting step completed with: Hello, Ada!", 1),
-        ("1-17", "running for Ada", 1),
-        ("1-18", "running for Ada", 2),
-        ("3-17", "in the child context for apple", 1),
-    ],
-)
+@pytest.mark.parametrize(("number", "text", "times"), LOGS)
 def test_bodies_log_as_often_as_they_run(
     number: str, text: str, times: int, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -102,6 +102,17 @@ checkpoint = 1
 when = "after"
 """
 
+LOGS = (
+    ("1-7", "Greeting step started for: Ada", 1),
+    ("1-7", "Greeting step completed with: Hello, Ada!", 1),
+    ("1-17", "running for Ada", 1),
+    ("1-18", "running for Ada", 2),
+    ("3-11", "in the child context for apple", 2),
+    ("3-17", "in the child context for apple", 1),
+)
+"""What the handler of a case logs, and how often. The logger under a context's own logs during a
+replay too: so a body that runs again is seen to."""
+
 CASES: dict[str, Case] = {
     "1-1": Case("step:greets", "World"),
     "1-2": Case("step:named", "World"),

@@ -82,7 +82,7 @@ def fails_inside(_event, context: DurableContext):
 @durable_execution
 def overflows(event, context: DurableContext):
     def body(child: DurableContext):
-        child.logger.info("in the child context for %s", event)
+        child.logger.get_logger().info("in the child context for %s", event)
         letter = child.step(lambda _: "x")
         return letter * 300_000
 
@@ -120,7 +120,7 @@ def returns_nothing(_event, context: DurableContext):
 @durable_execution
 def logs_only(event, context: DurableContext):
     def body(child: DurableContext):
-        child.logger.info("in the child context for %s", event)
+        child.logger.get_logger().info("in the child context for %s", event)
         return event
 
     value = context.run_in_child_context(body, name="logging")

@@ -77,7 +77,7 @@ async def fails_inside(_event, ctx):
 
 async def overflows(event, ctx):
     async def body(child):
-        child.logger.info("in the child context for %s", event)
+        child.logger.get_logger().info("in the child context for %s", event)
         letter = await child.step(lambda _: "x")
         return letter * 300_000
 
@@ -112,7 +112,7 @@ async def returns_nothing(_event, ctx):
 
 async def logs_only(event, ctx):
     async def body(child):
-        child.logger.info("in the child context for %s", event)
+        child.logger.get_logger().info("in the child context for %s", event)
         return event
 
     value = await ctx.run_in_child_context(body, name="logging")
