@@ -256,6 +256,10 @@ def test_finding_nothing_to_fetch_is_no_success(durable):
         ([ARN, "--keep", "charge"], "it needs --redact"),
         ([ARN, "--redact", "--keep", "charge["], "is not a path: expected an operation's name"),
         ([ARN, "--follow", "--with-children"], "--follow follows one execution"),
+        (["--function-name", "f", "--list", "--redact"], "--list fetches none: it goes without"),
+        (["--function-name", "f", "--list", "--output-dir", "d"], "--list fetches none"),
+        (["--function-name", "f", "--list", "--follow"], "--list fetches none"),
+        (["--function-name", "f", "--list", "--with-children"], "--list fetches none"),
         (["--function-name", "f", "--statuses", "DONE"], "--statuses DONE: expected one of RUNN"),
         (["--function-name", "f", "--started-after", "soon"], "'soon' is no moment: expected a"),
         (
@@ -459,6 +463,18 @@ def test_an_interrupt_saves_what_was_read_and_exits_with_130(server):
     assert process.returncode == 130
     assert "RUNNING, 3 events, written to f.json" in err
     assert len(load_history("f.json").events) == 3
+
+
+def test_one_execution_is_followed_and_not_any_of_many(durable, server):
+    server.add(execution("order-2", ended(steps(1))))
+    follow = ("fetch", "--function-name", "orders", "--follow", "--region", "eu-west-1")
+
+    code, _, err = durable(*follow, "--output-dir", "d")
+    assert code == 2
+    assert "--follow follows one execution, there are 2: --latest 1 takes the newest" in err
+
+    assert durable(*follow, "--latest", "1", "-o", "f.json")[0] == 0
+    assert fields_of("f.json")["DurableExecutionName"] == "order-2"
 
 
 # -- the other commands --------------------------------------------------------------------------

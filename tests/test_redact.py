@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from durable_cli.app import run
 from durable_core.adapters.history_file import history_of_document
 from durable_core.disguise import disguise_json
 from durable_core.errors import UsageError
@@ -33,7 +34,19 @@ every_history = pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path
 
 def document_of(path):
     """The history with an execution's record beside it, as `durable fetch` writes it."""
-    return {"DurableExecutionArn": ARN, **json.loads(path.read_bytes())}
+    document = json.loads(path.read_bytes())
+    record = {"DurableExecutionArn": ARN}
+    for event in document["Events"]:
+        if event["EventType"].startswith("Execution"):
+            details = event.get(f"{event['EventType']}Details") or {}
+            for field, name in (
+                ("Input", "InputPayload"),
+                ("Result", "Result"),
+                ("Error", "Error"),
+            ):
+                if field in details and "Payload" in details[field]:
+                    record[name] = details[field]["Payload"]
+    return {**record, **document}
 
 
 def started(**details):
@@ -191,6 +204,20 @@ def test_every_estimate_of_every_sdk_stays_the_same(path):
     document = document_of(path)
 
     assert sizes(redact(document)) == sizes(document)
+
+
+@every_history
+def test_every_request_is_planned_as_before(path, tmp_path, capsys):
+    def planned(document):
+        file = tmp_path / "it.json"
+        file.write_text(json.dumps(document))
+        run(["inspect-batch", str(file), "--format", "json", "--compare"])
+        report = json.loads(capsys.readouterr().out)
+        return {**report, "notes": [each for each in report["notes"] if "redacted" not in each]}
+
+    document = document_of(path)
+
+    assert planned(redact(document)) == planned(document)
 
 
 @every_history

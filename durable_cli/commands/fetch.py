@@ -136,6 +136,8 @@ def command(
         found = _found(api, asked, query, progress)
         if not found:
             return _nothing_found(query)
+        if follow:
+            _check_one(found)
         target.expect(len(found), with_children=with_children)
         if follow:
             return _follow(api, found[0], include_execution_data, interval, target, progress)
@@ -203,6 +205,9 @@ def _check(asked: Asked, query: ExecutionQuery | None, target: Target, endpoint:
         raise UsageError("expected either ARNs of executions or --function-name")
     if query is None and (asked.latest or asked.list_only):
         raise UsageError("--list and --latest look for executions: they need --function-name")
+    if asked.list_only and (asked.follow or asked.with_children or target.folder or target.redact):
+        others = "--output-dir, --redact, --follow and --with-children"
+        raise UsageError(f"--list fetches none: it goes without {others}")
     for arn in asked.arns:
         if not is_execution(arn, endpoint):
             problem = "not the ARN of a durable execution"
@@ -240,6 +245,14 @@ def _found(
         found.append(str(item.get("DurableExecutionArn")))
         progress.show(f"executions found: {len(found):,}")
     return found
+
+
+def _check_one(found: list[str]) -> None:
+    from durable_core.errors import UsageError
+
+    if len(found) > 1:
+        what = f"--follow follows one execution, there are {len(found):,}"
+        raise UsageError(f"{what}: --latest 1 takes the newest")
 
 
 def _nothing_found(query: ExecutionQuery | None) -> Exit:
