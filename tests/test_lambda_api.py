@@ -410,6 +410,24 @@ def test_an_answer_that_the_api_does_not_promise_is_an_error(server, api, body, 
     assert re.search(f"GetDurableExecutionHistory answered .* promise: {said}", failure(api))
 
 
+@pytest.mark.parametrize("item", [{}, {"DurableExecutionArn": 5}, {"DurableExecutionArn": None}])
+def test_an_execution_without_an_arn_is_an_error(server, api, item):
+    server.always = Reply(body={"DurableExecutions": [{"DurableExecutionArn": ARN}, item]})
+
+    with pytest.raises(
+        AwsError, match=r"DurableExecutions\[1\]\.DurableExecutionArn: expected a str"
+    ):
+        list(executions(api, ExecutionQuery("orders")))
+
+
+def test_what_the_service_itself_calls_an_execution_is_validated_before_it_is_asked_for(
+    server, api
+):
+    with pytest.raises(AwsError, match="not the ARN of a durable execution: expected arn:aws:"):
+        download(api, "arn:aws:lambda:eu-west-1:246813579246:function:orders/../../secrets")
+    assert server.asked == []
+
+
 def test_an_answer_that_does_not_come_in_time_is_an_error(server, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     api = LambdaApi(Connection(endpoint_url=server.url, timeout_seconds=0.2))

@@ -19,9 +19,15 @@ from urllib.parse import urlsplit
 from durable_core import __version__
 from durable_core.adapters.connection import Connection
 from durable_core.adapters.lambda_errors import Answer, Call, error_code, is_cut, translate
-from durable_core.arns import parse_execution_arn, region_of_function
+from durable_core.arns import (
+    EXPECTED,
+    is_local_execution,
+    parse_execution_arn,
+    region_of_function,
+)
 from durable_core.errors import AwsError, UsageError, WireError
 from durable_core.wire import describe, events_from_wire
+from durable_core.wire.values import required_text
 
 MIN_BOTOCORE: Final = "1.42.1"
 """The first botocore whose model of Lambda has durable executions."""
@@ -32,6 +38,7 @@ PAGE_ITEMS: Final = 1000
 _CUT_ATTEMPTS: Final = 3
 """How often a request is sent whose answer breaks off: botocore doesn't see that."""
 
+_EXECUTIONS: Final = "DurableExecutions"
 _EXECUTION_DATA: Final = frozenset({"InputPayload", "Result", "Error"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOCAL_REGION: Final = "us-east-1"
@@ -106,6 +113,8 @@ class LambdaApi:
 
         Without data its input, result and error are left out, also where botocore can't ask so.
         """
+        if parse_execution_arn(arn) is None and not is_local_execution(arn):
+            raise AwsError(arn, "not the ARN of a durable execution", f"expected {EXPECTED}")
         parameters = {"DurableExecutionArn": arn, "IncludeExecutionData": include_data}
         answer, call = self._ask(arn, "get_durable_execution", parameters)
         if not isinstance(answer.get("Status"), str):
@@ -149,7 +158,7 @@ class LambdaApi:
             **{name: value for name, value in optional.items() if value is not None},
         }
         method = "list_durable_executions_by_function"
-        return self._page(query.function_name, method, parameters, marker, "DurableExecutions")
+        return self._page(query.function_name, method, parameters, marker, _EXECUTIONS)
 
     # -- one call --------------------------------------------------------------------------------
 
@@ -169,11 +178,10 @@ class LambdaApi:
             raise call.unexpected(f"no list of {name} in {_keys_of(answer)}")
         if following is not None and not isinstance(following, str):
             raise call.unexpected(f"NextMarker is {describe(following)}")
-        if name == "Events":
-            try:
-                events_from_wire(items)
-            except WireError as error:
-                raise call.unexpected(str(error)) from None
+        try:
+            _check(name, items)
+        except WireError as error:
+            raise call.unexpected(str(error)) from None
         return Page(items, following or None)
 
     def _ask(
@@ -309,6 +317,15 @@ class LambdaApi:
             response_dict["headers"],
             response_dict["body"],
         )
+
+
+def _check(name: str, items: list[dict[str, Any]]) -> None:
+    """Raise WireError for an item that isn't what its list promises."""
+    if name != _EXECUTIONS:
+        events_from_wire(items)
+        return
+    for index, item in enumerate(items):
+        required_text(item, "DurableExecutionArn", f"{name}[{index}]")
 
 
 def _keys_of(answer: Mapping[str, Any]) -> str:
