@@ -95,6 +95,16 @@ function = "refuse"
 handler = "invoke:refuse"
 """
 
+SHOP = """
+[[invoke]]
+function = "prices"
+handler = "documented:plain_prices"
+
+[[invoke]]
+function = "payments"
+handler = "documented:payments"
+"""
+
 CRASH = """
 [[crash]]
 invocation = 1
@@ -224,6 +234,27 @@ CASES: dict[str, Case] = {
     "9-17": Case("map:wait_afterwards"),
     "9-18": Case("map:failure_then_wait"),
 }
+
+DOCUMENTED: dict[str, Case] = {
+    "decorators of steps and child contexts": Case("documented:decorated", {"sku": "pear"}),
+    "decorators of branches": Case("documented:branches"),
+    "decorator of submitters": Case("documented:asked", None, YES),
+    "own predicate, NESTED": Case("documented:completes_by_predicate"),
+    "own predicate, FLAT": Case("documented:completes_flat_by_predicate"),
+    "a namer that raises": Case("documented:fails_to_name"),
+    "with_retry": Case("documented:retries_a_block"),
+    "linear retries": Case("documented:backs_off_linearly"),
+    "targets of both kinds": Case("documented:invokes_both_kinds", "pear", SHOP),
+    "own summary": Case("documented:summarizes_itself"),
+    "virtual child context": Case("documented:stays_virtual"),
+}
+"""What the documentation of AWS's SDK shows besides, in both runtimes."""
+
+AWS_ONLY: dict[str, Case] = {
+    "results in files": Case("documented:keeps_results_in_files"),
+    "plugin": Case("documented:watched"),
+}
+"""What only AWS's SDK has."""
 
 CHANCE = {"1-13"}
 """Cases whose delays are drawn, by each runtime in its own way."""

@@ -39,6 +39,14 @@ def runner_in(path: Path, function: str) -> Runner:
     return AwsSdkRunner(handler_in(path, function))
 
 
+def target_of(runtime: str, spec: str) -> Any:
+    """Return what a chained invoke runs: a function that is called plain as it is."""
+    module, _, function = spec.partition(":")
+    if function.startswith("plain_"):
+        return handler_in(HERE / runtime / f"{module}.py", function)
+    return runner_of(runtime, spec)
+
+
 def runner_of(runtime: str, spec: str) -> Runner:
     """Return what runs the handler that `module:function` names in the folder of the runtime."""
     module, _, function = spec.partition(":")
@@ -71,7 +79,7 @@ def run(runtime: str, case: Case) -> Simulation:
         case.event,
         scenario=scenario_of(runtime, case),
         function_name=case.handler.partition(":")[2],
-        load=partial(runner_of, runtime),
+        load=partial(target_of, runtime),
         check_every_request=True,
     )
 
