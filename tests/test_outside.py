@@ -99,3 +99,43 @@ def test_a_plain_target_that_exits_fails_as_lambda_reports_it() -> None:
     kind, message = json.loads(run_with(target).result or "")
     assert kind == "Runtime.ExitError"
     assert message.endswith("Error: Runtime exited with error: exit status 1")
+
+
+SCRIPTED = """
+[[invoke]]
+function = "stock"
+outcome = "not_found"
+
+[[invoke]]
+function = "stock"
+outcome = "stopped"
+
+[[invoke]]
+function = "stock"
+result = "7"
+"""
+
+
+def test_a_target_may_be_missing_or_be_stopped() -> None:
+    async def caller(event: Any, ctx: DurableContext) -> Any:
+        said: list[Any] = []
+        for _ in range(3):
+            try:
+                said.append(await ctx.invoke("stock", {"sku": 1}))
+            except InvokeError as error:
+                said.append([error.error_type, error.message])
+        return said
+
+    simulation = simulate(caller, scenario=read_scenario(SCRIPTED), check_every_request=True)
+    assert json.loads(simulation.result or "") == [
+        ["ResourceNotFoundException", "Function not found: stock."],
+        ["durable_core.exceptions.InvokeError", "Execution stopped by user request"],
+        7,
+    ]
+    events = [each for each in simulation.events if each.event_type.startswith("Chained")]
+    assert [each.event_type.removeprefix("ChainedInvoke") for each in events] == [
+        *("Started", "Failed", "Started", "Stopped", "Started", "Succeeded"),
+    ]
+    # Nothing is waited for where the answer to the checkpoint says that there is no such function.
+    assert events[0].timestamp == events[1].timestamp
+    assert "Input" not in (events[0].details or {})

@@ -10,6 +10,7 @@ from durable_core.errors import SourceError
 from durable_core.faults import Fault, FaultKind, Faults
 from durable_core.model import ErrorObject
 from durable_core.scenario import (
+    INVOKE_ENDS,
     CallbackOutcome,
     CallbackScript,
     InvokeOutcome,
@@ -89,12 +90,12 @@ def test_the_file_of_the_design_is_read_as_meant() -> None:
         (
             "[[invoke]]\nfunction = 'a'",
             "s.toml: [[invoke]] 1: expected exactly one of handler, result, error and "
-            "outcome = 'timeout', found none",
+            "outcome, found none",
         ),
         (
             "[[invoke]]\nfunction = 'a'\nresult = '1'\nerror = {}",
             "s.toml: [[invoke]] 1: expected exactly one of handler, result, error and "
-            "outcome = 'timeout', found result, error",
+            "outcome, found result, error",
         ),
         (
             "[[invoke]]\nfunction = 'a'\nerror = 'boom'",
@@ -176,7 +177,7 @@ invokes = st.one_of(
     st.builds(InvokeScript, names, st.just(InvokeOutcome.HANDLER), handler=names),
     st.builds(InvokeScript, names, st.just(InvokeOutcome.RESULT), result=names),
     st.builds(InvokeScript, names, st.just(InvokeOutcome.ERROR), error=errors),
-    st.builds(InvokeScript, names, st.just(InvokeOutcome.TIMEOUT)),
+    st.builds(InvokeScript, names, st.sampled_from(INVOKE_ENDS)),
 )
 
 

@@ -26,8 +26,10 @@ from durable_core.scenario import (
 )
 from durable_core.serdes import JSON, SerDesContext, serialize
 from durable_core.service import SimulatedService
+from durable_core.service_answers import STOPPED
 from durable_core.service_values import (
     INVALID_PARAMETER,
+    RESOURCE_NOT_FOUND,
     Answer,
     CallbackCreated,
     CallbackFailure,
@@ -95,6 +97,11 @@ class Outside:
         """Say what a function name stands for: durable, unless its handler is plain."""
         target = target_of(function_name)
         script = self._script.peek_invoke(function_name)
+        if script is not None and script.outcome is InvokeOutcome.NOT_FOUND:
+            # The answer to the checkpoint says so already: nothing of it is played later.
+            self._script.take_invoke(function_name)
+            message = f"Function not found: {function_name}."
+            return replace(target, error=ErrorObject(message, RESOURCE_NOT_FOUND))
         if script is None or script.handler is None:
             return target
         if self._depth >= DEEPEST_CHAIN:
@@ -145,6 +152,8 @@ class Outside:
         match script.outcome:
             case InvokeOutcome.TIMEOUT:
                 return invoke_timed_out(key, int(after)), after
+            case InvokeOutcome.STOPPED:
+                return InvokeResult(key, OperationStatus.STOPPED, error=STOPPED), after
             case InvokeOutcome.ERROR:
                 return InvokeResult(key, OperationStatus.FAILED, error=_said(script.error)), after
             case InvokeOutcome.RESULT:

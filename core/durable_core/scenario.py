@@ -33,6 +33,12 @@ class InvokeOutcome(StrEnum):
     RESULT = "result"
     ERROR = "error"
     TIMEOUT = "timeout"
+    STOPPED = "stopped"
+    NOT_FOUND = "not_found"
+
+
+INVOKE_ENDS: Final = (InvokeOutcome.TIMEOUT, InvokeOutcome.STOPPED, InvokeOutcome.NOT_FOUND)
+"""What `outcome` of an invoke may say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +139,16 @@ class _Reader:
         self._check_keys(entry, known, where)
         given = [key for key in ("handler", "result", "error", "outcome") if key in entry]
         if len(given) != 1:
-            expected = "exactly one of handler, result, error and outcome = 'timeout'"
+            expected = "exactly one of handler, result, error and outcome"
             found = ", ".join(given) if given else "none"
             raise SourceError(self._source, f"expected {expected}, found {found}", where)
-        if "outcome" in entry and entry["outcome"] != InvokeOutcome.TIMEOUT:
-            raise self._wrong("outcome", "'timeout'", entry["outcome"], where)
-        kind = InvokeOutcome.TIMEOUT if given == ["outcome"] else InvokeOutcome(given[0])
+        kind = entry["outcome"] if given == ["outcome"] else given[0]
+        if given == ["outcome"] and kind not in INVOKE_ENDS:
+            expected = "'timeout', 'stopped' or 'not_found'"
+            raise self._wrong("outcome", expected, entry["outcome"], where)
         return InvokeScript(
             function=self._text(entry, "function", where),
-            outcome=kind,
+            outcome=InvokeOutcome(kind),
             handler=self._optional_text(entry, "handler", where),
             result=self._optional_text(entry, "result", where),
             error=self._error(entry, where),
@@ -284,8 +291,8 @@ def invoke_text(script: InvokeScript) -> str:
             lines.append(f"result = {_quoted(script.result or 'null')}")
         case InvokeOutcome.ERROR:
             lines.append(_error_line(script.error or ErrorObject()))
-        case InvokeOutcome.TIMEOUT:
-            lines.append('outcome = "timeout"')
+        case _:
+            lines.append(f'outcome = "{script.outcome}"')
     return "\n".join([*lines, f"after_seconds = {script.after_seconds:g}", ""])
 
 
