@@ -628,6 +628,26 @@ def test_a_target_that_ends_its_process_does_not_end_the_command(
     assert json.loads(done.stdout)["execution"]["result"] == '"Runtime.ExitError"'
 
 
+def test_an_sdk_that_cant_be_unwound_needs_isolation_for_a_process_that_ends(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "dies.py").write_text(DYING["aws-sdk"].replace("END", "os._exit(7)"))
+    (tmp_path / "old.py").write_text(
+        "import sys\n"
+        "from durable_core.adapters.aws_sdk import AwsSdkRunner\n"
+        "AwsSdkRunner.unwinds_crashes = False\n"
+        "from durable_cli.app import run\n"
+        "sys.exit(run(['simulate', '--handler', 'dies:handler', *sys.argv[1:]]))\n"
+    )
+    root = str(Path(__file__).parent.parent)
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join((root, f"{root}/core"))}
+    command = [sys.executable, "old.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=paths, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "use --isolate" in done.stderr
+
+
 def test_a_child_process_of_the_handler_may_end_itself(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(
         "import os\n"

@@ -8,11 +8,19 @@ it would be a matter of chance whether the attempt that died is recorded.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
 _REAL: Final = os._exit
+
+NEEDS_ISOLATION: Final = (
+    "the handler ended its process, after which this version of AWS's SDK can't go on here: use "
+    "--isolate, which gives each invocation a process of its own"
+)
+WRONG_USAGE: Final = 2
+"""The exit code for it: the command was called in a way that can't work."""
 
 Ending = Callable[[int], NoReturn]
 
@@ -41,6 +49,18 @@ def exit_ends_invocation(send_queued: Callable[[], None]) -> Iterator[None]:
     def end(status: int) -> NoReturn:
         send_queued()
         raise SystemExit(status)
+
+    with _ended_by(end):
+        yield
+
+
+@contextmanager
+def exit_is_refused() -> Iterator[None]:
+    """Let `os._exit` end this process with a line that says how to go on: it can't be unwound."""
+
+    def end(status: int) -> NoReturn:
+        print(NEEDS_ISOLATION, file=sys.__stderr__, flush=True)
+        _REAL(WRONG_USAGE)
 
     with _ended_by(end):
         yield

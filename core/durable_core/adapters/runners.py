@@ -15,7 +15,7 @@ from durable_core.adapters.handler import (
     NotAHandler,
     users_traceback,
 )
-from durable_core.adapters.process_exit import exit_ends_invocation, watch_exits
+from durable_core.adapters.process_exit import exit_ends_invocation, exit_is_refused, watch_exits
 from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
@@ -137,7 +137,8 @@ class _Unwound(Runner):
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
-        with exit_ends_invocation(self._runner.die):
+        unwinds = self._runner.unwinds_crashes
+        with exit_ends_invocation(self._runner.die) if unwinds else exit_is_refused():
             return self._runner.invoke(given, link, options)
 
 
