@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 running_body: ContextVar[str | None] = ContextVar("durable_body", default=None)
 """The operation's id and the attempt, `ID/ATTEMPT`; None outside of any body."""
+
+
+def as_body(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function whose reads are taken for those of a body: what it decides is recorded."""
+
+    @wraps(function)
+    def called(*args: P.args, **keywords: P.kwargs) -> T:
+        token = running_body.set("decision")
+        try:
+            return function(*args, **keywords)
+        finally:
+            running_body.reset(token)
+
+    return called

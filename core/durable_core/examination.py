@@ -29,6 +29,7 @@ from durable_core.model import (
     OperationType,
 )
 from durable_core.recorded_tree import Node, RecordedTree, identity_of
+from durable_core.retry_differences import Decide, retry_differences
 from durable_core.sizes import utf8_bytes
 from durable_core.stand_ins import StandIns
 from durable_core.summary import read_summary, replay_children_of
@@ -101,9 +102,17 @@ class Examination:
     # -- operations ----------------------------------------------------------------------------
 
     def ask(
-        self, trace: Trace, identity: Identity, details: Mapping[str, object] | None = None
+        self,
+        trace: Trace,
+        identity: Identity,
+        details: Mapping[str, object] | None = None,
+        decide: Decide | None = None,
     ) -> Answer:
-        """Say what answers the next operation of a context."""
+        """Say what answers the next operation of a context.
+
+        `details` are what of it may change and is worth telling then; `decide` is what its code
+        now decides about a further attempt.
+        """
         self.moment += 1
         index = len(trace.asked)
         match = trace.alignment.ask(identity)
@@ -122,6 +131,8 @@ class Examination:
         known = fits or node is not None
         if fits and node is not None and node.recorded is not None:
             self._compare_details(path, node.recorded, details or {})
+            for told in retry_differences(node.recorded, decide) if decide is not None else ():
+                self.differ(told.what, path, told.recorded, told.current)
         return Answer(path, identity, node, known, trace, index)
 
     def _lent(self, trace: Trace, identity: Identity) -> Node | None:

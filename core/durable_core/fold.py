@@ -46,11 +46,24 @@ from durable_core.wire import error_of
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """How one attempt of a step, or one poll, ended: with an error, or with a payload.
+
+    `retry_seconds` None: it was the last one.
+    """
+
+    error: ErrorObject | None
+    payload: str | None
+    retry_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """An operation and what a history tells of it beyond the service's state.
 
     `events` are the ids of its first and last event (0, 0 when it comes from a state document).
-    `attempts` counts the attempts that were started, `failures` those that failed and were retried.
+    `attempts` counts the attempts that were started, `failures` those that failed and were retried,
+    `ends` are how those of a step that ended did, in order.
     `payloads` are all texts that it stored, in order, for sizing; `truncated` is True when the
     history leaves one out. The rest is what only a start event carries: a wait's or callback's
     seconds, a chained invoke's function, version, execution ARN, tenant and input.
@@ -60,6 +73,7 @@ class Recorded:
     events: tuple[int, int] = (0, 0)
     attempts: int = 0
     failures: tuple[ErrorObject, ...] = ()
+    ends: tuple[AttemptEnd, ...] = ()
     payloads: tuple[str, ...] = ()
     truncated: bool = False
     last_started: datetime | None = None
@@ -106,6 +120,7 @@ class _Builder:
         "attempt",
         "attempts",
         "end",
+        "ends",
         "error",
         "failures",
         "first",
@@ -137,6 +152,7 @@ class _Builder:
         self.result: str | None = None
         self.error: ErrorObject | None = None
         self.failures: list[ErrorObject] = []
+        self.ends: list[AttemptEnd] = []
         self.payloads: list[str] = []
         self.truncated = False
 
@@ -160,6 +176,7 @@ class _Builder:
         if self.type is OperationType.STEP:
             self.attempt += 1
             delay = next_attempt_delay_of(event)
+            self.ends.append(AttemptEnd(error, payload, delay))
             if delay is not None:
                 self.status = OperationStatus.PENDING
                 self.next_attempt = seconds_after(event.timestamp, delay)
@@ -210,6 +227,7 @@ class _Builder:
             events=(first.event_id, last.event_id),
             attempts=self.attempts,
             failures=tuple(self.failures),
+            ends=tuple(self.ends),
             payloads=tuple(self.payloads),
             truncated=self.truncated,
             last_started=self.last_started,

@@ -13,8 +13,9 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 
 from durable_core.batch_result import BatchItem, BatchResult
+from durable_core.bodies import as_body
 from durable_core.call import Call, called
-from durable_core.config import ChildConfig, InvokeConfig
+from durable_core.config import ChildConfig, InvokeConfig, StepConfig
 from durable_core.context import DurableContext
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.divergence import Outcome
@@ -42,11 +43,15 @@ from durable_core.operations import batch as batches
 from durable_core.operations.batch_payload import read_inline
 from durable_core.operations.units import Unit
 from durable_core.planting import planted
-from durable_core.serdes import SerDes
+from durable_core.retries import RetryPresets
+from durable_core.retry_differences import Decide
+from durable_core.serdes import JSON, SerDes, SerDesContext, deserialize
 from durable_core.signals import InvocationEnding
 from durable_core.traces import Answer, Ended, Trace, UnitAnswer
+from durable_core.types import StepContext, WaitForConditionCheckContext
 from durable_core.unit_examination import ended_units, examine_units
 from durable_core.verification import Identity
+from durable_core.waits import WaitForConditionConfig
 
 T = TypeVar("T")
 
@@ -125,6 +130,7 @@ class VerifyingContext(DurableContext):
     def __init__(self, execution: VerifyingExecution, scope: Scope, trace: Trace, **given: Any):
         self._trace = trace
         self._details: dict[str, object] = {}
+        self._decide: Decide | None = None
         super().__init__(execution, scope, replaying=True, **given)
 
     @property
@@ -134,6 +140,40 @@ class VerifyingContext(DurableContext):
     def is_replaying(self) -> bool:
         """Return True: whatever is logged was logged before."""
         return True
+
+    async def step(
+        self,
+        func: Callable[[StepContext], Any],
+        name: str | None = None,
+        config: StepConfig | None = None,
+    ) -> Any:
+        """Return what the step came to, as recorded."""
+        strategy = (config or StepConfig()).retry_strategy or RetryPresets.default()
+
+        def decide(error: object, attempt: int) -> int | None:
+            decision = strategy(cast(Exception, error), attempt)
+            return max(1, whole_seconds(decision.delay)) if decision.should_retry else None
+
+        self._decide = as_body(decide)
+        return await super().step(func, name, config)
+
+    async def wait_for_condition(
+        self,
+        check: Callable[[T, WaitForConditionCheckContext], Awaitable[T] | T],
+        config: WaitForConditionConfig[T],
+        name: str | None = None,
+    ) -> T:
+        """Return the state that was polled for, as recorded."""
+
+        def decide(payload: object, attempt: int) -> int | None:
+            serdes = config.serdes or JSON
+            given = SerDesContext("", self._execution.arn)
+            state = deserialize(serdes, cast("str | None", payload), given)
+            decision = config.wait_strategy(state, attempt)
+            return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
+
+        self._decide = as_body(decide)
+        return await super().wait_for_condition(check, config, name)
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:
         """Wait, as recorded."""
@@ -159,7 +199,9 @@ class VerifyingContext(DurableContext):
         call = cast(VerifyingCall, super()._call(kind, sub_type, name))
         identity = Identity(kind.value, sub_type, call.name, virtual)
         details, self._details = self._details, {}
-        call.answer = self._verified.examination.ask(self._trace, identity, details)
+        decide, self._decide = self._decide, None
+        examination = self._verified.examination
+        call.answer = examination.ask(self._trace, identity, details, decide)
         self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
         return call
 

@@ -24,7 +24,11 @@ class Parts:
     suspend: type[BaseException]
     serdes_errors: tuple[type[Exception], ...]
     child_executor: type
+    step_executor: Any
+    condition_executor: Any
+    default_retry: Callable[[], Any]
     serialize: Callable[..., Any]
+    deserialize: Callable[..., Any]
     batch_item: Any
     batch_status: Any
     batch_result: Any
@@ -84,10 +88,16 @@ def load_parts(version: str) -> Parts:
             execution,
             identifier,
             lambda_service,
+            retries,
             serdes,
         )
         from aws_durable_execution_sdk_python.concurrency import executor, models
-        from aws_durable_execution_sdk_python.operation import base, child
+        from aws_durable_execution_sdk_python.operation import (
+            base,
+            child,
+            step,
+            wait_for_condition,
+        )
 
         _attach(base.OperationExecutor, executor.ConcurrentExecutor, context.DurableContext)
         named = (getattr(exceptions, name, None) for name in ("SerDesError", "ExecutionError"))
@@ -96,7 +106,11 @@ def load_parts(version: str) -> Parts:
             exceptions.SuspendExecution,
             tuple(each for each in named if each is not None),
             child.ChildOperationExecutor,
+            step.StepOperationExecutor,
+            wait_for_condition.WaitForConditionOperationExecutor,
+            retries.RetryPresets.default,
             serdes.serialize,
+            serdes.deserialize,
             models.BatchItem,
             getattr(models, "BatchItemStatus"),  # noqa: B009  # imported there, not exported
             models.BatchResult,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from durable_core.adapters.aws_replay_attach import Parts
+from durable_core.bodies import as_body
 from durable_core.divergence import Outcome
 from durable_core.examination import Examination, note_end
 from durable_core.fold import Recorded
@@ -24,6 +25,7 @@ from durable_core.model import (
     UnitStatus,
 )
 from durable_core.planting import planted
+from durable_core.retry_differences import Decide
 from durable_core.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.unit_examination import ended_units, examine_units
 from durable_core.verification import Identity
@@ -62,7 +64,8 @@ class ReplayRun:
         virtual = bool(getattr(executor, "is_virtual", False))
         identity = _identity(executor, virtual)
         trace = self._issued.get(operation_id, self.examination.root)
-        answer = self.examination.ask(trace, identity, _details_of(executor))
+        decide = self._decider(executor)
+        answer = self.examination.ask(trace, identity, _details_of(executor), decide)
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
         if isinstance(executor, self.parts.child_executor):
             return self._context(executor, original, answer, operation)
@@ -70,6 +73,26 @@ class ReplayRun:
             raise self.parts.suspend("not recorded any further")
         self.examination.take_payload(answer)
         return self._from_record(executor, original, operation, answer)
+
+    def _decider(self, executor: Any) -> Decide | None:
+        """Return what a step's or condition's code decides about a further attempt."""
+        if isinstance(executor, self.parts.step_executor):
+            retry = executor.config.retry_strategy or self.parts.default_retry()
+            return as_body(lambda error, attempt: _seconds(retry(error, attempt), "should_retry"))
+        if isinstance(executor, self.parts.condition_executor):
+            config, identifier = executor.config, executor.operation_identifier
+
+            def decide(payload: object, attempt: int) -> int | None:
+                state = self.parts.deserialize(
+                    serdes=config.serdes,
+                    data=payload,
+                    operation_id=identifier.operation_id,
+                    durable_execution_arn=self._arn,
+                )
+                return _seconds(config.wait_strategy(state, attempt), "should_continue")
+
+            return as_body(decide)
+        return None
 
     def _from_record(
         self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
@@ -294,6 +317,10 @@ def _identity(executor: Any, virtual: bool) -> Identity:
     return Identity(
         str(identifier.type.value), _sub_type(executor), identifier.name or None, virtual
     )
+
+
+def _seconds(decision: Any, goes_on: str) -> int | None:
+    return max(1, int(decision.delay_seconds)) if getattr(decision, goes_on) else None
 
 
 def _details_of(executor: Any) -> dict[str, object]:

@@ -1,0 +1,238 @@
+"""Decisions about further attempts that code would now make otherwise: told, never a divergence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_core import (
+    DurableContext,
+    JitterStrategy,
+    RetryDecision,
+    RetryPresets,
+    RetryStrategyConfig,
+    StepConfig,
+    WaitForConditionConfig,
+    WaitForConditionDecision,
+    create_retry_strategy,
+)
+from durable_core.history import RecordedHistory, history_of_events
+from durable_core.native_replay import NativeReplayer
+from durable_core.replay import VerifyOptions, verify_history
+from durable_core.simulate import simulate
+from durable_core.verification import Verdict, Verification
+
+
+class Refused(Exception):
+    """Of the handlers here; what its __init__ wants isn't recorded."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code}: {reason}")
+
+
+def recorded(handler: Callable[..., Any]) -> RecordedHistory:
+    simulation = simulate(handler, None)
+    return history_of_events("recorded", simulation.events, arn=simulation.arn)
+
+
+def told(handler: Callable[..., Any], history: RecordedHistory) -> list[tuple[Any, ...]]:
+    outcome: Verification = verify_history(NativeReplayer(handler), history, VerifyOptions())
+    assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
+    return [(each.what, each.position, each.recorded, each.current) for each in outcome.differences]
+
+
+def refused_twice(strategy: Any, error: Exception | None = None) -> Callable[..., Any]:
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        attempts = 0
+
+        def call(step: Any) -> str:
+            nonlocal attempts
+            attempts = step.attempt
+            if attempts < 3:
+                raise error or Refused(503, "later")
+            return "done"
+
+        config = StepConfig(retry_strategy=strategy)
+        return str(await ctx.step(call, name="call", config=config))
+
+    return handler
+
+
+def every(seconds: int, most: int = 5, kinds: Any = None) -> Any:
+    return create_retry_strategy(
+        RetryStrategyConfig(
+            max_attempts=most,
+            initial_delay=timedelta(seconds=seconds),
+            backoff_rate=1,
+            jitter_strategy=JitterStrategy.NONE,
+            retryable_error_types=kinds,
+        )
+    )
+
+
+def test_the_same_strategy_makes_no_difference() -> None:
+    history = recorded(refused_twice(every(7, kinds=[Refused])))
+    assert told(refused_twice(every(7, kinds=[Refused])), history) == []
+
+
+def test_another_delay_is_told_for_each_attempt() -> None:
+    assert told(refused_twice(every(30)), recorded(refused_twice(every(7)))) == [
+        ("retry after attempt 1", "1", "another after 7 s", "another after 30 s"),
+        ("retry after attempt 2", "1", "another after 7 s", "another after 30 s"),
+    ]
+
+
+def test_an_attempt_that_would_not_be_made_any_more_is_told() -> None:
+    assert told(refused_twice(every(7, most=2)), recorded(refused_twice(every(7)))) == [
+        ("retry after attempt 2", "1", "another after 7 s", "no further one")
+    ]
+
+
+def test_the_recorded_error_decides_by_its_class() -> None:
+    history = recorded(refused_twice(every(7, kinds=[Refused])))
+    assert [each[3] for each in told(refused_twice(every(7, kinds=[KeyError])), history)] == [
+        "no further one",
+        "no further one",
+    ]
+
+
+def test_a_step_that_failed_for_good_and_now_would_be_tried_again_is_told() -> None:
+    async def giving_up(event: Any, ctx: DurableContext) -> str:
+        return await failing(ctx, RetryPresets.none())
+
+    async def trying_again(event: Any, ctx: DurableContext) -> str:
+        return await failing(ctx, every(9))
+
+    async def failing(ctx: DurableContext, strategy: Any) -> str:
+        def call(step: Any) -> None:
+            raise ValueError("no")
+
+        try:
+            await ctx.step(call, name="call", config=StepConfig(retry_strategy=strategy))
+        except Exception:
+            return "gave up"
+        return "done"
+
+    assert told(giving_up, recorded(giving_up)) == []
+    assert told(trying_again, recorded(giving_up)) == [
+        ("retry after attempt 1", "1", "no further one", "another after 9 s")
+    ]
+
+
+@pytest.mark.parametrize("preset", [None, RetryPresets.transient(), RetryPresets.default()])
+def test_jitter_makes_no_difference(preset: Any) -> None:
+    history = recorded(refused_twice(preset))
+    for _ in range(5):
+        assert told(refused_twice(preset), history) == []
+    assert told(refused_twice(RetryPresets.none()), history)[0][3] == "no further one"
+
+
+def test_a_class_that_is_nowhere_any_more_leaves_the_decision_unknown() -> None:
+    kind = type("Vanished", (Exception,), {})
+    history = recorded(refused_twice(every(7), kind("gone")))
+    del kind
+    import gc
+
+    gc.collect()
+    assert told(refused_twice(every(7, kinds=[KeyError])), history) == []
+
+
+def test_a_strategy_that_can_not_take_what_is_recorded_is_left_alone() -> None:
+    def by_code(error: Exception, attempt: int) -> RetryDecision:
+        return RetryDecision.retry(timedelta(seconds=error.code))  # type: ignore[attr-defined]
+
+    assert told(refused_twice(by_code), recorded(refused_twice(every(7)))) == []
+
+
+def polling(strategy: Any) -> Callable[..., Any]:
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        config = WaitForConditionConfig(initial_state=0, wait_strategy=strategy)
+        return await ctx.wait_for_condition(lambda state, _: state + 1, config, name="ready")
+
+    return handler
+
+
+def until(last: int, seconds: int) -> Any:
+    def strategy(state: int, attempt: int) -> WaitForConditionDecision:
+        if state >= last:
+            return WaitForConditionDecision.stop_polling()
+        return WaitForConditionDecision.continue_waiting(timedelta(seconds=seconds))
+
+    return strategy
+
+
+def test_polls_are_decided_by_the_recorded_states() -> None:
+    history = recorded(polling(until(3, 10)))
+    assert told(polling(until(3, 10)), history) == []
+    assert told(polling(until(2, 10)), history) == [
+        ("retry after poll 2", "1", "another after 10 s", "no further one")
+    ]
+    assert told(polling(until(4, 10)), history) == [
+        ("retry after poll 3", "1", "no further one", "another after 10 s")
+    ]
+
+
+def test_it_is_a_finding_when_strict() -> None:
+    history = recorded(polling(until(3, 10)))
+    strict = VerifyOptions(strict=True)
+    outcome = verify_history(NativeReplayer(polling(until(3, 20))), history, strict)
+    assert outcome.verdict is Verdict.DIVERGED
+
+
+def test_steps_and_polls_of_awss_sdk_are_decided_likewise() -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from aws_durable_execution_sdk_python.config import Duration
+    from aws_durable_execution_sdk_python.config import StepConfig as AwsStepConfig
+    from aws_durable_execution_sdk_python.execution import durable_execution
+    from aws_durable_execution_sdk_python.retries import RetryDecision as AwsDecision
+    from aws_durable_execution_sdk_python.waits import (
+        WaitForConditionConfig as AwsConfig,
+    )
+    from aws_durable_execution_sdk_python.waits import (
+        WaitForConditionDecision as AwsPoll,
+    )
+
+    from durable_core.adapters.aws_replay import AwsReplayer
+    from durable_core.adapters.aws_sdk import AwsSdkRunner
+
+    def handler_of(seconds: int, last: int) -> Any:
+        def retry(error: Exception, attempt: int) -> AwsDecision:
+            if not isinstance(error, Refused):
+                return AwsDecision.no_retry()
+            return AwsDecision.retry(Duration.from_seconds(seconds))
+
+        def poll(state: int, attempt: int) -> AwsPoll:
+            if state >= last:
+                return AwsPoll.stop_polling()
+            return AwsPoll.continue_waiting(Duration.from_seconds(4))
+
+        tried: list[int] = []
+
+        def call(step: Any) -> str:
+            tried.append(1)
+            if len(tried) == 1:
+                raise Refused(503, "later")
+            return "done"
+
+        @durable_execution
+        def handler(event: Any, context: Any) -> str:
+            context.step(call, name="call", config=AwsStepConfig(retry_strategy=retry))
+            config = AwsConfig(wait_strategy=poll, initial_state=0)
+            context.wait_for_condition(lambda state, _: state + 1, name="ready", config=config)
+            return "done"
+
+        return handler
+
+    first = handler_of(5, 2)
+    simulation = simulate(AwsSdkRunner(first))
+    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    assert verify_history(AwsReplayer(first), history).differences == ()
+    changed = verify_history(AwsReplayer(handler_of(50, 1)), history)
+    assert changed.verdict is Verdict.COMPATIBLE, str(changed)
+    assert [(each.what, each.recorded, each.current) for each in changed.differences] == [
+        ("retry after attempt 1", "another after 5 s", "another after 50 s"),
+        ("retry after poll 1", "another after 4 s", "no further one"),
+    ]
