@@ -237,6 +237,30 @@ def test_code_inside_a_completed_context_is_verified_unless_shallow() -> None:
     assert verified(with_inner("renamed"), history, deep=False)
 
 
+def test_shallow_and_a_summary_of_the_users_own_leave_open_whether_a_body_runs_again() -> None:
+    def handler_of(name: str, size: int) -> Callable[..., Any]:
+        async def inside(ctx: DurableContext) -> str:
+            await ctx.step(lambda _: 1, name=name)
+            return "x" * size
+
+        async def handler(event: Any, ctx: DurableContext) -> int:
+            config: ChildConfig[str] = ChildConfig(summary_generator=lambda value: '"a summary"')
+            await ctx.run_in_child_context(inside, "child", config)
+            await ctx.wait(timedelta(seconds=1), "pause")
+            return 1
+
+        return handler
+
+    for size in (10, 300_000):
+        history = recorded(handler_of("a", size))
+        assert verified(handler_of("a", size), history, deep=False)
+        assert verified(handler_of("b", size), history, deep=True).verdict is Verdict.DIVERGED
+        changed = verified(handler_of("b", size), history, deep=False)
+        assert changed.verdict is Verdict.CANNOT_VERIFY
+        assert [each.position for each in changed.doubts] == ["1"]
+        assert "no event says ReplayChildren" in changed.doubts[0].reason
+
+
 def test_divergences_of_several_contexts_are_all_told_the_first_one_first() -> None:
     def units(names: dict[int, str]) -> Callable[..., Any]:
         async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> None:

@@ -83,6 +83,7 @@ class Examination:
         self.remarks: list[str] = []
         self.unlooked = 0
         self.extra: list[Found] = []
+        self._unclear: dict[Path, Identity] = {}
         status = facts.status
         ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
         self.root = self.follow(
@@ -229,14 +230,26 @@ class Examination:
         summary = read_summary(operation.result) if operation.result else None
         return replay_children_of(operation, summary).value
 
-    def looks_inside(self, answer: Answer) -> bool:
-        """Return True when the body of a completed context is to run."""
+    def looks_inside(self, answer: Answer, *, summarizes: bool = False) -> bool:
+        """Return True when the body of a completed context is to run.
+
+        `summarizes`: its code stores a summary of its own in the place of a large result. Then no
+        event says whether what is stored is one, and its body runs for us to know whether that
+        matters; see `found`.
+        """
         if self.is_stripped(answer.recorded):
             return True
         if self._is_pruned and answer.node is not None and not answer.node.children:
             self.unlooked += 1
             return False
-        return self._deep and answer.recorded is not None
+        if self._deep or answer.recorded is None:
+            return self._deep and answer.recorded is not None
+        if summarizes and answer.recorded.operation.status is OperationStatus.SUCCEEDED:
+            details = answer.recorded.operation.context_details
+            if details is None or details.replay_children is None:
+                self._unclear[answer.path] = answer.identity
+                return True
+        return False
 
     def end(
         self,
@@ -316,7 +329,11 @@ class Examination:
         self.differences.append(Difference(what, position, _short(recorded), _short(now)))
 
     def found(self) -> list[Found]:
-        """Return the divergences, the first one first: at most one a context."""
+        """Return the divergences, the first one first: at most one a context.
+
+        One inside of a context of which isn't known whether the service would have its body run is
+        a reason for doubt instead.
+        """
         batches = [each for each in map(batch_divergence, self.batches) if each is not None]
         batches += self.extra
         found: list[Found] = [*batches]
@@ -331,7 +348,24 @@ class Examination:
                 continue
             found.append(each)
             diverged.append(trace.path)
+        found = [each for each in found if not self._is_unclear(each)]
         return sorted(found, key=lambda each: each.moment)
+
+    def _is_unclear(self, found: Found) -> bool:
+        path = _path_of(found)
+        for around, identity in self._unclear.items():
+            if path[: len(around)] == around and len(path) > len(around):
+                doubt = Doubt(
+                    f"{identity} completed with a result that may be a summary, and its code has "
+                    f"changed at {found.divergence.position} ({found.divergence.why}): no event "
+                    "says ReplayChildren, on which depends whether that code runs again",
+                    "verify without --shallow, or against a state or invocation input of the "
+                    "execution, which say ReplayChildren",
+                    position_text(around),
+                )
+                self.doubts.append((found.moment, doubt))
+                return True
+        return False
 
 
 def _error_text(error: ErrorObject) -> str:

@@ -277,7 +277,8 @@ class VerifyingContext(DurableContext):
         if not examination.may_enter(answer):
             await self._forever(call)
         trace = examination.context(answer)
-        if answer.is_terminal and not examination.looks_inside(answer):
+        summarizes = config.summary_generator is not None
+        if answer.is_terminal and not examination.looks_inside(answer, summarizes=summarizes):
             return self._outcome(call, config.serdes)
         ended = await self._look(call, trace, body)
         if answer.is_terminal and not examination.is_stripped(answer.recorded):

@@ -146,7 +146,8 @@ class ReplayRun:
             raise self.parts.suspend("not recorded any further")
         self._traces[operation_id] = trace = examination.context(answer)
         self._batches[operation_id] = answer
-        if operation is not None and answer.is_terminal and not examination.looks_inside(answer):
+        looks = examination.looks_inside(answer, summarizes=_summarizes(executor, answer))
+        if operation is not None and answer.is_terminal and not looks:
             examination.take_payload(answer)
             return self._from_record(executor, original, operation, answer)
         ended = self.look(trace, executor.func)
@@ -317,6 +318,11 @@ def _identity(executor: Any, virtual: bool) -> Identity:
     return Identity(
         str(identifier.type.value), _sub_type(executor), identifier.name or None, virtual
     )
+
+
+def _summarizes(executor: Any, answer: Answer) -> bool:
+    is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)  # these always do
+    return not is_batch and getattr(executor.config, "summary_generator", None) is not None
 
 
 def _seconds(decision: Any, goes_on: str) -> int | None:
