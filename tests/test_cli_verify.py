@@ -83,8 +83,12 @@ async def by_chance(event, ctx):
 
 async def by_time(event, ctx):
     started = time.time()
+    await ctx.step(lambda _: 1, name="early" if started < 1e9 else f"at {started}")
+
+
+async def tells_the_time(event, ctx):
     await orders.handler(event, ctx)
-    return started
+    return time.time()
 
 
 async def shorter_wait(event, ctx):
@@ -231,6 +235,17 @@ def test_other_times_and_chance_show_code_that_depends_on_them(
     assert code == 1
     assert "non deterministic" in out
     assert f"the code outside of steps reads {read}" in " ".join(out.split())
+
+
+def test_a_result_that_depends_on_the_time_is_told_but_no_replay_stumbles_over_it(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["replay", "histories/done.json", "--handler", "odd:tells_the_time", "--width=300"]
+    assert run(given) == 0
+    out, _ = capfd.readouterr()
+    assert "not the same in every run: final result" in out
+    assert "the code outside of steps reads time.time at odd.py:" in out
+    assert run([*given, "--strict"]) == 1
 
 
 def test_what_the_handler_prints_is_not_among_the_data(project: Path, call: Call) -> None:

@@ -23,6 +23,8 @@ from durable_core import (
     StepConfig,
     WaitForConditionConfig,
     WaitForConditionDecision,
+    WithRetryConfig,
+    with_retry,
 )
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.native_replay import NativeReplayer
@@ -360,6 +362,55 @@ def test_a_running_execution_that_no_longer_waits_is_diverged() -> None:
     outcome = verified(changed, in_flight(with_wait))
     assert outcome.first is not None
     assert (outcome.first.cause, outcome.first.position) == (Cause.REMOVED, "2")
+
+
+def cut_before_its_end(handler: Callable[..., Any]) -> RecordedHistory:
+    """Return a history of which the last event, the end of the execution, isn't there yet."""
+    whole = recorded(handler)
+    assert whole.events[-2].event_type == "InvocationCompleted"
+    return history_of_events("recorded", whole.events[:-1], arn=whole.arn)
+
+
+def test_units_left_waiting_by_a_short_circuit_are_nothing_that_the_execution_waits_for() -> None:
+    async def fast(ctx: DurableContext) -> int:
+        return await ctx.step(lambda _: 1, name="fast")
+
+    async def slow(ctx: DurableContext) -> None:
+        await ctx.wait(timedelta(hours=5), "slow")
+
+    async def race(event: Any, ctx: DurableContext) -> str:
+        config = ParallelConfig(completion_config=CompletionConfig(min_successful=1))
+        await ctx.parallel([fast, slow], "race", config)
+        return "over"
+
+    assert verified(race, cut_before_its_end(race))
+
+
+def test_a_callback_that_nobody_need_wait_for_leaves_open_whether_the_execution_was_over() -> None:
+    async def asks(event: Any, ctx: DurableContext) -> str:
+        await ctx.create_callback("answer")
+        return "asked"
+
+    outcome = verified(asks, cut_before_its_end(asks))
+    assert outcome.verdict is Verdict.CANNOT_VERIFY
+    assert 'Callback "answer"' in outcome.doubts[0].reason
+
+
+def test_the_waits_of_with_retry_are_as_long_as_chance_says() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        async def block(ctx: DurableContext, attempt: int) -> int:
+            done = await ctx.step(lambda _: attempt, name=f"work-{attempt}")
+            if done < 3:
+                raise ValueError("again")
+            return done
+
+        return await with_retry(ctx, block, WithRetryConfig(), "block")
+
+    history = recorded(handler)
+    for _ in range(5):
+        outcome = verified(handler, history)
+        assert outcome
+        assert outcome.differences == ()
 
 
 def test_every_invocation_is_verified_as_it_would_have_fared_then() -> None:

@@ -8,16 +8,15 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from durable_core.alignment import Fit
-from durable_core.code_lines import calling_line, raising_line, users_traceback
+from durable_core.code_lines import calling_line, is_backoff, raising_line, users_traceback
 from durable_core.divergence import (
     Asked,
     Found,
     Outcome,
-    first_divergence,
 )
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
@@ -34,7 +33,7 @@ from durable_core.sizes import utf8_bytes
 from durable_core.stand_ins import StandIns
 from durable_core.summary import read_summary, replay_children_of
 from durable_core.traces import Answer, Ended, Trace, status_of
-from durable_core.unit_divergence import BatchRun, batch_divergence
+from durable_core.unit_divergence import BatchRun
 from durable_core.verification import (
     CodeLine,
     Difference,
@@ -83,7 +82,7 @@ class Examination:
         self.remarks: list[str] = []
         self.unlooked = 0
         self.extra: list[Found] = []
-        self._unclear: dict[Path, Identity] = {}
+        self.unclear: dict[Path, Identity] = {}
         status = facts.status
         ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
         self.root = self.follow(
@@ -157,7 +156,7 @@ class Examination:
         }
         for what, now in details.items():
             before = known.get(what)
-            if before is None or before == now:
+            if before is None or before == now or is_backoff():
                 continue
             if self.stand_ins is None or self.stand_ins.differ(before, now):
                 self.differ(what, path, str(before), str(now))
@@ -247,7 +246,7 @@ class Examination:
         if summarizes and answer.recorded.operation.status is OperationStatus.SUCCEEDED:
             details = answer.recorded.operation.context_details
             if details is None or details.replay_children is None:
-                self._unclear[answer.path] = answer.identity
+                self.unclear[answer.path] = answer.identity
                 return True
         return False
 
@@ -328,62 +327,11 @@ class Examination:
         position = None if path is None else position_text(path)
         self.differences.append(Difference(what, position, _short(recorded), _short(now)))
 
-    def found(self) -> list[Found]:
-        """Return the divergences, the first one first: at most one a context.
-
-        One inside of a context of which isn't known whether the service would have its body run is
-        a reason for doubt instead.
-        """
-        batches = [each for each in map(batch_divergence, self.batches) if each is not None]
-        batches += self.extra
-        found: list[Found] = [*batches]
-        diverged: list[Path] = [_path_of(each) for each in batches]
-        for trace in sorted(self.traces, key=lambda each: len(each.path), reverse=True):
-            if trace.host is not None or (trace.node is None and trace.path and not trace.asked):
-                continue
-            if trace.outcome is Outcome.NOT_RUN:
-                continue
-            each = first_divergence(trace.run())
-            if each is None or _is_blocked(trace, each, diverged):
-                continue
-            found.append(each)
-            diverged.append(trace.path)
-        found = [each for each in found if not self._is_unclear(each)]
-        return sorted(found, key=lambda each: each.moment)
-
-    def _is_unclear(self, found: Found) -> bool:
-        path = _path_of(found)
-        for around, identity in self._unclear.items():
-            if path[: len(around)] == around and len(path) > len(around):
-                doubt = Doubt(
-                    f"{identity} completed with a result that may be a summary, and its code has "
-                    f"changed at {found.divergence.position} ({found.divergence.why}): no event "
-                    "says ReplayChildren, on which depends whether that code runs again",
-                    "verify without --shallow, or against a state or invocation input of the "
-                    "execution, which say ReplayChildren",
-                    position_text(around),
-                )
-                self.doubts.append((found.moment, doubt))
-                return True
-        return False
-
 
 def _error_text(error: ErrorObject) -> str:
     """Return an error in the words in which `note_end` notes what a body raised."""
     name = (error.type or "Exception").rpartition(".")[2]
     return f"{name}: {error.message}" if error.message else name
-
-
-def _path_of(found: Found) -> Path:
-    return tuple(map(int, found.divergence.position.split(".")))
-
-
-def _is_blocked(trace: Trace, found: Found, diverged: Iterable[Path]) -> bool:
-    """Return True when the code didn't get further only because it diverged further in."""
-    if found.divergence.current is not None or trace.outcome is Outcome.RETURNED:
-        return False
-    size = len(trace.path)
-    return any(path[:size] == trace.path and len(path) > size for path in diverged)
 
 
 def _same_inside(node: Node | None, identity: Identity) -> Node | None:

@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, resolve
-from durable_core.model import BATCH_SUB_TYPES, UNIT_SUB_TYPES, SubType
+from durable_core.model import (
+    BATCH_SUB_TYPES,
+    UNIT_SUB_TYPES,
+    Operation,
+    OperationType,
+    SubType,
+)
 from durable_core.verification import Identity
 
 
@@ -37,6 +43,15 @@ class Node:
         """Return its operations by number, from 1; None where a number isn't recorded."""
         last = max(self.children, default=0)
         return [self.children.get(number) for number in range(1, last + 1)]
+
+    def open_operations(self) -> Iterator[Operation]:
+        """Return what the execution may wait for: nothing inside of a completed context is."""
+        for node in self.children.values():
+            if node.recorded is None or node.recorded.operation.type is OperationType.CONTEXT:
+                if not node.is_terminal:
+                    yield from node.open_operations()
+            elif not node.is_terminal:
+                yield node.recorded.operation
 
     def walk(self) -> Iterator[Node]:
         """Return every node below, a parent before its children."""

@@ -15,12 +15,14 @@ from typing import Any, Final, Protocol
 from durable_core.code_lines import shown
 from durable_core.consequences import Runtime, with_consequence
 from durable_core.divergence import Found, Outcome
+from durable_core.events import INVOCATION_COMPLETED
 from durable_core.examination import Examination
+from durable_core.examined import divergences_of
 from durable_core.explain import folded_of
 from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
-from durable_core.model import ExecutionStatus, OperationType
+from durable_core.model import ExecutionStatus
 from durable_core.recorded_tree import tree_of
 from durable_core.stand_ins import stand_ins_of
 from durable_core.verifiability import doubts_of, notes_of, scheme_doubt
@@ -59,11 +61,15 @@ class VerifyOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """What one run is compared with: a record as it stood. `number` of the invocation, if one."""
+    """What one run is compared with: a record as it stood. `number` of the invocation, if one.
+
+    `suspended`: the invocation ended and wasn't the last one; `proven`: and something came after it.
+    """
 
     folded: Folded
     number: int | None = None
     suspended: bool = False
+    proven: bool = True
 
 
 Watch = Callable[[Examination], AbstractContextManager[None]]
@@ -126,7 +132,7 @@ def _run(
     )
     with watch(examination):
         replayer.replay(examination, history.arn or _NO_ARN)
-    found = examination.found()
+    found = divergences_of(examination)
     ended = _end_divergence(examination, picture)
     if ended is not None and not found:
         found = [ended]
@@ -192,7 +198,8 @@ def _pictures(
     last = invocations[-1] if invocations else None
     suspended = last is not None and last.ended is not None and last.error is None
     number = len(invocations) if options.every_invocation else None
-    yield _Picture(folded, number, suspended)
+    proven = bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
+    yield _Picture(folded, number, suspended, proven)
 
 
 def _end_divergence(examination: Examination, picture: _Picture) -> Found | None:
@@ -208,12 +215,16 @@ def _end_divergence(examination: Examination, picture: _Picture) -> Found | None
         )
     if status is not ExecutionStatus.RUNNING or not picture.suspended:
         return None
-    waiting = [
-        each.operation
-        for each in picture.folded.operations.values()
-        if not each.operation.is_terminal and each.operation.type is not OperationType.CONTEXT
-    ]
+    waiting = list(examination.tree.root.open_operations())
     if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):
+        return None
+    if not picture.proven and all(each.sub_type == SubType.CALLBACK for each in waiting):
+        # Nobody need wait for a callback: the invocation may have been about to end the execution.
+        examination.doubt(
+            f'the code ends without waiting for Callback "{waiting[0].name or ""}", and the history '
+            "stops where the recorded run either waited for it or had just ended too",
+            "fetch the history again: it says by now which of the two",
+        )
         return None
     label = f'{waiting[0].sub_type or waiting[0].type} "{waiting[0].name or ""}"'
     if root.outcome is Outcome.RETURNED:
