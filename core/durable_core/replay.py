@@ -22,7 +22,7 @@ from durable_core.explain import folded_of
 from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
-from durable_core.model import ExecutionStatus
+from durable_core.model import ExecutionStatus, SubType
 from durable_core.recorded_tree import tree_of
 from durable_core.stand_ins import stand_ins_of
 from durable_core.verifiability import doubts_of, notes_of, scheme_doubt
@@ -63,7 +63,7 @@ class VerifyOptions:
 class _Picture:
     """What one run is compared with: a record as it stood. `number` of the invocation, if one.
 
-    `suspended`: the invocation ended and wasn't the last one; `proven`: and something came after it.
+    `suspended`: the invocation ended and the execution went on; `proven`: something came after it.
     """
 
     folded: Folded
@@ -221,8 +221,8 @@ def _end_divergence(examination: Examination, picture: _Picture) -> Found | None
     if not picture.proven and all(each.sub_type == SubType.CALLBACK for each in waiting):
         # Nobody need wait for a callback: the invocation may have been about to end the execution.
         examination.doubt(
-            f'the code ends without waiting for Callback "{waiting[0].name or ""}", and the history '
-            "stops where the recorded run either waited for it or had just ended too",
+            f'the code ends without waiting for Callback "{waiting[0].name or ""}", and the '
+            "history stops where the recorded run either waited for it or had just ended too",
             "fetch the history again: it says by now which of the two",
         )
         return None
