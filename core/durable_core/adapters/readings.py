@@ -37,7 +37,14 @@ _INSIDE: Final = frozenset({"datetime", "random", "secrets", "time", "uuid", __n
 
 _BEGINS_AT: Final = 1_767_225_600.0  # 2026-01-01T00:00:00Z, where simulated executions start
 _RUNS_APART: Final = 40 * 86_400 + 7 * 3_600 + 13 * 60 + 17.25
+_PAIRS_APART: Final = 3_661.001001
+"""On top of it, so that whatever is asked of the time has another answer in a verification's second
+run: morning or afternoon, the day of the week, an even or odd hour, minute, second or fraction."""
 _READS_APART: Final = 3 * 3_600 + 7 * 60 + 11.5
+
+
+_MIRRORED: Final = 1
+"""Of four variations, the one that draws the opposite: a verification's first run."""
 
 
 class Readings:
@@ -81,19 +88,32 @@ class Readings:
         """Return the time as seconds since 1970."""
         series, count = self._number(Source.TIME)
         if series == str(self._variation) and Source.TIME in self._varied:
-            return _BEGINS_AT + self._variation * _RUNS_APART + count * _READS_APART
+            apart = self._variation * _RUNS_APART + self._variation // 2 * _PAIRS_APART
+            return _BEGINS_AT + apart + count * _READS_APART
         return _BEGINS_AT + count * 0.001
 
+    def nanoseconds(self, seconds: float) -> int:
+        """Return the time in nanoseconds; the last of them is another one too."""
+        return int(seconds * 1_000_000_000) + self._variation // 2
+
     def fraction(self) -> float:
-        """Return a number from 0 up to 1; in neighbouring runs they lie far apart."""
+        """Return a number from 0 up to 1: the first near an end, in the next run near the other."""
         series, count = self._number(Source.RANDOM)
-        base = _RealRandom(series).random() if not series.isdecimal() else int(series) * 0.618034
-        return (base + 0.25 + count * 0.7548776662466927) % 1.0
+        spread = count * 0.7548776662466927
+        if not series.isdecimal():
+            return (_RealRandom(series).random() + spread) % 1.0
+        pair, kind = divmod(int(series), 4)
+        low = (0.015 + 0.131 * pair + (0.3 if kind == 2 else 0.0) + spread) % 1.0
+        return min(1.0 - low, 1.0 - 2**-53) if kind == _MIRRORED else low
 
     def octets(self, count: int, source: Source) -> bytes:
-        """Return random bytes."""
+        """Return random bytes; in the next run of a verification every bit is the other one."""
         series, number = self._number(source)
-        return _RealRandom(f"{source}/{series}/{number}").randbytes(count)
+        mirrored = series.isdecimal() and int(series) % 4 == _MIRRORED
+        if mirrored:
+            series = str(int(series) + 2)
+        drawn = _RealRandom(f"{source}/{series}/{number}").randbytes(count)
+        return bytes(255 - each for each in drawn) if mirrored else drawn
 
     # -- who reads it --------------------------------------------------------------------------
 
@@ -144,7 +164,7 @@ class Readings:
 
         for name in ("time", "monotonic", "perf_counter"):
             clock(name, float)
-            clock(f"{name}_ns", lambda seconds: int(seconds * 1_000_000_000))
+            clock(f"{name}_ns", self.nanoseconds)
         for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0), ("strftime", 1)):
             calendar(name, position)
 

@@ -1,0 +1,68 @@
+"""What the two runs of a verification read: whatever code asks of it has another answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from durable_core.adapters.readings import Readings
+from durable_core.determinism import Source
+
+FIRST, SECOND = 1, 3
+"""The variations of the first two runs of a verification."""
+
+
+def runs() -> tuple[Readings, Readings]:
+    return Readings(FIRST, tuple(Source)), Readings(SECOND, tuple(Source))
+
+
+QUESTIONS: dict[str, Callable[[float], Any]] = {
+    "an even second": lambda seconds: int(seconds) % 2,
+    "an even millisecond": lambda seconds: int(seconds * 1_000) % 2,
+    "the first half of the second": lambda seconds: seconds % 1 < 0.5,
+    "an even minute": lambda seconds: at(seconds).minute % 2,
+    "an even hour": lambda seconds: at(seconds).hour % 2,
+    "the morning": lambda seconds: at(seconds).hour < 12,
+    "an even day": lambda seconds: at(seconds).day % 2,
+    "the day of the week": lambda seconds: at(seconds).weekday(),
+    "the month": lambda seconds: at(seconds).month,
+}
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_what_is_asked_of_the_time_has_another_answer_in_the_second_run(question: str) -> None:
+    first, second = runs()
+    ask = QUESTIONS[question]
+    assert ask(first.seconds()) != ask(second.seconds())
+
+
+def test_an_even_nanosecond_is_an_odd_one_in_the_second_run() -> None:
+    first, second = runs()
+    moments = [each.nanoseconds(each.seconds()) % 2 for each in (first, second)]
+    assert moments[0] != moments[1]
+
+
+@pytest.mark.parametrize("threshold", [0.02, 0.1, 0.5, 0.9, 0.98])
+def test_the_first_number_drawn_is_on_the_other_side_of_any_threshold(threshold: float) -> None:
+    first, second = runs()
+    assert (first.fraction() < threshold) != (second.fraction() < threshold)
+
+
+def test_every_random_bit_is_the_other_one_in_the_second_run() -> None:
+    first, second = runs()
+    for source in (Source.UUID, Source.URANDOM):
+        pairs = zip(first.octets(16, source), second.octets(16, source), strict=True)
+        assert all(one + other == 255 for one, other in pairs)
+
+
+def test_numbers_stay_in_their_range_however_many_are_drawn() -> None:
+    for variation in range(12):
+        readings = Readings(variation, tuple(Source))
+        assert all(0 <= readings.fraction() < 1 for _ in range(1_000))
