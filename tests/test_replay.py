@@ -107,7 +107,7 @@ def test_every_mutant_of_named_operations_is_found_at_its_place(handler: str) ->
     if handler.startswith("aws"):
         pytest.importorskip("aws_durable_execution_sdk_python")
     mutate = importlib.import_module("mutate")
-    results = [each for each in mutate.results(handler) if "unit" not in each.mutant.kind]
+    results = [each for each in mutate.results(handler=handler) if "unit" not in each.mutant.kind]
     assert len(results) > 10
     missed = [
         f"{each.mutant.kind} at {each.position}: {each.outcome}"

@@ -30,6 +30,11 @@ def is_users(file: str) -> bool:
     return not file.startswith(_STDLIB) or file.startswith(_SITE)
 
 
+def is_installed(file: str) -> bool:
+    """Return True for a file of an installed package: the user's too, but not what they edit."""
+    return file.startswith(_SITE)
+
+
 def calling_line() -> CodeLine | None:
     """Return the innermost line of the user's code that is being executed."""
     frame: FrameType | None = sys._getframe(1)

@@ -45,6 +45,7 @@ def examine_units(
                 examination.first_unit,
                 answer.trace.asked[answer.index].where,
                 examination.moment,
+                complete,
             )
         )
     stripped = examination.is_stripped(answer.recorded)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 from durable_core.examination import Examination
@@ -9,7 +11,8 @@ from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.recorded_tree import RecordedTree
-from durable_core.verification import Doubt
+from durable_core.unit_divergence import BatchRun
+from durable_core.verification import Doubt, line_at
 
 
 def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
@@ -60,12 +63,27 @@ def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
 def notes_of(examination: Examination) -> Iterator[str]:
     """Yield what a verdict leaves open, in sentences."""
     yield from dict.fromkeys(examination.remarks)
-    unnamed = _alike(examination)
-    if unnamed:
+    for named in (False, True):
+        alike = _alike(examination, named=named)
+        if alike:
+            yield (
+                f"{alike:,} {'' if named else 'unnamed '}operations have a neighbour of the same "
+                f"type{' and name' if named else ''}: if two of them changed places, that could "
+                "not be seen"
+            )
+    by_index = sum(map(_known_by_index, examination.batches))
+    if by_index:
         yield (
-            f"{unnamed:,} unnamed operations have a neighbour of the same type: if two of them "
-            "changed places, that could not be seen"
+            f"{by_index:,} units of a map or parallel are known by their index only: if two of "
+            "them changed places, that could not be seen"
         )
+    for batch in examination.batches:
+        if batch.total is None and batch.is_complete:
+            yield (
+                f"how many units {line_at(batch.path, batch.identity)} had isn't recorded, only "
+                "which of them were started: if there are more or fewer of the others now, that "
+                "could not be seen"
+            )
     if examination.unlooked:
         yield (
             f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
@@ -73,14 +91,26 @@ def notes_of(examination: Examination) -> Iterator[str]:
         )
 
 
-def _alike(examination: Examination) -> int:
-    """Count the unnamed operations that could stand in each other's place unseen."""
+def _alike(examination: Examination, *, named: bool) -> int:
+    """Count the operations that could stand in each other's place unseen."""
     count = 0
     for trace in examination.traces:
-        kinds: dict[tuple[str, str | None], int] = {}
-        for asked in trace.asked:
-            if not asked.identity.name:
-                key = (asked.identity.type, asked.identity.sub_type)
-                kinds[key] = kinds.get(key, 0) + 1
-        count += sum(number for number in kinds.values() if number > 1)
+        alike = Counter(
+            (asked.identity.type, asked.identity.sub_type, asked.identity.name)
+            for asked in trace.asked
+            if bool(asked.identity.name) is named
+        )
+        count += sum(number for number in alike.values() if number > 1)
     return count
+
+
+def _known_by_index(batch: BatchRun) -> int:
+    """Count the units whose recorded name, if there is one, says nothing but the index."""
+    count = sum(
+        not unit.name or _DEFAULT_NAME.fullmatch(unit.name) is not None
+        for unit in batch.units.values()
+    )
+    return count if count > 1 else 0
+
+
+_DEFAULT_NAME = re.compile(r"(map-item|parallel-branch)-\d+")

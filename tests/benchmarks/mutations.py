@@ -263,6 +263,8 @@ def change_nesting(tree: ast.Module, call: ast.Call, native: bool) -> bool:
         return True
     if not isinstance(config.value, ast.Call):
         return False
+    if any(each.arg == "nesting_type" for each in config.value.keywords):
+        return False  # a variable says which
     config.value.keywords.append(flat)
     return True
 
@@ -331,7 +333,7 @@ def branch_on_chance(tree: ast.Module, call: ast.Call, native: bool) -> bool:
 
 def branch_on_time(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     """Have a new step before it from a moment on."""
-    return _sometimes(tree, call, native, "__import__('time').time() > LATER")
+    return _sometimes(tree, call, native, "__import__('time').time() > 1_774_000_000")
 
 
 MUTATIONS: dict[str, Mutation] = {

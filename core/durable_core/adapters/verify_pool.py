@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
-from durable_core.code_lines import shown
+from durable_core.code_lines import is_installed, shown
 from durable_core.determinism import Read, Source
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
@@ -328,7 +328,8 @@ def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) 
 def _non_deterministic(
     first: Verification, other: Verification, number: int, reads: Sequence[Read]
 ) -> Verification:
-    outcome = first if first.verdict is Verdict.DIVERGED else other
+    diverged = [each for each in (first, other) if each.verdict is Verdict.DIVERGED]
+    outcome = min(diverged, key=_place, default=other)
     seen = outcome.first
     if seen is None:
         seen = Divergence("end", "the handler", Cause.NON_DETERMINISTIC, "")
@@ -347,8 +348,15 @@ def _non_deterministic(
     )
 
 
+def _place(outcome: Verification) -> tuple[int, ...]:
+    """Return where a run first diverged: the earlier of two is where the code leaves the record."""
+    position = outcome.first.position if outcome.first is not None else ""
+    return tuple(int(each) for each in position.split(".") if each.isdecimal())
+
+
 def _read(reads: Sequence[Read]) -> str:
-    """Say what was read outside of steps, and where."""
+    """Say what was read outside of steps, and where: by the user's code, if any of it was."""
+    reads = [each for each in reads if not is_installed(each.file)] or reads
     if not reads:
         return "nothing else was read outside of steps, so it depends on the order of a set"
     places = [
