@@ -55,7 +55,10 @@ def verified(subject: Subject, tree: ast.Module) -> tuple[Verification, Examinat
 def seen_of(examination: Examination) -> Seen:
     """Return all that a history could tell of what was asked for, and of nothing else."""
     seen: Seen = {
-        trace.path: [str(each.identity) + str(each.identity.virtual) for each in trace.asked]
+        trace.path: [
+            "virtual, without a name" if each.identity.virtual else str(each.identity)
+            for each in trace.asked
+        ]
         for trace in examination.traces
     }
     for batch in examination.batches:
