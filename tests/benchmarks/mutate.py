@@ -28,15 +28,36 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mutations import CHANCE, MUTATIONS, Mutant, mutants
+from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
 from durable_core.examination import Examination
 from durable_core.ids import position_text
 from durable_core.replay import VerifyOptions, verify_history
-from durable_core.verification import Verdict, Verification
+from durable_core.verification import Cause, Verdict, Verification
 
 Seen = dict[Any, Any]
+
+CAUSES: dict[str, set[Cause]] = {
+    "rename": {Cause.RENAMED},
+    "delete": {Cause.REMOVED, Cause.ENDED_EARLY},
+    "insert": {Cause.INSERTED},
+    "insert, hidden by except": {Cause.INSERTED},
+    "change type": {Cause.TYPE_CHANGED},
+    "wrap in a child context": {Cause.MOVED_IN},
+    "swap with the next": {Cause.REORDERED},
+    "NESTED <-> FLAT": {Cause.NESTING},
+    "drop the last unit": {Cause.UNIT_COUNT},
+    "drop the first unit": {Cause.UNIT_COUNT},
+    "add a unit": {Cause.UNIT_COUNT},
+    "reverse the units": {Cause.REORDERED},
+    "swap two units": {Cause.REORDERED},
+    "early return": {Cause.ENDED_EARLY, Cause.REMOVED},
+    "raise": {Cause.RAISED},
+    "branch on random": {Cause.NON_DETERMINISTIC},
+    "branch on time": {Cause.NON_DETERMINISTIC},
+}
+"""What a person who made the change would call it."""
 
 
 def verified(subject: Subject, tree: ast.Module) -> tuple[Verification, Examination]:
@@ -76,17 +97,30 @@ def seen_of(examination: Examination) -> Seen:
 
 
 def asked_positions(examination: Examination, file: str) -> dict[int, set[str]]:
-    """Return, for each line of the original, the positions that may be the first asked for there:
-    one for each context that was new to it."""
-    found: dict[int, list[tuple[int, str]]] = {}
+    """Return, for each line of the original, the position of the first operation asked for there.
+
+    Of a line with calls inside of calls there is one for each depth. Where the operation is taken
+    away and the same comes next, the first place at which the sequence is another is meant too.
+    """
+    found: dict[tuple[int, int], tuple[int, set[str]]] = {}
     for trace in examination.traces:
+        sequence = [str(each.identity) for each in trace.asked]
         for index, asked in enumerate(trace.asked):
             recorded = index < len(trace.sequence) and trace.sequence[index] is not None
             if asked.where is None or asked.where.file != file or not recorded:
                 continue
-            position = position_text((*trace.path, index + 1))
-            found.setdefault(asked.where.line, []).append((asked.moment, position))
-    return {line: {min(each)[1]} for line, each in found.items()}
+            key = asked.where.line, len(trace.path)
+            if key not in found or asked.moment < found[key][0]:
+                run = index
+                while run + 1 < len(sequence) and sequence[run + 1] == sequence[index]:
+                    run += 1
+                places = {position_text((*trace.path, at + 1)) for at in (index, run)}
+                found[key] = asked.moment, places
+    lines = {line for line, _ in found}
+    return {
+        line: set().union(*(places for (at, _), (_, places) in found.items() if at == line))
+        for line in lines
+    }
 
 
 @dataclass(frozen=True)
@@ -113,6 +147,12 @@ class Result:
         of_units = "unit" in self.mutant.kind or "FLAT" in self.mutant.kind
         in_a_unit = of_units and any(first.position.startswith(f"{at}.") for at in self.positions)
         return first.position in self.positions or in_a_unit
+
+    @property
+    def is_by_its_name(self) -> bool:
+        """True when the cause that is told is the one."""
+        first = self.outcome.first
+        return first is not None and first.cause in CAUSES[self.mutant.kind]
 
     def __str__(self) -> str:
         where = f"{self.subject.name}:{self.mutant.line}"
@@ -163,8 +203,10 @@ def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
     pipe.send(None)
 
 
-def chance_results(of: str, handler: str | None) -> Iterator[tuple[str, str, str, Verification]]:
-    """Yield kind, name, position and outcome of what depends on chance or time, of two runs."""
+def chance_results(
+    of: str, handler: str | None
+) -> Iterator[tuple[str, str, list[str], Verification]]:
+    """Yield kind, name, positions and outcome of what depends on chance or time, of two runs."""
     from durable_core.adapters.verify_pool import _combined
 
     context = multiprocessing.get_context("spawn")
@@ -180,7 +222,7 @@ def chance_results(of: str, handler: str | None) -> Iterator[tuple[str, str, str
         outcome = _combined(one.source, {0: one, 1: second[1]}, reads)
         assert isinstance(outcome, Verification)
         kind, name, line, positions = key
-        yield kind, f"{name}:{line}", positions[0], outcome
+        yield kind, f"{name}:{line}", positions, outcome
 
 
 def main() -> int:
@@ -196,6 +238,7 @@ def main() -> int:
     warned: Counter[str] = Counter()
     found: Counter[str] = Counter()
     placed: Counter[str] = Counter()
+    named: Counter[str] = Counter()
     for result in results(arguments.subjects, arguments.handler):
         kind = result.mutant.kind
         made[kind] += 1
@@ -207,24 +250,30 @@ def main() -> int:
             continue
         found[kind] += result.is_found
         placed[kind] += result.is_at_its_place
-        if arguments.list and not result.is_at_its_place:
+        named[kind] += result.is_by_its_name
+        if arguments.list and not (result.is_at_its_place and result.is_by_its_name):
             print(result)
-    for kind, name, position, outcome in chance_results(arguments.subjects, arguments.handler):
+    for kind, name, positions, outcome in chance_results(arguments.subjects, arguments.handler):
         made[kind] += 1
         found[kind] += outcome.verdict is Verdict.DIVERGED
         first = outcome.first
-        at_place = first is not None and first.position == position
+        at_place = first is not None and first.position in positions
         placed[kind] += at_place
+        named[kind] += first is not None and first.cause in CAUSES[kind]
         if arguments.list and not at_place:
-            print(f"{name} {kind}: at {position}: {outcome}")
-    print(
-        f"{'mutation':28}{'made':>6}{'invisible':>11}{'warned':>8}{'diverged':>10}{'in place':>10}"
-    )
-    for kind in [*MUTATIONS, *CHANCE]:
-        numbers = f"{made[kind]:>6}{invisible[kind]:>11}{warned[kind]:>8}"
-        print(f"{kind:28}{numbers}{found[kind]:>10}{placed[kind]:>10}")
-    numbers = f"{made.total():>6}{invisible.total():>11}{warned.total():>8}"
-    print(f"{'all':28}{numbers}{found.total():>10}{placed.total():>10}")
+            print(f"{name} {kind}: at {positions}: {outcome}")
+    columns = {
+        "made": made,
+        "invisible": invisible,
+        "warned": warned,
+        "diverged": found,
+        "in place": placed,
+        "cause": named,
+    }
+    print(f"{'mutation':28}" + "".join(f"{each:>11}" for each in columns))
+    for kind in CAUSES:
+        print(f"{kind:28}" + "".join(f"{each[kind]:>11}" for each in columns.values()))
+    print(f"{'all':28}" + "".join(f"{each.total():>11}" for each in columns.values()))
     return 0 if found.total() + invisible.total() == made.total() else 1
 
 
