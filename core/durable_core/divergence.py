@@ -224,7 +224,13 @@ def _cause(
         "remove": costs[1][0],
         "insert": costs[0][1],
     }
-    edit = min(edits, key=lambda each: edits[each])
+    # Where the code could not be followed far, several are as good: then what comes next decides.
+    fits = {
+        "swap": True,
+        "remove": len(recorded) > 1 and same(recorded[1], now),
+        "insert": len(rest) > 1 and same(before, rest[1]),
+    }
+    edit = min(edits, key=lambda each: (edits[each], not fits.get(each, False)))
     if edit == "swap" or _is_reordered(recorded, rest, costs[0][0]):
         return Cause.REORDERED
     if edit == "remove":
