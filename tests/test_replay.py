@@ -20,7 +20,9 @@ from durable_core import (
     NestingType,
     ParallelBranch,
     ParallelConfig,
+    RetryPresets,
     StepConfig,
+    StepError,
     WaitForConditionConfig,
     WaitForConditionDecision,
     WithRetryConfig,
@@ -261,6 +263,67 @@ def test_shallow_and_a_summary_of_the_users_own_leave_open_whether_a_body_runs_a
         assert changed.verdict is Verdict.CANNOT_VERIFY
         assert [each.position for each in changed.doubts] == ["1"]
         assert "no event says ReplayChildren" in changed.doubts[0].reason
+
+
+def test_a_new_step_before_one_that_failed_is_told_as_new() -> None:
+    def handler_of(*names: str) -> Callable[..., Any]:
+        async def handler(event: Any, ctx: DurableContext) -> str:
+            config = StepConfig(retry_strategy=RetryPresets.none())
+            for name in names:
+                await ctx.step(lambda _: 1, name=name)
+            try:
+                await ctx.step(lambda _: 1 // 0, name="divide", config=config)
+            except StepError:
+                await ctx.step(lambda _: 1, name="explain")
+            return "done"
+
+        return handler
+
+    found = verified(handler_of("new"), recorded(handler_of())).first
+    assert found is not None
+    assert (found.position, found.cause, found.distance) == ("1", Cause.INSERTED, 1)
+    assert verified(handler_of("a"), recorded(handler_of("b"))).first.cause is Cause.RENAMED  # type: ignore[union-attr]
+
+
+def test_a_map_that_moved_into_a_new_child_context_is_told_as_that() -> None:
+    async def unit(ctx: DurableContext, item: int, index: int, items: Any) -> int:
+        return await ctx.step(lambda _: item, name="work")
+
+    async def before(event: Any, ctx: DurableContext) -> int:
+        return len((await ctx.map([1, 2], unit, name="all")).get_results())
+
+    async def after(event: Any, ctx: DurableContext) -> int:
+        async def child(inner: DurableContext) -> int:
+            return await before(event, inner)
+
+        return await ctx.run_in_child_context(child, name="wrapper")
+
+    found = verified(after, recorded(before)).first
+    assert found is not None
+    assert (found.position, found.cause) == ("1", Cause.MOVED_IN)
+
+
+def test_what_the_cloud_would_do_inside_of_a_completed_context_is_not_to_run_it() -> None:
+    def handler_of(name: str, size: int) -> Callable[..., Any]:
+        async def child(ctx: DurableContext) -> str:
+            await ctx.step(lambda _: 1, name=name)
+            return "x" * size
+
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.run_in_child_context(child, name="child")
+
+        return handler
+
+    small = verified(handler_of("b", 1), recorded(handler_of("a", 1))).first
+    assert small is not None
+    assert small.consequence == (
+        'durable answers from the checkpoint of 1 RunInChildContext "child", which is complete, '
+        "and doesn't run this code; in an execution that is still inside of it, it ends the "
+        "execution as FAILED with NonDeterministicExecutionError"
+    )
+    stripped = verified(handler_of("b", 300_000), recorded(handler_of("a", 300_000))).first
+    assert stripped is not None
+    assert stripped.consequence.startswith("durable ends the execution as FAILED")
 
 
 def test_divergences_of_several_contexts_are_all_told_the_first_one_first() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from durable_core.verification import Identity
 
@@ -23,6 +23,8 @@ class Fit(Enum):
     """With its own identity, at another position of the context."""
     BORROWED = auto()
     """It stands in for the recorded operation that comes next, whose identity is another."""
+    INVENTED = auto()
+    """It is taken for a new operation, before the recorded one that comes next."""
     NEW = auto()
     """Nothing answers: everything that the context recorded is used up."""
 
@@ -45,11 +47,21 @@ def same(recorded: Identity | None, asked: Identity) -> bool:
     return recorded is not None and not recorded.virtual and recorded == asked
 
 
-class Alignment:
-    """Where the code of one context is in what the context recorded (None: nothing recorded)."""
+_MOST_INVENTED: Final = 20
+"""A loop that waits for a certain value would ask for ever."""
 
-    def __init__(self, recorded: Sequence[Identity | None]) -> None:
+
+class Alignment:
+    """Where the code of one context is in what the context recorded (None: nothing recorded).
+
+    What isn't recorded may be the next recorded operation, changed, or a new one before it: the one
+    is supposed when `borrows`, the other when not.
+    """
+
+    def __init__(self, recorded: Sequence[Identity | None], *, borrows: bool = True) -> None:
         self._recorded = recorded
+        self._borrows = borrows
+        self._invented = 0
         self._used = [False] * len(recorded)
         self._at = 0
         self._asked = 0
@@ -73,6 +85,9 @@ class Alignment:
         if found is not None:
             self._take(found)
             return Match(Fit.ELSEWHERE, found)
+        if not self._borrows and not self.is_exhausted and self._invented < _MOST_INVENTED:
+            self._invented += 1
+            return Match(Fit.INVENTED)
         if self._is_borrowing:
             self._used[self._at] = True
             self._at += 1

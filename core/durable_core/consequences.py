@@ -23,9 +23,20 @@ class Runtime:
     compares: bool
 
 
-def with_consequence(divergence: Divergence, runtime: Runtime) -> Divergence:
-    """Return the divergence with what the runtime would do there."""
-    return replace(divergence, consequence=f"{runtime.name} {_consequence(divergence, runtime)}")
+def with_consequence(
+    divergence: Divergence, runtime: Runtime, inside: str | None = None
+) -> Divergence:
+    """Return the divergence with what the runtime would do there.
+
+    `inside` is the completed context around it that a replay answers from its checkpoint, if any.
+    """
+    does = _consequence(divergence, runtime)
+    if inside is not None:
+        does = (
+            f"answers from the checkpoint of {inside}, which is complete, and doesn't run this "
+            f"code; in an execution that is still inside of it, it {does}"
+        )
+    return replace(divergence, consequence=f"{runtime.name} {does}")
 
 
 _UNSEEN = "doesn't notice: what is recorded is never reached, and the execution goes on without it"

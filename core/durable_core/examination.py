@@ -27,6 +27,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
 )
+from durable_core.planting import invented
 from durable_core.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.retry_differences import Decide, retry_differences
 from durable_core.sizes import utf8_bytes
@@ -54,7 +55,11 @@ def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
 
 
 class Examination:
-    """What one history holds, what one run asks of it, and what came of that."""
+    """What one history holds, what one run asks of it, and what came of that.
+
+    `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
+    a new one; `matched` counts the operations that are as recorded, which tells how well that went.
+    """
 
     def __init__(
         self,
@@ -63,8 +68,8 @@ class Examination:
         *,
         deep: bool = True,
         is_pruned: bool = False,
-        suspended: bool = False,
         stand_ins: StandIns | None = None,
+        borrows: bool = True,
     ) -> None:
         self.tree = tree
         self.facts = facts
@@ -73,7 +78,8 @@ class Examination:
             stand_ins.hand_input(facts.input_payload)
         self._deep = deep
         self._is_pruned = is_pruned
-        self._suspended = suspended
+        self.borrows = borrows
+        self.matched = 0
         self.moment = 0
         self.traces: list[Trace] = []
         self.batches: list[BatchRun] = []
@@ -86,7 +92,14 @@ class Examination:
         status = facts.status
         ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
         self.root = self.follow(
-            Trace((), "the handler", tree.root, not ended, status is ExecutionStatus.SUCCEEDED)
+            Trace(
+                (),
+                "the handler",
+                tree.root,
+                not ended,
+                status is ExecutionStatus.SUCCEEDED,
+                borrows=borrows,
+            )
         )
 
     def follow(self, trace: Trace) -> Trace:
@@ -119,16 +132,21 @@ class Examination:
         node = None if match.at is None else trace.sequence[match.at]
         out_of = None
         fits = match.fit in (Fit.EXACT, Fit.ELSEWHERE)
+        is_invented = match.fit is Fit.INVENTED
+        self.matched += fits
         if not fits:
             lent = self._lent(trace, identity)
             if lent is not None:
-                node = lent
+                node, is_invented = lent, False
+                self.matched += 1
+            elif is_invented and identity.type != OperationType.CONTEXT:
+                node = Node((*trace.path, index + 1), invented(identity))
             elif (inner := _same_inside(node, identity)) is not None:
                 node, out_of = inner, identity_of(node)
         asked = Asked(identity, calling_line(), self.moment, match.fit, out_of=out_of)
         trace.asked.append(asked)
         path = (*trace.path, index + 1)
-        known = fits or node is not None
+        known = fits or is_invented or node is not None
         if fits and node is not None and node.recorded is not None:
             self._compare_details(path, node.recorded, details or {})
             for told in retry_differences(node.recorded, decide) if decide is not None else ():
@@ -214,6 +232,7 @@ class Examination:
                 is_exact=not is_new and around.is_exact,
                 host=around if is_new else None,
                 host_index=answer.index,
+                borrows=self.borrows,
             )
         )
 
@@ -228,6 +247,20 @@ class Examination:
         operation = recorded.operation
         summary = read_summary(operation.result) if operation.result else None
         return replay_children_of(operation, summary).value
+
+    def answered_by(self, position: str) -> str | None:
+        """Return the outermost completed context around a position that a replay answers from its
+        checkpoint, so that what is in it doesn't run; None: there is none."""
+        node = self.tree.root
+        for number in map(int, position.split(".")[:-1]):
+            found = node.children.get(number)
+            if found is None:
+                return None
+            node = found
+            if node.is_terminal and not self.is_stripped(node.recorded):
+                identity = identity_of(node)
+                return None if identity is None else str(line_at(node.path, identity))
+        return None
 
     def looks_inside(self, answer: Answer, *, summarizes: bool = False) -> bool:
         """Return True when the body of a completed context is to run.

@@ -23,7 +23,7 @@ from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus, SubType
-from durable_core.recorded_tree import tree_of
+from durable_core.recorded_tree import RecordedTree, tree_of
 from durable_core.stand_ins import stand_ins_of
 from durable_core.verifiability import doubts_of, notes_of, scheme_doubt
 from durable_core.verification import (
@@ -121,18 +121,8 @@ def _run(
     doubt = scheme_doubt(tree, replayer.scheme)
     if doubt is not None:
         return _unsure(so_far, doubt)
-    is_state = history.operations is not None
-    stand_ins = stand_ins_of(history)
-    examination = Examination(
-        tree,
-        picture.folded.execution,
-        deep=options.deep,
-        is_pruned=is_state,
-        stand_ins=stand_ins,
-    )
-    with watch(examination):
-        replayer.replay(examination, history.arn or _NO_ARN)
-    found = divergences_of(examination)
+    examination, found = _examined(replayer, history, picture, tree, options, watch)
+    stand_ins = examination.stand_ins
     ended = _end_divergence(examination, picture)
     if ended is not None and not found:
         found = [ended]
@@ -158,7 +148,8 @@ def _run(
         noted = replace(outcome, notes=(stand_ins.note(), *outcome.notes))
         return noted if doubt is None else _unsure(outcome, doubt)
     told = tuple(
-        _told(each.divergence, replayer.runtime, picture.number) for each in found[: options.most]
+        _told(each.divergence, replayer.runtime, picture.number, examination)
+        for each in found[: options.most]
     )
     outcome = replace(
         outcome,
@@ -170,6 +161,45 @@ def _run(
     return outcome if doubt is None else _unsure(outcome, doubt)
 
 
+def _examined(
+    replayer: Replayer,
+    history: RecordedHistory,
+    picture: _Picture,
+    tree: RecordedTree,
+    options: VerifyOptions,
+    watch: Watch,
+) -> tuple[Examination, list[Found]]:
+    """Run the handler, and again where its code left the record by an operation that may be new.
+
+    Code that has left its record can only be followed on a supposition: that the operation is the
+    recorded one, changed, or that it is a new one. The one on which more is as recorded is told.
+    """
+
+    def run(borrows: bool) -> tuple[Examination, list[Found]]:
+        examination = Examination(
+            tree,
+            picture.folded.execution,
+            deep=options.deep,
+            is_pruned=history.operations is not None,
+            stand_ins=stand_ins_of(history),
+            borrows=borrows,
+        )
+        with watch(examination):
+            replayer.replay(examination, history.arn or _NO_ARN)
+        return examination, divergences_of(examination)
+
+    examination, found = run(True)
+    if not found or found[0].divergence.cause not in _MAY_BE_NEW:
+        return examination, found
+    other, others = run(False)
+    if others and others[0].divergence.position == found[0].divergence.position:
+        return (other, others) if other.matched > examination.matched else (examination, found)
+    return examination, found
+
+
+_MAY_BE_NEW: Final = (Cause.RENAMED, Cause.TYPE_CHANGED, Cause.REPLACED)
+
+
 def _unsure(outcome: Verification, doubt: Doubt) -> Verification:
     return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
 
@@ -179,8 +209,10 @@ _NO_ARN: Final = (
 )
 
 
-def _told(divergence: Divergence, runtime: Runtime, invocation: int | None) -> Divergence:
-    divergence = with_consequence(divergence, runtime)
+def _told(
+    divergence: Divergence, runtime: Runtime, invocation: int | None, examination: Examination
+) -> Divergence:
+    divergence = with_consequence(divergence, runtime, examination.answered_by(divergence.position))
     return replace(divergence, where=shown(divergence.where), invocation=invocation)
 
 

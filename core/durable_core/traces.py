@@ -33,6 +33,7 @@ class Trace:
     is_exact: bool = True
     host: Trace | None = None
     host_index: int = 0
+    borrows: bool = True
     outcome: Outcome = Outcome.NOT_RUN
     asked: list[Asked] = field(default_factory=list)
     ended_at: int = 0
@@ -46,7 +47,8 @@ class Trace:
         # The units of a map or parallel are compared by their index, not as a sequence.
         has_sequence = self.node is not None and not self.node.is_batch
         self.sequence = self.node.sequence() if self.node and has_sequence else []
-        self.alignment = Alignment([identity_of(node) for node in self.sequence])
+        recorded = [identity_of(node) for node in self.sequence]
+        self.alignment = Alignment(recorded, borrows=self.borrows)
 
     def run(self) -> ContextRun:
         """Return it as a value to be compared."""

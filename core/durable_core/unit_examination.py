@@ -148,6 +148,7 @@ def _unit(
         not complete,
         status is UnitStatus.SUCCEEDED and complete,
         is_exact=answer.trace.is_exact and answer.is_known,
+        borrows=examination.borrows,
     )
     if runs:
         examination.follow(trace)

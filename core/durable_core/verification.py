@@ -55,6 +55,8 @@ class Identity:
 
     def __str__(self) -> str:
         label = self.sub_type or self.type
+        if self.virtual and not self.name:
+            return "a context without an operation of its own (FLAT, or virtual)"
         return f'{label} "{self.name}"' if self.name else f"{label} (unnamed)"
 
 
