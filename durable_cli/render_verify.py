@@ -112,7 +112,10 @@ def _divergence(found: Divergence, is_first: bool, surface: Surface) -> list[str
         "",
     ]
     if found.where is not None:
-        lines += _wrapped(f"code: {found.where} in {found.where.function}", surface, "    ")
+        # Of what is no longer asked for there is no line, only the one of what was before it.
+        is_call = found.current is not None or found.traceback is not None
+        where = "code:" if is_call else "code: ends after"
+        lines += _wrapped(f"{where} {found.where} in {found.where.function}", surface, "    ")
         if found.where.text:
             lines += [f"          {fit(clean(found.where.text), surface.width - 10)}"]
     if found.consequence:

@@ -231,7 +231,10 @@ def test_the_traceback_of_an_import_has_the_users_frames_only(project: Write) ->
 
 def test_a_missing_function_names_the_handlers_that_there_are(project: Write) -> None:
     loader = project(
-        function_app=f"{NATIVE}\nasync def other(event, ctx): ...\ndef helper(): ...\n"
+        function_app=(
+            f"{NATIVE}\nfrom durable_core import with_retry\n"
+            "async def other(event, ctx): ...\ndef helper(): ...\n"
+        )
     )
     line = problem_of(loader, "function_app:hnadler", FunctionMissing)
     assert line.endswith("has no 'hnadler'; handlers in it: handler, other")

@@ -134,7 +134,7 @@ def _run(
         so_far,
         compared=compared,
         differences=differences,
-        notes=tuple(notes_of(examination)),
+        notes=tuple(notes_of(examination, is_green=not found)),
         invocations=len(picture.folded.invocations) or 1,
     )
     first = found[0].moment if found else None

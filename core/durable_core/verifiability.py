@@ -60,9 +60,19 @@ def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
     return None
 
 
-def notes_of(examination: Examination) -> Iterator[str]:
-    """Yield what a verdict leaves open, in sentences."""
+def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
+    """Yield what a verdict leaves open, in sentences: of a green one what could not be seen."""
     yield from dict.fromkeys(examination.remarks)
+    if is_green:
+        yield from _unseen(examination)
+    if examination.unlooked:
+        yield (
+            f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
+            "state, from which the service leaves their operations out"
+        )
+
+
+def _unseen(examination: Examination) -> Iterator[str]:
     for named in (False, True):
         alike = _alike(examination, named=named)
         if alike:
@@ -84,11 +94,6 @@ def notes_of(examination: Examination) -> Iterator[str]:
                 "which of them were started: if there are more or fewer of the others now, that "
                 "could not be seen"
             )
-    if examination.unlooked:
-        yield (
-            f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
-            "state, from which the service leaves their operations out"
-        )
 
 
 def _alike(examination: Examination, *, named: bool) -> int:

@@ -243,7 +243,8 @@ def _handlers_in(module: ModuleType, most: int = 5) -> list[str]:
     names = [
         name
         for name, value in vars(module).items()
-        if inspect.isfunction(value) and (_is_async(value) or _is_made_by_aws(value))
+        if inspect.isfunction(value)
+        and (_is_made_by_aws(value) or (_is_async(value) and value.__module__ == module.__name__))
     ]
     return names if len(names) <= most else [*names[:most], "..."]
 
