@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +56,45 @@ def test_an_even_nanosecond_is_an_odd_one_in_the_second_run() -> None:
 def test_the_first_number_drawn_is_on_the_other_side_of_any_threshold(threshold: float) -> None:
     first, second = runs()
     assert (first.fraction() < threshold) != (second.fraction() < threshold)
+
+
+CHOICES = [
+    "random.choice([True, False])",
+    "random.randint(1, 6)",
+    "random.sample([1, 2, 3, 4], 1)",
+    "random.SystemRandom().randrange(4)",
+    "secrets.choice(['a', 'b'])",
+    "secrets.randbelow(10)",
+    "secrets.token_hex(4)",
+    "uuid.uuid4().int % 2",
+    "os.urandom(1)[0] % 2",
+]
+
+
+def test_what_is_chosen_by_chance_is_another_one_in_the_second_run() -> None:
+    drawn = [drawn_in(variation) for variation in (FIRST, SECOND)]
+    same = [code for code, *each in zip(CHOICES, *drawn, strict=True) if each[0] == each[1]]
+    assert same == []
+
+
+def test_chance_with_a_seed_of_the_users_own_is_pythons() -> None:
+    code = "[random.Random(7).choice(range(100)), random.Random(7).random()]"
+    random_of = [random.Random(7).choice(range(100)), random.Random(7).random()]
+    assert drawn_in(FIRST, [code]) == [repr(random_of)]
+
+
+def drawn_in(variation: int, codes: Sequence[str] = CHOICES) -> list[str]:
+    """Return what the expressions come to in a process that reads what the variation says."""
+    script = (
+        "import os, random, secrets, uuid\n"
+        "from durable_core.adapters.readings import Readings\n"
+        "from durable_core.determinism import Source\n"
+        f"Readings({variation}, tuple(Source)).install()\n"
+        f"for code in {list(codes)!r}:\n"
+        "    print(repr(eval(code)))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()
 
 
 def test_every_random_bit_is_the_other_one_in_the_second_run() -> None:

@@ -248,6 +248,13 @@ class Readings:
                 low = _RealRandom(high).getrandbits(k - 52)
                 return high << (k - 52) | low
 
+            def _randbelow(self, n: int) -> int:
+                # What choice, randint and shuffle draw by; getrandbits would draw until one fits.
+                if self._seeded:
+                    return int(super()._randbelow(n))  # type: ignore[misc]
+                readings.note(Source.RANDOM, "random")
+                return int(readings.fraction() * n)
+
         shared: Any = Random()
         for name in dir(shared):
             if not name.startswith("_") and callable(getattr(random, name, None)):
@@ -278,6 +285,14 @@ class Readings:
 
             setattr(uuid, name, read)
 
+        real_below = random.SystemRandom._randbelow  # type: ignore[attr-defined]
+
+        def below(system: random.SystemRandom, n: int) -> int:
+            if not self.note(Source.URANDOM, "os.urandom"):
+                return int(real_below(system, n))
+            return int.from_bytes(self.octets(8, Source.URANDOM)) * n >> 64
+
+        random.SystemRandom._randbelow = below  # type: ignore[attr-defined]
         os.urandom = urandom
         random._urandom = urandom  # type: ignore[attr-defined]
         for name, version in (("uuid1", 1), ("uuid4", 4), ("uuid6", 1), ("uuid7", 4)):
