@@ -46,6 +46,8 @@ def _consequence(divergence: Divergence, runtime: Runtime) -> str:
     expected, current = divergence.expected, divergence.current
     if divergence.cause is Cause.RAISED:
         return "fails the execution with that error, unless the code around it handles it"
+    if divergence.cause is Cause.WAITS and current is None:
+        return "waits there too: what is recorded is never reached, and the execution doesn't end"
     if current is None:
         return _UNSEEN
     if expected is None:
