@@ -25,7 +25,7 @@ from durable_core.adapters import downloads
 from durable_core.adapters.connection import Connection
 from durable_core.adapters.downloads import Follower, download, download_all, executions
 from durable_core.adapters.history_file import history_of_document
-from durable_core.adapters.lambda_api import ExecutionQuery, LambdaApi
+from durable_core.adapters.lambda_api import ExecutionQuery, LambdaApi, Pace
 from durable_core.adapters.sources import Sources, is_execution
 from durable_core.arns import EXECUTION_ARN, parse_execution_arn
 from durable_core.errors import AwsError, UsageError
@@ -320,16 +320,33 @@ def test_a_connection_that_is_cut_is_retried(server, api):
     assert len(download(api, ARN).events) == 5
 
 
-def test_all_requests_keep_to_one_rate_retries_included(server):
+def test_no_two_requests_are_closer_than_the_rate_allows():
+    now, slept = [100.0], []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        now[0] += seconds
+
+    pace = Pace(50, lambda: now[0], sleep)
+    for _ in range(4):
+        pace.wait()
+    now[0] += 10
+    pace.wait()
+    assert slept == pytest.approx([0.02] * 3)
+
+
+def test_all_requests_keep_to_one_rate_retries_included(server, monkeypatch):
     server.add(*(execution(f"order-{n}", ended(steps(1))) for n in range(4)))
     server.faults.extend([THROTTLED, THROTTLED])
+    waited = []
+    monkeypatch.setattr(Pace, "wait", lambda pace: waited.append(pace))
     api = LambdaApi(Connection(endpoint_url=server.url, max_rate=50))
 
     outcomes = list(download_all(lambda arn: download(api, arn), map(arn_of, names(4))))
 
     assert all(outcome.document for outcome in outcomes)
-    assert len(server.at) == 10
-    assert max(server.at) - min(server.at) >= 9 / 50 * 0.9
+    assert len(waited) == len(server.at) == 10
+    assert len(set(map(id, waited))) == 1
 
 
 def names(count):

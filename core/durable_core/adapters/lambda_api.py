@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -75,21 +75,31 @@ class MarkerRefused(AwsError):
 
 
 class Pace:
-    """Lets one request go at a time, so many a second, whichever thread sends it."""
+    """Lets one request go at a time, so many a second, whichever thread sends it.
 
-    def __init__(self, max_rate: float) -> None:
+    `clock` and `sleep` are in seconds.
+    """
+
+    def __init__(
+        self,
+        max_rate: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._interval = 1 / max_rate
+        self._clock = clock
+        self._sleep = sleep
         self._lock = threading.Lock()
         self._next = 0.0
 
     def wait(self) -> None:
         """Return when the next request may be sent."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             at = max(now, self._next)
             self._next = at + self._interval
         if at > now:
-            time.sleep(at - now)
+            self._sleep(at - now)
 
 
 class LambdaApi:
