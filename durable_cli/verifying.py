@@ -50,6 +50,9 @@ def verify_command(
     text = _rendered(results, skipped, format, output)
     if text:
         output.write(text)
+    if not results:
+        message(f"nothing is verified: no history is one of function {job.function!r}")
+        return Exit.CANNOT_VERIFY
     return worst(
         code_of(outcome) if isinstance(outcome, DurableError) else CODES[outcome.verdict]
         for _, outcome in results

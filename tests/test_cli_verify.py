@@ -297,9 +297,10 @@ def test_no_more_runs_go_on_at_once_than_jobs(project: Path) -> None:
 
 
 def test_histories_of_other_functions_are_skipped(project: Path, call: Call) -> None:
-    code, out, _ = call("histories", "--handler", "renamed:handler", "--function", "other")
-    assert code == 0
+    code, out, err = call("histories", "--handler", "renamed:handler", "--function", "other")
+    assert code == 3
     assert "2 of other functions skipped" in out
+    assert "nothing is verified: no history is one of function 'other'" in err
 
 
 def test_fail_fast_stops_at_the_first(project: Path, call: Call) -> None:

@@ -119,6 +119,22 @@ def test_every_mutant_of_named_operations_is_found_at_its_place(handler: str) ->
     assert missed == []
 
 
+@pytest.mark.parametrize(
+    "handler", ["aws_parallel_in_child_in_map", "aws_step_retries", "native_map_overflow"]
+)
+def test_edits_that_change_nothing_recorded_raise_no_alarm_and_make_no_difference(
+    handler: str,
+) -> None:
+    if handler.startswith("aws"):
+        pytest.importorskip("aws_durable_execution_sdk_python")
+    mutate = importlib.import_module("mutate")
+    results = list(mutate.allowed_results("fixtures", handler))
+    assert len(results) > 10
+    assert [
+        f"{kind} at {place}: {outcome}" for kind, place, outcome in results if not outcome
+    ] == []
+
+
 # -- nothing is done -------------------------------------------------------------------------------
 
 

@@ -140,6 +140,12 @@ def test_a_class_that_is_nowhere_any_more_leaves_the_decision_unknown() -> None:
     assert told(refused_twice(every(7, kinds=[KeyError])), history) == []
 
 
+def test_a_class_that_is_there_many_times_leaves_the_decision_unknown() -> None:
+    kinds = [type("Reloaded", (Exception,), {}) for _ in range(9)]
+    history = recorded(refused_twice(every(7, kinds=[kinds[-1]]), kinds[-1]("again")))
+    assert told(refused_twice(every(7, kinds=[kinds[-1]])), history) == []
+
+
 def test_a_strategy_that_can_not_take_what_is_recorded_is_left_alone() -> None:
     def by_code(error: Exception, attempt: int) -> RetryDecision:
         return RetryDecision.retry(timedelta(seconds=error.code))  # type: ignore[attr-defined]

@@ -33,7 +33,7 @@ _DRAWS: Final = 16
 """How often a strategy is asked: one with jitter then doesn't pass for one without."""
 
 _MOST: Final = 4
-"""How many classes of one name are tried."""
+"""How many classes of one name are tried; of more than these nobody knows which was raised."""
 
 
 def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDifference]:
@@ -77,7 +77,8 @@ def _errors(end: AttemptEnd) -> Iterator[Exception]:
     """Yield what may have been raised: an exception of each class with the recorded name."""
     if end.error is None or not end.error.type:
         return
-    for kind in _classes(end.error.type)[:_MOST]:
+    kinds = _classes(end.error.type)
+    for kind in kinds if len(kinds) <= _MOST else ():
         if _is_of_an_sdk(kind) and kind.__name__ != "StepInterruptedError":
             return  # it ends a step whatever the strategy says
         yield _made(kind, end.error)

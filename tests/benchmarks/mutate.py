@@ -1,6 +1,6 @@
 """How well `durable replay --handler` sees changed code: a corpus of mutants, made by program.
 
-    python tests/benchmarks/mutate.py [fixtures|conformance|all|FOLDER] [--list] [--handler NAME]
+    python tests/benchmarks/mutate.py [fixtures|conformance|all|FOLDER] [--allowed] [--list]
 
 Each handler is changed in every way of `mutations` at each of its operations and verified against
 its own recorded history. A mutant is *visible* when what it asks for, context by context, is
@@ -28,6 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from allowed_edits import ALLOWED
 from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
@@ -179,6 +180,40 @@ def results(of: str = "fixtures", handler: str | None = None) -> Iterator[Result
             yield Result(subject, mutant, where, outcome, seen_of(examination) != before)
 
 
+def allowed_results(of: str, handler: str | None) -> Iterator[tuple[str, str, Verification]]:
+    """Yield kind, place and outcome of each edit that must raise no alarm, in every mode."""
+    modes = [
+        VerifyOptions(deep=deep, every_invocation=every, strict=True)
+        for deep in (True, False)
+        for every in (True, False)
+    ]
+    for subject in subjects(of):
+        if handler is not None and subject.name != handler:
+            continue
+        changed = mutants(subject.source, native=subject.is_native, mutations=ALLOWED)
+        unchanged = Mutant("nothing", 0, ast.parse(subject.source))
+        for mutant in (unchanged, *changed):
+            for mode in modes:
+                replayer = subject.replayer(subject.load(mutant.tree))
+                outcome = verify_history(replayer, subject.history, mode)
+                yield mutant.kind, f"{subject.name}:{mutant.line}", outcome
+
+
+def print_allowed(of: str, handler: str | None, is_listing: bool) -> int:
+    """Print how many of the allowed edits are compatible, without a difference."""
+    made: Counter[str] = Counter()
+    green: Counter[str] = Counter()
+    for kind, place, outcome in allowed_results(of, handler):
+        made[kind] += 1
+        green[kind] += bool(outcome)
+        if is_listing and not outcome:
+            print(f"{place} {kind}: {outcome} {outcome.differences}")
+    print(f"{'edit':28}{'verified':>11}{'compatible':>12}")
+    for kind in ("nothing", *ALLOWED):
+        print(f"{kind:28}{made[kind]:>11}{green[kind]:>12}")
+    return 0 if made == green else 1
+
+
 # -- what only several runs show -------------------------------------------------------------------
 
 
@@ -231,8 +266,11 @@ def main() -> int:
     parser.add_argument("subjects", nargs="?", default="fixtures")
     parser.add_argument("--list", action="store_true", help="list what was not found")
     parser.add_argument("--handler", help="only this one")
+    parser.add_argument("--allowed", action="store_true", help="edits that are no change instead")
     arguments = parser.parse_args()
     logging.disable()
+    if arguments.allowed:
+        return print_allowed(arguments.subjects, arguments.handler, arguments.list)
     made: Counter[str] = Counter()
     invisible: Counter[str] = Counter()
     warned: Counter[str] = Counter()

@@ -90,7 +90,7 @@ def _block_of(tree: ast.Module, call: ast.Call) -> tuple[list[ast.stmt], int] | 
     if found is None:
         return None
     block, index = found
-    inside = [node for node in ast.walk(block[index]) if isinstance(node, _SCOPES)]
+    inside = [node for node in ast.walk(block[index]) if isinstance(node, SCOPES)]
     if any(node is call for scope in inside for node in ast.walk(scope)):
         return None
     if isinstance(block[index], ast.With | ast.Try | ast.If | ast.For | ast.While):
@@ -98,7 +98,7 @@ def _block_of(tree: ast.Module, call: ast.Call) -> tuple[list[ast.stmt], int] | 
     return found
 
 
-_SCOPES = (
+SCOPES = (
     ast.Lambda,
     ast.ListComp,
     ast.GeneratorExp,
@@ -109,11 +109,11 @@ _SCOPES = (
 )
 
 
-def _expression(text: str) -> ast.expr:
+def expression(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def _context(call: ast.Call) -> str:
+def context_of(call: ast.Call) -> str:
     assert isinstance(call.func, ast.Attribute)
     return ast.unparse(call.func.value)
 
@@ -143,26 +143,26 @@ def change_type(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     """Make it a wait of the same name, or a step of one."""
     assert isinstance(call.func, ast.Attribute)
     name = next((each.value for each in call.keywords if each.arg == "name"), ast.Constant(None))
-    context = _context(call)
+    context = context_of(call)
     if call.func.attr == "wait":
-        new = _expression(f"{context}.step(lambda _: None, name={ast.unparse(name)})")
+        new = expression(f"{context}.step(lambda _: None, name={ast.unparse(name)})")
     else:
         second = "__import__('datetime').timedelta(seconds=1)"
         if not native:
             config = "__import__('aws_durable_execution_sdk_python.config', fromlist=['Duration'])"
             second = f"{config}.Duration.from_seconds(1)"
-        new = _expression(f"{context}.wait({second}, name={ast.unparse(name)})")
+        new = expression(f"{context}.wait({second}, name={ast.unparse(name)})")
     _replace(tree, call, new)
     return True
 
 
 def wrap(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     """Put it into a child context of its own."""
-    context = _context(call)
+    context = context_of(call)
     inner = copy.deepcopy(call)
     assert isinstance(inner.func, ast.Attribute)
     inner.func.value = ast.Name("wrapped_", ast.Load())
-    new = _expression(f"{context}.run_in_child_context(lambda wrapped_: 0, name='wrapper')")
+    new = expression(f"{context}.run_in_childcontext_of(lambda wrapped_: 0, name='wrapper')")
     assert isinstance(new, ast.Call)
     assert isinstance(new.args[0], ast.Lambda)
     new.args[0].body = inner
@@ -170,7 +170,7 @@ def wrap(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     return True
 
 
-def _before(tree: ast.Module, call: ast.Call, text: str) -> bool:
+def before(tree: ast.Module, call: ast.Call, text: str) -> bool:
     found = _block_of(tree, call)
     if found is None:
         return False
@@ -184,7 +184,7 @@ def insert(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     wait = "await " if native else ""
     if native and not _in_async(tree, call):
         return False
-    return _before(tree, call, f"{wait}{_context(call)}.step(lambda _: 1, name='inserted')")
+    return before(tree, call, f"{wait}{context_of(call)}.step(lambda _: 1, name='inserted')")
 
 
 def _in_async(tree: ast.Module, call: ast.Call) -> bool:
@@ -200,7 +200,7 @@ def insert_wait_inside_try(tree: ast.Module, call: ast.Call, native: bool) -> bo
     block, index = found
     wait = "await " if native else ""
     new = ast.parse(
-        f"try:\n    {wait}{_context(call)}.step(lambda _: 1, name='hidden')\n"
+        f"try:\n    {wait}{context_of(call)}.step(lambda _: 1, name='hidden')\n"
         "except Exception:\n    pass"
     ).body
     block[index:index] = new
@@ -209,12 +209,12 @@ def insert_wait_inside_try(tree: ast.Module, call: ast.Call, native: bool) -> bo
 
 def early_return(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     """Return before it."""
-    return _before(tree, call, "if True: return None")
+    return before(tree, call, "if True: return None")
 
 
 def raise_before(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     """Raise before it."""
-    return _before(tree, call, "if True: raise RuntimeError('mutant')")
+    return before(tree, call, "if True: raise RuntimeError('mutant')")
 
 
 def swap_with_next(tree: ast.Module, call: ast.Call, native: bool) -> bool:
@@ -254,9 +254,9 @@ def change_nesting(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     home = "durable_core" if native else "aws_durable_execution_sdk_python.config"
     module = f"__import__('{home}', fromlist=['x'])"
     config = next((each for each in call.keywords if each.arg == "config"), None)
-    flat = ast.keyword("nesting_type", _expression(f"{module}.NestingType.FLAT"))
+    flat = ast.keyword("nesting_type", expression(f"{module}.NestingType.FLAT"))
     if config is None:
-        new = _expression(f"{module}.{kind}()")
+        new = expression(f"{module}.{kind}()")
         assert isinstance(new, ast.Call)
         new.keywords.append(flat)
         call.keywords.append(ast.keyword("config", new))
@@ -273,7 +273,7 @@ def _units(call: ast.Call, text: str) -> bool:
     assert isinstance(call.func, ast.Attribute)
     if call.func.attr not in ("map", "parallel") or not call.args:
         return False
-    new = _expression(f"list(0){text}")
+    new = expression(f"list(0){text}")
     assert isinstance(new, ast.Subscript)
     assert isinstance(new.value, ast.Call)
     new.value.args[0] = call.args[0]
@@ -310,7 +310,7 @@ def _rearranged(call: ast.Call, how: str) -> bool:
     assert isinstance(call.func, ast.Attribute)
     if call.func.attr not in ("map", "parallel") or not call.args:
         return False
-    new = _expression(f"({how})(list(0))")
+    new = expression(f"({how})(list(0))")
     assert isinstance(new, ast.Call)
     assert isinstance(new.args[0], ast.Call)
     new.args[0].args[0] = call.args[0]
@@ -322,8 +322,8 @@ def _sometimes(tree: ast.Module, call: ast.Call, native: bool, when: str) -> boo
     if native and not _in_async(tree, call):
         return False
     wait = "await " if native else ""
-    step = f"{wait}{_context(call)}.step(lambda _: 1, name='sometimes')"
-    return _before(tree, call, f"if {when}:\n    {step}")
+    step = f"{wait}{context_of(call)}.step(lambda _: 1, name='sometimes')"
+    return before(tree, call, f"if {when}:\n    {step}")
 
 
 def branch_on_chance(tree: ast.Module, call: ast.Call, native: bool) -> bool:
