@@ -162,7 +162,7 @@ def wrap(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     inner = copy.deepcopy(call)
     assert isinstance(inner.func, ast.Attribute)
     inner.func.value = ast.Name("wrapped_", ast.Load())
-    new = expression(f"{context}.run_in_childcontext_of(lambda wrapped_: 0, name='wrapper')")
+    new = expression(f"{context}.run_in_child_context(lambda wrapped_: 0, name='wrapper')")
     assert isinstance(new, ast.Call)
     assert isinstance(new.args[0], ast.Lambda)
     new.args[0].body = inner
