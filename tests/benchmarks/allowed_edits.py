@@ -57,8 +57,10 @@ def other_concurrency(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     if call.func.attr not in ("map", "parallel"):
         return False
     config = next((each.value for each in call.keywords if each.arg == "config"), None)
-    if not isinstance(config, ast.Call):
+    if not isinstance(config, ast.Call) or any(each.arg is None for each in config.keywords):
         return False
+    if not ast.unparse(config.func).endswith(("MapConfig", "ParallelConfig")):
+        return False  # a helper of the handler's own makes it
     for keyword in config.keywords:
         if keyword.arg == "max_concurrency":
             keyword.value = ast.Constant(1)
