@@ -415,6 +415,62 @@ def test_a_recorded_history_carries_the_executions_own_record(call: Any, tmp_pat
     assert {event["EventType"] for event in found["Events"]} >= {"ExecutionStarted", "StepStarted"}
 
 
+INVOKES = """
+from datetime import timedelta
+from durable_core import InvokeConfig
+
+async def order(event, ctx):
+    return [await ctx.invoke("charge", n, name=f"charge-{n}") for n in (1, 2)]
+
+async def charge(event, ctx):
+    return await ctx.invoke("notify:live", event, config=InvokeConfig(tenant_id="t-1"))
+
+async def notify(event, ctx):
+    await ctx.wait(timedelta(hours=1))
+    return event * 10
+"""
+
+CHAIN = """
+[[invoke]]
+function = "charge"
+handler = "shop:charge"
+
+[[invoke]]
+function = "notify"
+handler = "shop:notify"
+"""
+
+
+def test_the_histories_of_what_it_invoked_are_written_beside_its_own(
+    call: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(INVOKES)
+    (tmp_path / "chain.toml").write_text(CHAIN)
+    done = call("shop:order", "--scenario", "chain.toml", "--record", "order.json")
+    written = [
+        "order.1.charge.json",
+        "order.1.1.notify.json",
+        "order.2.charge.json",
+        "order.2.1.notify.json",
+    ]
+    assert done.code == 0
+    assert f"durable: wrote the histories of what it invoked: {', '.join(written)}\n" in done.err
+    statuses = {name: explain(load_history(name)).status for name in ("order.json", *written)}
+    assert set(statuses.values()) == {"SUCCEEDED"}
+    found = json.loads((tmp_path / "order.1.1.notify.json").read_text())
+    started = [
+        event["ChainedInvokeStartedDetails"]["DurableExecutionArn"]
+        for event in json.loads((tmp_path / "order.1.charge.json").read_text())["Events"]
+        if event["EventType"] == "ChainedInvokeStarted"
+    ]
+    assert [found["DurableExecutionArn"]] == started
+
+
+def test_nothing_is_said_of_histories_where_nothing_was_invoked(call: Any, tmp_path: Path) -> None:
+    assert "wrote" not in call("orders:short", "--record", "short.json").err
+    assert [path.name for path in tmp_path.glob("short*")] == ["short.json"]
+
+
 def test_recorded_requests_are_what_inspect_batch_reads(
     call: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
 
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.service_link import ServiceLink
 from durable_core.service_values import target_of
-
-FUNCTION_TIMEOUT_SECONDS: Final = 900
-"""How long Lambda lets an invocation go on (its longest function timeout)."""
 
 
 class LambdaContext:

@@ -16,6 +16,9 @@ AS_OF = "2026-11"
 KIB = 1024
 MIB = 1024 * 1024
 
+FUNCTION_TIMEOUT_SECONDS = 900
+"""How long Lambda lets an invocation run: its longest function timeout (Lambda quotas page)."""
+
 _MODEL = "service model, botocore 1.44"
 _ANSWER = "the service's own InvalidParameterValueException"
 _QUOTA = "Lambda quotas page, 2026-11"

@@ -24,8 +24,7 @@ from durable_core.event_loop import VirtualTimeLoop
 from durable_core.faults import NO_FAULTS, Faults
 from durable_core.fold import fold
 from durable_core.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
-from durable_core.lambda_context import FUNCTION_TIMEOUT_SECONDS
-from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
     InvocationInput,

@@ -50,7 +50,8 @@ def command(
         str | None, typer.Option(metavar="FILE.toml", help="What the world outside does.")
     ] = None,
     record: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the history there.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write the history there, those it invoked beside it."),
     ] = None,
     record_updates: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the checkpoint requests there.")
@@ -165,6 +166,9 @@ def _write_files(
 
     if record:
         files.write_history(record, runs.simulation)
+        if invoked := files.write_invoked(record, runs.simulation):
+            histories = "history" if len(invoked) == 1 else "histories"
+            message(f"wrote the {histories} of what it invoked: {', '.join(invoked)}")
     if record_updates:
         files.write_requests(record_updates, runs.simulation.updates)
     if save_failing:

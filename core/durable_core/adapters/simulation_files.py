@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from durable_core.adapters.documents import read_documents, source_name
+from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError
 from durable_core.events import payload_of
 from durable_core.limits import LIMITS, ServiceLimits
@@ -101,6 +102,35 @@ def history_document(simulation: Simulation) -> dict[str, Any]:
 def write_history(path: str, simulation: Simulation) -> None:
     """Write the history that the simulation recorded. Raises SourceError."""
     _write(path, _json(history_document(simulation)))
+
+
+def write_invoked(path: str, simulation: Simulation) -> tuple[str, ...]:
+    """Write beside `path` the histories of the executions that it invoked, and that these did.
+
+    Of `orders.json`, `orders.1.charge.json` is the first one's, of the function `charge`, and
+    `orders.1.2.notify.json` that of the second one which that invoked. Returns what was written:
+    nothing where `path` is no file. Raises SourceError.
+    """
+    main = Path(path)
+    if not main.is_file():
+        return ()
+    written = []
+    for numbers, each in _invoked(simulation, ()):
+        arn = parse_execution_arn(each.arn)
+        function = f".{arn.function}" if arn is not None else ""
+        beside = main.with_name(f"{main.stem}.{'.'.join(numbers)}{function}{main.suffix}")
+        write_history(str(beside), each)
+        written.append(str(beside))
+    return tuple(written)
+
+
+def _invoked(
+    simulation: Simulation, above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Simulation]]:
+    for number, child in enumerate(simulation.children.values(), start=1):
+        place = (*above, str(number))
+        yield place, child
+        yield from _invoked(child, place)
 
 
 def write_requests(path: str, requests: Sequence[CheckpointRequest]) -> None:
