@@ -55,11 +55,28 @@ def discarded() -> Iterator[None]:
         yield
 
 
+def redirect_here(path: str | None, verbose: bool) -> None:
+    """Lead all as `redirected` does, to the same file, for as long as this process lives: that of
+    one invocation, which has the descriptors of the one that started it."""
+    stream: TextIO = sys.stderr
+    if path is not None:
+        stream = sys.stderr = _appending(path)
+    sys.stdout = stream
+    _log_to(stream if verbose or path is not None else None)
+
+
 def _opened(path: str) -> TextIO:
     try:
-        return open(path, "a" if path == os.devnull else "w", encoding="utf-8", buffering=1)
+        if path != os.devnull:
+            open(path, "w").close()
+        return _appending(path)
     except OSError as error:
         raise SourceError(path, f"can't be written: {error.strerror}") from None
+
+
+def _appending(path: str) -> TextIO:
+    """Open a file to which the processes of invocations write too."""
+    return open(path, "a", encoding="utf-8", buffering=1)
 
 
 class _Stderr(io.TextIOBase):
@@ -111,20 +128,24 @@ def _descriptor(number: int, to: TextIO) -> Iterator[None]:
 @contextmanager
 def _logs(stream: TextIO | None) -> Iterator[None]:
     """Show what is logged, from INFO on, or nothing of it (Python would show warnings)."""
-    handler: logging.Handler = logging.NullHandler()
-    if stream is not None:
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    root.addHandler(handler)
-    if stream is not None:
-        root.setLevel(min(level, logging.INFO))
+    _log_to(stream)
     try:
         yield
     finally:
         root.setLevel(level)
         root.handlers[:] = handlers
+
+
+def _log_to(stream: TextIO | None) -> None:
+    root = logging.getLogger()
+    handler: logging.Handler = logging.NullHandler()
+    if stream is not None:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        root.setLevel(min(root.level, logging.INFO))
+    root.addHandler(handler)
 
 
 def _lead_away() -> None:

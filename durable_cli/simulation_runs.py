@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from durable_cli.handler_output import discarded, redirected
+from durable_cli.handler_output import discarded, redirect_here, redirected
 from durable_cli.output import message
 from durable_cli.progress import Progress
 from durable_core.adapters.handler import HandlerError, HandlerLoader
@@ -101,7 +103,7 @@ def _first(
         progress.show(f"invocation {record.number:,}, {passed} of virtual time")
 
     with redirected(handler_output, verbose=verbose, before_write=progress.clear):
-        user = _loaded(request, may_crash, loader, verbose)
+        user = _loaded(request, may_crash, loader, handler_output, verbose)
         began = time.perf_counter()
         simulation = run_request(request, user, on_invocation=heard)
         seconds = time.perf_counter() - began
@@ -112,7 +114,11 @@ def _first(
 
 
 def _loaded(
-    request: SimulationRequest, may_crash: bool, loader: HandlerLoader, verbose: bool
+    request: SimulationRequest,
+    may_crash: bool,
+    loader: HandlerLoader,
+    handler_output: str | None,
+    verbose: bool,
 ) -> UserRunner:
     try:
         return UserRunner(
@@ -121,6 +127,7 @@ def _loaded(
             request.runtime,
             isolate=request.isolate,
             may_crash=may_crash,
+            prepare=partial(redirect_here, handler_output, verbose),
         )
     except HandlerError as error:
         if verbose and error.traceback:
@@ -138,7 +145,13 @@ def _crashes(
     def once_more(faults: Faults) -> Simulation:
         loader.forget()
         scenario = replace(request.scenario, faults=faults)
-        user = UserRunner(loader, request.spec, request.runtime, isolate=request.isolate)
+        user = UserRunner(
+            loader,
+            request.spec,
+            request.runtime,
+            isolate=request.isolate,
+            prepare=partial(redirect_here, os.devnull, False),
+        )
         return run_request(replace(request, scenario=scenario), user)
 
     def heard(done: int, total: int) -> None:

@@ -558,6 +558,87 @@ def test_nothing_that_a_handler_does_gets_into_the_document(tmp_path: Path) -> N
     assert "from the context" in durable(tmp_path, "--handler", "noisy:handler", "--verbose").stderr
 
 
+NOISY_AWS = """
+import logging, os, subprocess, sys, warnings
+
+from aws_durable_execution_sdk_python import durable_execution
+from aws_durable_execution_sdk_python.config import CompletionConfig, MapConfig, StepConfig
+from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
+
+ONCE = StepConfig(retry_strategy=create_retry_strategy(RetryStrategyConfig(max_attempts=1)))
+SOME = MapConfig(completion_config=CompletionConfig(tolerated_failure_count=1))
+
+print("said at import")
+
+
+def fail(step):
+    raise ValueError("told by a traceback of the SDK")
+
+
+def unit(ctx, item, index, items):
+    print("said in a thread")
+    print("said past sys.stdout", file=sys.__stdout__, flush=True)
+    logging.getLogger("app").error("logged in a thread")
+    return ctx.step(fail if item else lambda step: item, config=ONCE)
+
+
+@durable_execution
+def handler(event, context):
+    os.write(1, b"said by descriptor\\n")
+    subprocess.run([sys.executable, "-c", "print('said by a child')"])
+    warnings.warn("warned")
+    context.logger.warning("logged by the context")
+    return context.map([0, 1], unit, config=SOME).success_count
+"""
+
+SAID = (
+    "said at import",
+    "said in a thread",
+    "said past sys.stdout",
+    "said by descriptor",
+    "said by a child",
+    "warned",
+)
+LOGGED = ("logged in a thread", "logged by the context", "told by a traceback of the SDK")
+
+
+@pytest.mark.parametrize("how", [(), ("--isolate",)])
+def test_a_handler_of_the_sdk_is_loud_on_stderr_only_and_logs_only_with_verbose(
+    tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    (tmp_path / "loud.py").write_text(NOISY_AWS)
+    call = ("--handler", "loud:handler", "--format", "json", *how)
+    quiet, verbose = durable(tmp_path, *call), durable(tmp_path, *call, "--verbose")
+    for done in (quiet, verbose):
+        assert json.loads(done.stdout)["execution"]["result"] == "1"
+        assert [text for text in SAID if text not in done.stderr] == []
+    assert [text for text in LOGGED if text in quiet.stderr] == []
+    assert [text for text in LOGGED if text not in verbose.stderr] == []
+
+
+@pytest.mark.parametrize("how", [(), ("--isolate",)])
+def test_what_a_handler_of_the_sdk_says_goes_to_the_file_that_is_named(
+    tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    (tmp_path / "loud.py").write_text(NOISY_AWS)
+    (tmp_path / "said.txt").write_text("of an earlier run")
+    call = ("--handler", "loud:handler", "--format", "json", "--handler-output", "said.txt", *how)
+    done = durable(tmp_path, *call)
+    assert json.loads(done.stdout)["execution"]["result"] == "1"
+    assert done.stderr == ""
+    said = (tmp_path / "said.txt").read_text()
+    assert [text for text in (*SAID, *LOGGED) if text not in said] == []
+    assert "of an earlier run" not in said
+
+
+def test_the_crash_runs_of_isolated_handlers_are_silent(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(NOISY_AWS)
+    call = ("--handler", "loud:handler", "--isolate", "--format", "json")
+    clean, crashed = durable(tmp_path, *call), durable(tmp_path, *call, "--crash", "lost-response")
+    assert json.loads(crashed.stdout)["crashes"]["failures"] == []
+    assert crashed.stderr.count("said by a child") == clean.stderr.count("said by a child") == 1
+
+
 def test_a_process_shows_no_progress_on_a_pipe(tmp_path: Path) -> None:
     done = durable(tmp_path, "--handler", "orders:short", "--crash", "every-checkpoint")
     assert done.returncode == 0

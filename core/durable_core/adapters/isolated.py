@@ -2,7 +2,7 @@
 
 Each invocation is a cold start: modules are imported anew, no global survives. When the process
 ends without an answer, however it ended, the invocation is lost as it would be in the cloud. The
-checkpoints come through a pipe; what the handler prints goes to stderr.
+checkpoints come through a pipe; what the handler prints goes to stderr unless said otherwise.
 """
 
 from __future__ import annotations
@@ -34,11 +34,21 @@ that what a lost process did is known.
 """
 
 
-class IsolatedRunner(Runner):
-    """Runs each invocation in a new process."""
+Prepare = Callable[[], None]
+"""Sets up what the handler prints and logs to, inside of the process. Picklable too."""
 
-    def __init__(self, make: MakeRunner) -> None:
+
+def print_to_stderr() -> None:
+    """Lead what is printed to stderr; logs stay as Python has them."""
+    sys.stdout = sys.stderr
+
+
+class IsolatedRunner(Runner):
+    """Runs each invocation in a new process, which `prepare` sets up before anything else."""
+
+    def __init__(self, make: MakeRunner, prepare: Prepare = print_to_stderr) -> None:
         self._make = make
+        self._prepare = prepare
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
@@ -48,7 +58,7 @@ class IsolatedRunner(Runner):
         ours, theirs = context.Pipe()
         process = context.Process(
             target=_run_there,
-            args=(theirs, self._make, given, link.invocation, link.began, options),
+            args=(theirs, self._prepare, self._make, given, link.invocation, link.began, options),
             daemon=True,
         )
         process.start()
@@ -162,6 +172,7 @@ class _RemoteLink:
 
 def _run_there(
     pipe: Connection,
+    prepare: Prepare,
     make: MakeRunner,
     given: InvocationInput,
     invocation: Invocation,
@@ -169,7 +180,7 @@ def _run_there(
     options: InvocationOptions,
 ) -> None:
     """Run one invocation in this process, which is new, and send what came of it."""
-    sys.stdout = sys.stderr
+    prepare()
     link: Any = _RemoteLink(pipe, invocation, began)
     watch_exits()
     try:

@@ -32,7 +32,7 @@ class UserRunner(Runner):
     imported anew for the next one, as the cloud would: what was kept in globals is gone. `runtime`
     None: what the handler needs is found out. With `isolate` every invocation gets a process of its
     own, which it may end; so it does where it `may_crash` and the handler can't be unwound here.
-    Raises a HandlerError.
+    Such a process first calls `prepare`, to lead what is printed. Raises a HandlerError.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class UserRunner(Runner):
         *,
         isolate: bool = False,
         may_crash: bool = False,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self.loader = loader
         self._spec = spec
         self._runtime = runtime
         self.isolates = isolate
         self._may_crash = may_crash
+        self._prepare = prepare
         watch_exits()
         self.loaded, self._runner = self._start()
         self.traceback: str | None = None
@@ -101,10 +103,10 @@ class UserRunner(Runner):
             if here.unwinds_crashes or not self._may_crash:
                 return loaded, here
             self.isolates = True
-        from durable_core.adapters.isolated import IsolatedRunner
+        from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
-        folder = str(self.loader.folder)
-        return loaded, IsolatedRunner(partial(_runner_there, folder, self._spec, kind))
+        make = partial(_runner_there, str(self.loader.folder), self._spec, kind)
+        return loaded, IsolatedRunner(make, self._prepare or print_to_stderr)
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
