@@ -65,6 +65,7 @@ class AwsSdkRunner(Runner):
 
     def __init__(self, handler: Callable[[Any, Any], object], *, memory_mb: int = 128) -> None:
         self._sdk = attached_sdk()
+        self._takes = frozenset(signature(self._sdk.invocation_input).parameters)
         self._convert = Converter(self._sdk)
         self._handler = handler
         self.tell: Callable[[Note], None] | None = None
@@ -120,7 +121,6 @@ class AwsSdkRunner(Runner):
 
     def _handed(self, given: InvocationInput, desk: Desk, client: Client) -> Any:
         updated = {"updated_operation_ids": list(given.updated_operation_ids or ())}
-        known = signature(self._sdk.invocation_input).parameters
         return self._sdk.invocation_input(
             durable_execution_arn=given.durable_execution_arn,
             checkpoint_token=given.checkpoint_token,
@@ -129,5 +129,5 @@ class AwsSdkRunner(Runner):
                 next_marker=given.next_marker or "",
             ),
             service_client=client,
-            **{key: value for key, value in updated.items() if key in known},
+            **{key: value for key, value in updated.items() if key in self._takes},
         )
