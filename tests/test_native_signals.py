@@ -17,6 +17,7 @@ import pytest
 from durable_core import CompletionConfig, DurableContext, MapConfig, StepSemantics
 from durable_core.config import StepConfig
 from durable_core.faults import Fault, FaultKind, Faults
+from durable_core.journal import Did
 from durable_core.signals import CheckpointFailed, InvocationEnding, ProcessDied, UnitStopping
 from durable_core.simulate import simulate
 from durable_core.simulation import InvocationEnd, Simulation
@@ -139,6 +140,21 @@ def test_a_handler_that_hangs_is_ended_like_one_that_runs_out_of_time() -> None:
     assert simulation.status == "FAILED"
     assert simulation.error is not None
     assert simulation.error.type == "Sandbox.Timedout"
+
+
+@pytest.mark.parametrize(("seconds", "error"), [(899, None), (900, "Sandbox.Timedout")])
+def test_an_invocation_may_take_900_seconds_of_virtual_time(
+    seconds: int, error: str | None
+) -> None:
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        await ctx.step(lambda step: 1, name="before")
+        await asyncio.sleep(seconds)
+        return "done"
+
+    first = simulate(handler).invocations[0]
+    assert (first.error.type if first.error else None) == error
+    assert (first.ended - first.began).total_seconds() == seconds
+    assert [note.name for note in first.did(Did.RAN)] == ["before"]
 
 
 def test_a_lost_answer_is_asked_for_again_and_changes_nothing() -> None:

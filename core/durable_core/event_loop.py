@@ -11,10 +11,15 @@ Files, sockets and executors that user code waits for are waited for in real tim
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
+
+
+class Overdue(Exception):
+    """The virtual time has come to the loop's limit."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -41,10 +46,14 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """The loop. `on_idle` is called whenever it is idle and must make something ready."""
+    """The loop. `on_idle` is called whenever it is idle and must make something ready.
 
-    def __init__(self, on_idle: Callable[[], None]) -> None:
+    Running it raises Overdue when the virtual time comes to `limit` seconds.
+    """
+
+    def __init__(self, on_idle: Callable[[], None], limit: float = math.inf) -> None:
         self._elapsed = 0.0
+        self._limit = limit
         self._jobs = 0
         self._on_idle = on_idle
         self._watch = _Selector()
@@ -57,8 +66,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
-        """Move the virtual time on."""
-        self._elapsed += seconds
+        """Move the virtual time on. Raises Overdue where it would pass the limit."""
+        self._elapsed = min(self._elapsed + seconds, self._limit)
+        if self._elapsed >= self._limit:
+            raise Overdue
 
     def idle(self) -> None:
         """Tell the owner that nothing can go on by itself."""

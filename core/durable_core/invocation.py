@@ -22,12 +22,12 @@ from durable_core.checkpointer import (
     Transport,
 )
 from durable_core.context import DurableContext
-from durable_core.event_loop import VirtualTimeLoop
+from durable_core.event_loop import Overdue, VirtualTimeLoop
 from durable_core.exceptions import CheckpointError, InvocationError, error_object
 from durable_core.execution import Execution, Scope
 from durable_core.ids import position_text
 from durable_core.journal import Note
-from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
     ErrorObject,
     InvocationInput,
@@ -109,7 +109,7 @@ def invoke_handler(
     Raises only what no handler can cause: KeyboardInterrupt, and defects.
     """
     run = _Run(handler, event, given, transport, options or InvocationOptions())
-    loop = VirtualTimeLoop(run.on_idle)
+    loop = VirtualTimeLoop(run.on_idle, FUNCTION_TIMEOUT_SECONDS)
     loop.set_exception_handler(_report_others)
     try:
         outcome = run.in_loop(loop)
@@ -137,7 +137,7 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         try:
             loop.run_until_complete(asyncio.wait(tasks))
-        except (SystemExit, _Idle):
+        except (SystemExit, _Idle, Overdue):
             continue
 
 
@@ -177,7 +177,7 @@ class _Run:
             return loop.run_until_complete(self._main())
         except (SystemExit, ProcessDied):
             return Lost(exited=True)
-        except _Idle:
+        except (_Idle, Overdue):
             return Lost(stuck=True)
 
     # -- from input to answer ------------------------------------------------------------------
