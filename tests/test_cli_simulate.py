@@ -673,7 +673,10 @@ def test_a_handler_may_end_its_process_where_each_invocation_has_one(tmp_path: P
     done = durable(tmp_path, "--handler", "exits:handler", "--isolate", "--format", "json")
     document = json.loads(done.stdout)
     assert document["execution"]["result"] == '"alive"'
-    assert [each["end"] for each in document["invocations"]] == ["CRASHED", "SUCCEEDED"]
+    first, second = document["invocations"]
+    assert (first["end"], second["end"]) == ("CRASHED", "SUCCEEDED")
+    assert [each["name"] for each in first["did"]["ran"]] == ["one"]
+    assert [each["name"] for each in second["did"]["from-checkpoint"]] == ["one"]
 
 
 DYING = {

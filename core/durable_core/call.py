@@ -135,7 +135,7 @@ class Call:
         once: bool = False,
     ) -> None:
         """Note for the report what happened."""
-        self.execution.notes.append(
+        self.execution.note(
             Note(
                 did,
                 self.id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from durable_core.checkpointer import Answer, Checkpointer
@@ -101,6 +101,7 @@ class Execution:
     ending: bool = False
     bodies: int = 0
     parked: int = 0
+    tell: Callable[[Note], None] | None = None
     _changes: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
 
     def load(self, operations: Iterable[Operation]) -> None:
@@ -124,6 +125,12 @@ class Execution:
     def has_history(self) -> bool:
         """True when an earlier invocation recorded something."""
         return any(each.type is not OperationType.EXECUTION for each in self.operations.values())
+
+    def note(self, note: Note) -> None:
+        """Note what happened, and tell it to whoever listens."""
+        self.notes.append(note)
+        if self.tell is not None:
+            self.tell(note)
 
     def check(self, scope: Scope) -> None:
         """Raise where no operation can be asked for any more."""

@@ -87,7 +87,8 @@ class InvocationOptions:
     """What an invocation runs with beside its input. `rules` cap its requests.
 
     `known_ends` are how attempts of steps ended in an earlier run, by operation id and attempt:
-    their bodies are not run, the same is written again.
+    their bodies are not run, the same is written again. `tell` hears of each note when it is made,
+    so that it is known of an invocation that gives no answer.
     """
 
     seed: int = 0
@@ -95,6 +96,7 @@ class InvocationOptions:
     rules: SdkRules = field(default_factory=lambda: SDKS[Sdk.DOTNET])
     flush_window: float = 0.0
     known_ends: Mapping[tuple[str, int], OperationUpdate] = field(default_factory=dict)
+    tell: Callable[[Note], None] | None = None
 
 
 def invoke_handler(
@@ -231,6 +233,7 @@ class _Run:
             seed=options.seed,
             limits=options.limits,
             known_ends=options.known_ends,
+            tell=options.tell,
         )
         self.execution = execution
         execution.load(given.operations)

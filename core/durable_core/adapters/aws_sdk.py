@@ -21,7 +21,6 @@ from durable_core.adapters.aws_sdk_shapes import Converter, output_of
 from durable_core.adapters.observed import Observed
 from durable_core.errors import DurableError
 from durable_core.invocation import InvocationOptions, Invoked, Lost
-from durable_core.journal import Note
 from durable_core.lambda_context import context_of
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.service_link import ServiceLink
@@ -58,8 +57,7 @@ def _process_settings(seed: str) -> Iterator[None]:
 class AwsSdkRunner(Runner):
     """Runs invocations of one `@durable_execution` handler in this process.
 
-    Globals live on from one invocation to the next, as in a warm environment. `tell`, where set,
-    is called with each note of what the handler does, when it does it. Raises SdkMissing and
+    Globals live on from one invocation to the next, as in a warm environment. Raises SdkMissing and
     SdkChanged.
     """
 
@@ -68,7 +66,6 @@ class AwsSdkRunner(Runner):
         self._takes = frozenset(signature(self._sdk.invocation_input).parameters)
         self._convert = Converter(self._sdk)
         self._handler = handler
-        self.tell: Callable[[Note], None] | None = None
         self._memory_mb = memory_mb
         self._client: Client | None = None
 
@@ -89,7 +86,7 @@ class AwsSdkRunner(Runner):
 
         Raises HandlerStuck where it would never end.
         """
-        observed = Observed(given.operations, tell=self.tell)
+        observed = Observed(given.operations, tell=options.tell)
         desk = Desk(link, observed)
         client = self._client = Client(self._sdk, self._convert, desk, observed)
         with _process_settings(f"{options.seed}:{link.invocation.number}"):

@@ -11,6 +11,7 @@ import multiprocessing
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any
@@ -29,8 +30,8 @@ from durable_core.simulate import Runner
 MakeRunner = Callable[[], Runner]
 """Makes the runner inside of the process. Picklable: a function of a module, or a partial of one.
 
-A runner that has an attribute `tell` is given a function to call with each note as it happens, so
-that what a lost process did is known.
+It tells each note when it is made (`InvocationOptions.tell`), so that what a lost process did is
+known.
 """
 
 
@@ -185,8 +186,7 @@ def _run_there(
     watch_exits()
     try:
         runner = make()
-        if hasattr(runner, "tell"):
-            runner.tell = lambda note: link.tell("note", note)
+        options = replace(options, tell=lambda note: link.tell("note", note))
         with exit_sends_queued(runner.die):
             invoked = runner.invoke(given, link, options)
         link.tell("done", invoked)
