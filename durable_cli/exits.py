@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from durable_core.errors import AwsError, DurableError
 
 if TYPE_CHECKING:
-    from durable_core.crash_runs import CrashReport
-    from durable_core.determinism import DeterminismReport
-    from durable_core.simulation_report import SimulationReport
+    from durable_core.simulation.crash_runs import CrashReport
+    from durable_core.simulation.determinism import DeterminismReport
+    from durable_core.simulation.report import SimulationReport
 
 
 class Exit(IntEnum):
@@ -64,7 +64,7 @@ def code_of_simulation(
     CANNOT_VERIFY; every other end than SUCCEEDED is a finding.
     """
     from durable_core.model import ExecutionStatus
-    from durable_core.simulation import Stopped
+    from durable_core.simulation.outcome import Stopped
 
     simulation = report.simulation
     codes = [Exit.FINE]

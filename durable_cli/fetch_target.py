@@ -13,7 +13,7 @@ from durable_cli.whole_file import refuse_existing, refuse_missing_folder, write
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError, UsageError
 from durable_core.execution_document import ExecutionDocument
-from durable_core.keep_paths import KeepPath
+from durable_core.redaction.keep_paths import KeepPath
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Target:
         wire = document.to_wire()
         if not self.redact:
             return wire
-        from durable_core.redact import has_secret_ids, redact, redaction_key
+        from durable_core.redaction.redact import has_secret_ids, redact, redaction_key
 
         if root not in self._keys:
             # Without anything random in the document its key could be guessed, and then its texts.

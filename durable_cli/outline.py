@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from durable_cli.options import Only
-from durable_core.report import Replay, Row
+from durable_core.explaining.report import Replay, Row
 
 LARGE_FRACTION: Final = 0.8
 FOLD_FROM_ROWS: Final = 100

@@ -10,14 +10,14 @@ from typing import Final
 from durable_cli.output import Span, Surface, bar, clean, fit, join_lines, pad, wrap
 from durable_cli.table import Column, least_width, table
 from durable_cli.words import percent_text, plural
-from durable_core.batch_findings import Finding, FindingKind, Severity
-from durable_core.batch_report import (
+from durable_core.batches.batching import Cut
+from durable_core.batches.findings import Finding, FindingKind, Severity
+from durable_core.batches.report import (
     BatchReport,
     Comparison,
     Origin,
     Request,
 )
-from durable_core.batching import Cut
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from durable_core.batch_findings import Finding
-from durable_core.batch_report import (
+from durable_core.batches.findings import Finding
+from durable_core.batches.report import (
     BatchReport,
     Comparison,
     Origin,

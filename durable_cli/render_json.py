@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from durable_core.errors import DurableError, SourceError
 from durable_core.events import format_timestamp
+from durable_core.explaining.report import Reason, Report, Row
 from durable_core.model import ErrorObject
-from durable_core.report import Reason, Report, Row
 from durable_core.wire import error_to_wire
 
 REPLAY_SCHEMA: Final = "durable.replay/1"

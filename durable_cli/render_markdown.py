@@ -18,8 +18,8 @@ from durable_cli.words import (
     size_text,
     totals_text,
 )
-from durable_core.report import Report
-from durable_core.sentences import duration_text
+from durable_core.explaining.report import Report
+from durable_core.explaining.sentences import duration_text
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@:])")
 

@@ -20,12 +20,12 @@ from durable_cli.simulation_words import (
     totals_text,
 )
 from durable_cli.words import plural, size_text
-from durable_core.crash_runs import CrashReport, clipped, fault_text
-from durable_core.determinism import DeterminismReport, Difference, Source
+from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
-from durable_core.sentences import duration_text
-from durable_core.simulation import InvocationEnd, Simulation, Stopped
-from durable_core.simulation_report import Doing, InvocationBlock, SimulationReport
+from durable_core.simulation.crash_runs import CrashReport, clipped, fault_text
+from durable_core.simulation.determinism import DeterminismReport, Difference, Source
+from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
+from durable_core.simulation.report import Doing, InvocationBlock, SimulationReport
 
 _DID_STYLES: Final = {
     Doing.STRIPPED: "title",

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from durable_cli.render_json import row_identity
 from durable_cli.simulation_runs import SimulationRuns
-from durable_core.crash_runs import CrashReport, fault_text
-from durable_core.determinism import DeterminismReport
 from durable_core.events import format_timestamp
-from durable_core.faults import Fault
-from durable_core.journal import Note
 from durable_core.model import ErrorObject
-from durable_core.simulation_findings import SdkFinding
-from durable_core.simulation_report import InvocationBlock, SimulationReport, Story
+from durable_core.native.journal import Note
+from durable_core.service.faults import Fault
+from durable_core.simulation.crash_runs import CrashReport, fault_text
+from durable_core.simulation.determinism import DeterminismReport
+from durable_core.simulation.findings import SdkFinding
+from durable_core.simulation.report import InvocationBlock, SimulationReport, Story
 from durable_core.wire import error_to_wire
 
 SCHEMA: Final = "durable.simulate/1"

@@ -33,8 +33,8 @@ from durable_cli.words import (
     totals_text,
 )
 from durable_core.events import format_timestamp
-from durable_core.report import LimitUse, Replay, Report, Row
-from durable_core.sentences import duration_text
+from durable_core.explaining.report import LimitUse, Replay, Report, Row
+from durable_core.explaining.sentences import duration_text
 
 REPLAY_STYLES: Final = {
     Replay.FROM_CHECKPOINT: "dim",

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from durable_cli.output import Span, Surface, clean, fit, pad, wrap
 from durable_cli.words import plural
 from durable_core.errors import DurableError
-from durable_core.verification import Divergence, Line, Verdict, Verification
+from durable_core.verifying.verification import Divergence, Line, Verdict, Verification
 
 VERDICT_STYLES = {
     Verdict.COMPATIBLE: "good",

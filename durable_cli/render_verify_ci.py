@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 from durable_cli.output import clean
 from durable_cli.render_verify import VERDICT_WORDS, Result, summary_text
 from durable_core.errors import DurableError
-from durable_core.verification import Divergence, Doubt, Verdict, Verification
+from durable_core.verifying.verification import Divergence, Doubt, Verdict, Verification
 
 
 def _reason(outcome: Verification | DurableError) -> str:

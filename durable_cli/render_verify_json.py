@@ -9,7 +9,7 @@ from typing import Any, Final
 from durable_cli.render_json import unread_history
 from durable_cli.render_verify import Result
 from durable_core.errors import DurableError
-from durable_core.verification import Verification
+from durable_core.verifying.verification import Verification
 
 VERIFY_SCHEMA: Final = "durable.verify/1"
 

@@ -14,12 +14,12 @@ from durable_cli.output import message
 from durable_cli.progress import Progress
 from durable_core.adapters.handler import HandlerError, HandlerLoader
 from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
-from durable_core.crash_runs import CrashMode, CrashReport, crash_runs
-from durable_core.determinism import DeterminismReport
-from durable_core.faults import NO_FAULTS, Faults
-from durable_core.sentences import duration_text
-from durable_core.simulate import STARTS_AT
-from durable_core.simulation import InvocationRecord, Simulation, Stopped
+from durable_core.explaining.sentences import duration_text
+from durable_core.service.faults import NO_FAULTS, Faults
+from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
+from durable_core.simulation.determinism import DeterminismReport
+from durable_core.simulation.outcome import InvocationRecord, Simulation, Stopped
+from durable_core.simulation.simulate import STARTS_AT
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import Final
 
 from durable_cli.output import clean
 from durable_cli.words import bytes_text, plural, size_text
-from durable_core.checkpointer import SentRequest
-from durable_core.journal import Note
+from durable_core.explaining.report import Replay, Row
 from durable_core.model import UNIT_SUB_TYPES
-from durable_core.report import Replay, Row
-from durable_core.simulation_findings import SdkFinding
-from durable_core.simulation_report import (
+from durable_core.native.checkpointer import SentRequest
+from durable_core.native.journal import Note
+from durable_core.simulation.findings import SdkFinding
+from durable_core.simulation.report import (
     Doing,
     InvocationBlock,
     SimulationReport,

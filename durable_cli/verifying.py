@@ -17,7 +17,7 @@ from durable_cli.output import Output, json_text, message
 from durable_cli.progress import Progress
 from durable_core.errors import DurableError, UsageError
 from durable_core.history import RecordedHistory
-from durable_core.verification import Verdict, Verification
+from durable_core.verifying.verification import Verdict, Verification
 
 if TYPE_CHECKING:
     from durable_cli.render_verify import Result

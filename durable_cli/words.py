@@ -6,7 +6,7 @@ from typing import Final
 
 from durable_cli.outline import Line
 from durable_cli.output import clean
-from durable_core.report import Report, Row
+from durable_core.explaining.report import Report, Row
 
 SDK_NAMES: Final = {
     "python": "Python",

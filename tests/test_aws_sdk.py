@@ -23,21 +23,21 @@ from aws_durable_execution_sdk_python.config import (
 )
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 
-from durable_core.adapters import aws_sdk_client
-from durable_core.adapters.aws_sdk import AwsSdkRunner
-from durable_core.adapters.aws_sdk_attach import attach
-from durable_core.adapters.aws_sdk_client import HandlerStuck
-from durable_core.adapters.aws_sdk_installed import SdkChanged, SdkMissing, is_aws_handler
-from durable_core.adapters.aws_sdk_queue import UpdateQueue
-from durable_core.adapters.aws_sdk_shapes import update_of
-from durable_core.crash_runs import CrashMode, CrashReport, crash_runs
-from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
+from durable_core.adapters.aws_sdk import client as aws_sdk_client
+from durable_core.adapters.aws_sdk.attach import attach
+from durable_core.adapters.aws_sdk.client import HandlerStuck
+from durable_core.adapters.aws_sdk.installed import SdkChanged, SdkMissing, is_aws_handler
+from durable_core.adapters.aws_sdk.queue import UpdateQueue
+from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+from durable_core.adapters.aws_sdk.shapes import update_of
 from durable_core.ids import position_text
-from durable_core.journal import Did
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation
+from durable_core.native.journal import Did
+from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
+from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.simulate import simulate
 from durable_core.wire import update_from_wire
 
 HOUR = Duration.from_hours(1)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.batch_findings import Finding, FindingKind, Severity
-from durable_core.batch_report import BatchReport, Origin, UpdateGroup, inspect, written_by
+from durable_core.batches.findings import Finding, FindingKind, Severity
+from durable_core.batches.report import BatchReport, Origin, UpdateGroup, inspect, written_by
 from durable_core.ids import BLAKE2B, MD5, SHA256, IdScheme
 from durable_core.limits import LIMITS, payload_limit
 from durable_core.model import (

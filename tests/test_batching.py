@@ -16,7 +16,7 @@ from aws_durable_execution_sdk_python.state import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.batching import Batch, Batcher, Cut, Plan, plan
+from durable_core.batches.batching import Batch, Batcher, Cut, Plan, plan
 from durable_core.model import OperationAction, OperationType, OperationUpdate
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.wire import update_to_wire

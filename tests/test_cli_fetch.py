@@ -26,7 +26,7 @@ from scripted_lambda import (
 from durable_cli import fetch_target
 from durable_cli.app import run
 from durable_core.adapters.history_file import load_history
-from durable_core.explain import explain
+from durable_core.explaining.explain import explain
 
 ROOT = Path(__file__).parent.parent
 ARN = arn_of("order-1")

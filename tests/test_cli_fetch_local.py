@@ -15,7 +15,7 @@ from aws_environment import prepare
 
 from durable_cli.app import run
 from durable_core.adapters.history_file import load_history
-from durable_core.explain import explain
+from durable_core.explaining.explain import explain
 
 ROOT = Path(__file__).parent.parent
 HANDLERS = ROOT / "fixtures" / "handlers"

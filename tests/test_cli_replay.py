@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_core import explain
+from durable_core.explaining import explain
 
 ROOT = Path(__file__).resolve().parent.parent
 HISTORIES = ROOT / "fixtures" / "histories"
@@ -448,7 +448,7 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
 def test_replay_imports_no_aws_library() -> None:
     found = imported_by(["replay", FLAT])
     assert not found & {"boto3", "botocore", "aws_durable_execution_sdk_python", "pydantic"}
-    assert "durable_core.explain" in found
+    assert "durable_core.explaining.explain" in found
 
 
 def test_a_source_is_never_overwritten_by_its_own_report(durable: Any, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.clock import Timers, VirtualClock
+from durable_core.service.clock import Timers, VirtualClock
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

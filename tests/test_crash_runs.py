@@ -14,11 +14,11 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext, StepConfig, StepSemantics
-from durable_core.crash_runs import CrashMode, crash_runs, fault_text, judge, plans
-from durable_core.faults import Fault, FaultKind, Faults
-from durable_core.journal import Did
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation
+from durable_core.native.journal import Did
+from durable_core.service.faults import Fault, FaultKind, Faults
+from durable_core.simulation.crash_runs import CrashMode, crash_runs, fault_text, judge, plans
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.simulate import simulate
 
 HANDLERS = Path(__file__).parent.parent / "fixtures/handlers"
 COUNTS = (2, 1)

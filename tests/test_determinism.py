@@ -14,7 +14,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext
-from durable_core.determinism import (
+from durable_core.simulation.determinism import (
     Difference,
     Read,
     Source,
@@ -25,7 +25,7 @@ from durable_core.determinism import (
     fingerprint_to_json,
     step_ends,
 )
-from durable_core.simulate import simulate
+from durable_core.simulation.simulate import simulate
 
 HANDLERS = Path(__file__).parent.parent / "fixtures/handlers"
 

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from durable_core.alignment import Alignment, Fit
-from durable_core.divergence import (
+from durable_core.verifying.alignment import Alignment, Fit
+from durable_core.verifying.divergence import (
     Asked,
     ContextRun,
     Found,
     Outcome,
     first_divergence,
 )
-from durable_core.unit_divergence import BatchRun, UnitRecord, batch_divergence
-from durable_core.verification import Cause, Identity
+from durable_core.verifying.unit_divergence import BatchRun, UnitRecord, batch_divergence
+from durable_core.verifying.verification import Cause, Identity
 
 VIRTUAL = Identity("CONTEXT", None, None, virtual=True)
 

@@ -14,8 +14,9 @@ import pytest
 
 from durable_core.adapters.history_file import load_history
 from durable_core.errors import UsageError
-from durable_core.explain import explain
-from durable_core.explain_rows import explain_operations
+from durable_core.explaining.explain import explain
+from durable_core.explaining.report import Replay, Report, Row
+from durable_core.explaining.rows import explain_operations
 from durable_core.fold import Recorded, fold
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.model import (
@@ -28,7 +29,6 @@ from durable_core.model import (
     OperationType,
     StepDetails,
 )
-from durable_core.report import Replay, Report, Row
 from durable_core.wire import events_from_wire
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -1,6 +1,6 @@
 import pytest
 
-from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
+from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
 
 
 def test_a_fault_is_found_at_its_checkpoint_and_nowhere_else():

@@ -13,13 +13,13 @@ pytest.importorskip("aws_durable_execution_sdk_python")
 from conformance_driver import runner_in
 
 from durable_cli.app import run as run_cli
-from durable_core.adapters.aws_sdk import AwsSdkRunner
+from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 from durable_core.adapters.isolated import IsolatedRunner
-from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults
-from durable_core.journal import Did
 from durable_core.model import ExecutionStatus
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation
+from durable_core.native.journal import Did
+from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.simulate import simulate
 
 HANDLERS = """
 import os

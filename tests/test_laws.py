@@ -38,23 +38,23 @@ from durable_core import (
     create_retry_strategy,
     create_wait_strategy,
 )
-from durable_core.faults import Faults, every_crash
 from durable_core.history import history_of_events
-from durable_core.journal import Did
 from durable_core.limits import LIMITS
 from durable_core.model import OperationAction, OperationType, OperationUpdate
-from durable_core.native_replay import NativeReplayer
-from durable_core.replay import VerifyOptions, verify_history
-from durable_core.scenario import (
+from durable_core.native.journal import Did
+from durable_core.service.faults import Faults, every_crash
+from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.simulation.scenario import (
     CallbackOutcome,
     CallbackScript,
     InvokeOutcome,
     InvokeScript,
     Scenario,
 )
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation, Stopped
+from durable_core.simulation.simulate import simulate
 from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.verifying.native_replay import NativeReplayer
+from durable_core.verifying.replay import VerifyOptions, verify_history
 
 LIMIT = LIMITS.payload_bytes
 

@@ -20,15 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from durable_core import DurableContext, MapConfig, NestingType
-from durable_core.crash_runs import judge
-from durable_core.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
-from durable_core.invocation import InvocationOptions, Invoked
 from durable_core.model import InvocationInput
-from durable_core.scenario import read_scenario
+from durable_core.native.invocation import InvocationOptions, Invoked
 from durable_core.sdks import SDKS, Sdk
-from durable_core.service_link import ServiceLink
-from durable_core.simulate import NativeRunner, Runner, simulate
-from durable_core.simulation import Simulation, Stopped
+from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
+from durable_core.simulation.crash_runs import judge
+from durable_core.simulation.link import ServiceLink
+from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.simulation.scenario import read_scenario
+from durable_core.simulation.simulate import NativeRunner, Runner, simulate
 
 ONE_AT_A_TIME = replace(SDKS[Sdk.DOTNET], max_operations=1)
 DIE_BY_THEMSELVES = {"1-17", "1-18", "3-12"}

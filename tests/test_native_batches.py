@@ -33,11 +33,11 @@ from durable_core import (
     complete_batch,
     continue_batch,
 )
-from durable_core.journal import Did
 from durable_core.model import OperationAction, OperationStatus, OperationType
-from durable_core.scenario import read_scenario
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation
+from durable_core.native.journal import Did
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.scenario import read_scenario
+from durable_core.simulation.simulate import simulate
 
 CRASH_BEFORE_THE_END = """
 [[crash]]

@@ -22,8 +22,6 @@ from durable_core import (
     ParallelConfig,
 )
 from durable_core.ids import SHA256
-from durable_core.invocation import Invoked, invoke_handler
-from durable_core.journal import Did
 from durable_core.limits import LIMITS
 from durable_core.model import (
     ContextDetails,
@@ -39,9 +37,13 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation
-from durable_core.summary import FrozenUnit, SummaryForm, read_summary, write_summary
+from durable_core.native.invocation import Invoked, invoke_handler
+from durable_core.native.journal import Did
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.simulate import simulate
+from durable_core.summaries.reading import read_summary
+from durable_core.summaries.values import FrozenUnit, SummaryForm
+from durable_core.summaries.writing import write_summary
 
 LIMIT = LIMITS.payload_bytes
 FLAT, NESTED = NestingType.FLAT, NestingType.NESTED

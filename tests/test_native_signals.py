@@ -15,12 +15,17 @@ from typing import Any
 import pytest
 
 from durable_core import CompletionConfig, DurableContext, MapConfig, StepSemantics
-from durable_core.config import StepConfig
-from durable_core.faults import Fault, FaultKind, Faults
-from durable_core.journal import Did
-from durable_core.signals import CheckpointFailed, InvocationEnding, ProcessDied, UnitStopping
-from durable_core.simulate import simulate
-from durable_core.simulation import InvocationEnd, Simulation
+from durable_core.native.config import StepConfig
+from durable_core.native.journal import Did
+from durable_core.native.signals import (
+    CheckpointFailed,
+    InvocationEnding,
+    ProcessDied,
+    UnitStopping,
+)
+from durable_core.service.faults import Fault, FaultKind, Faults
+from durable_core.simulation.outcome import InvocationEnd, Simulation
+from durable_core.simulation.simulate import simulate
 
 ROOT = Path(__file__).parent.parent
 
@@ -223,7 +228,7 @@ def test_a_divergence_fails_the_execution_even_when_it_is_swallowed(swallow: boo
 def test_the_same_run_gives_the_same_events_to_the_byte_for_any_hash_seed() -> None:
     program = (
         "import sys, importlib, json, hashlib; sys.path.insert(0, sys.argv[1])\n"
-        "from durable_core.simulate import simulate\n"
+        "from durable_core.simulation.simulate import simulate\n"
         "from durable_core.wire import event_to_wire, request_to_wire\n"
         "out = []\n"
         "for name in ('flat_overflow', 'deep_overflow', 'short_circuit', 'retries'):\n"

@@ -33,8 +33,8 @@ from durable_core import (
 )
 from durable_core.events import detail
 from durable_core.model import OperationAction
-from durable_core.simulate import simulate
-from durable_core.simulation import InvocationEnd, Simulation
+from durable_core.simulation.outcome import InvocationEnd, Simulation
+from durable_core.simulation.simulate import simulate
 
 
 def event_types(simulation: Simulation) -> list[str]:

@@ -24,9 +24,9 @@ from durable_core import (
     WaitForCallbackConfig,
 )
 from durable_core.limits import LIMITS
-from durable_core.scenario import Scenario, read_scenario
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation, Stopped
+from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.simulation.scenario import Scenario, read_scenario
+from durable_core.simulation.simulate import simulate
 
 
 def result_of(simulation: Simulation) -> Any:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from durable_cli.options import Only
 from durable_cli.outline import Line, outline, select
 from durable_cli.words import line_why
+from durable_core.explaining.report import Replay, Row
 from durable_core.model import ErrorObject
-from durable_core.report import Replay, Row
 
 KINDS = (
     Row("", 0, "STEP", Replay.FROM_CHECKPOINT, "from checkpoint", status="SUCCEEDED"),

@@ -10,10 +10,10 @@ from aws_durable_execution_sdk_python import DurableContext as TheirContext
 from aws_durable_execution_sdk_python import durable_execution
 
 from durable_core import DurableContext, InvokeConfig, InvokeError
-from durable_core.adapters.aws_sdk import AwsSdkRunner
-from durable_core.scenario import read_scenario
-from durable_core.simulate import simulate
-from durable_core.simulation import Simulation
+from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.scenario import read_scenario
+from durable_core.simulation.simulate import simulate
 
 
 def run_with(target: Any, function: str = "stock:prod", tenant: str | None = None) -> Simulation:

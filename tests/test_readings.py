@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from durable_core.adapters.readings import Readings
-from durable_core.determinism import Source
+from durable_core.simulation.determinism import Source
 
 FIRST, SECOND = 1, 3
 """The variations of the first two runs of a verification."""
@@ -88,7 +88,7 @@ def drawn_in(variation: int, codes: Sequence[str] = CHOICES) -> list[str]:
     script = (
         "import os, random, secrets, uuid\n"
         "from durable_core.adapters.readings import Readings\n"
-        "from durable_core.determinism import Source\n"
+        "from durable_core.simulation.determinism import Source\n"
         f"Readings({variation}, tuple(Source)).install()\n"
         f"for code in {list(codes)!r}:\n"
         "    print(repr(eval(code)))\n"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from durable_core.adapters.history_file import load_history
+from durable_core.batches.reconstruct import InvocationUpdates, updates_of
 from durable_core.events import EVENTS
 from durable_core.model import (
     ChainedInvokeOptions,
@@ -14,7 +15,6 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.reconstruct import InvocationUpdates, updates_of
 from durable_core.wire import events_from_wire
 
 FIXTURES = sorted(Path(__file__).parent.parent.glob("fixtures/histories/*.json"))

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from durable_cli.app import run
 from durable_core.adapters.history_file import history_of_document
-from durable_core.disguise import disguise_json
+from durable_core.batches.reconstruct import updates_of
 from durable_core.errors import UsageError
-from durable_core.explain import explain
-from durable_core.fakes import Fakes, Originals
-from durable_core.keep_paths import parse_keep_path
-from durable_core.reconstruct import updates_of
-from durable_core.redact import has_secret_ids, redact, redaction_key
+from durable_core.explaining.explain import explain
+from durable_core.redaction.disguise import disguise_json
+from durable_core.redaction.fakes import Fakes, Originals
+from durable_core.redaction.keep_paths import parse_keep_path
+from durable_core.redaction.redact import has_secret_ids, redact, redaction_key
 from durable_core.sdks import SDKS
-from durable_core.summary import read_summary
+from durable_core.summaries.reading import read_summary
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 HISTORIES = sorted((FIXTURES / "histories").glob("*.json"))

@@ -16,9 +16,9 @@ from durable_cli.outline import outline
 from durable_cli.output import Surface, cell_len
 from durable_cli.words import bytes_text, percent_text, plural, size_text
 from durable_core.adapters.history_file import load_history
-from durable_core.explain import explain
+from durable_core.explaining.explain import explain
+from durable_core.explaining.report import Reason, Replay, Report, Row
 from durable_core.model import ErrorObject
-from durable_core.report import Reason, Replay, Report, Row
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SOURCES = [*(FIXTURES / "histories").glob("*.json"), *(FIXTURES / "states").glob("*.json")]

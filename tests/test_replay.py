@@ -29,11 +29,11 @@ from durable_core import (
     with_retry,
 )
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
-from durable_core.native_replay import NativeReplayer
-from durable_core.replay import VerifyOptions, verify_history
-from durable_core.scenario import Scenario
-from durable_core.simulate import simulate
-from durable_core.verification import Cause, NotCompatible, Verdict, Verification
+from durable_core.simulation.scenario import Scenario
+from durable_core.simulation.simulate import simulate
+from durable_core.verifying.native_replay import NativeReplayer
+from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.verification import Cause, NotCompatible, Verdict, Verification
 
 ROOT = Path(__file__).parents[1]
 HANDLERS = ROOT / "fixtures" / "handlers"
@@ -81,7 +81,7 @@ def recordings() -> list[str]:
 @pytest.mark.parametrize("name", recordings())
 def test_a_handler_of_awss_sdk_is_compatible_with_what_it_recorded(name: str) -> None:
     pytest.importorskip("aws_durable_execution_sdk_python")
-    from durable_core.adapters.aws_replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
     from durable_core.adapters.history_file import load_history
 
     record = importlib.import_module("record")

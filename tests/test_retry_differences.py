@@ -20,10 +20,10 @@ from durable_core import (
     create_retry_strategy,
 )
 from durable_core.history import RecordedHistory, history_of_events
-from durable_core.native_replay import NativeReplayer
-from durable_core.replay import VerifyOptions, verify_history
-from durable_core.simulate import simulate
-from durable_core.verification import Verdict, Verification
+from durable_core.simulation.simulate import simulate
+from durable_core.verifying.native_replay import NativeReplayer
+from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.verification import Verdict, Verification
 
 
 class Refused(Exception):
@@ -201,8 +201,8 @@ def test_steps_and_polls_of_awss_sdk_are_decided_likewise() -> None:
         WaitForConditionDecision as AwsPoll,
     )
 
-    from durable_core.adapters.aws_replay import AwsReplayer
-    from durable_core.adapters.aws_sdk import AwsSdkRunner
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 
     def handler_of(seconds: int, last: int) -> Any:
         def retry(error: Exception, attempt: int) -> AwsDecision:

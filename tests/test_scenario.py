@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_core.errors import SourceError
-from durable_core.faults import Fault, FaultKind, Faults
 from durable_core.model import ErrorObject
-from durable_core.scenario import (
+from durable_core.service.faults import Fault, FaultKind, Faults
+from durable_core.simulation.scenario import (
     INVOKE_ENDS,
     CallbackOutcome,
     CallbackScript,

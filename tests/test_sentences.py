@@ -2,8 +2,8 @@
 
 import pytest
 
+from durable_core.explaining.sentences import describe_error, duration_text
 from durable_core.model import ErrorObject
-from durable_core.sentences import describe_error, duration_text
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.service import SimulatedService
-from durable_core.service_values import (
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import (
     INVALID_MARKER,
     INVALID_TOKEN,
     CallbackCreated,

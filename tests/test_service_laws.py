@@ -20,8 +20,8 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.service import SimulatedService
-from durable_core.service_values import (
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import (
     CallbackFailure,
     CallbackHeartbeat,
     CallbackSuccess,

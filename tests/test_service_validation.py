@@ -14,8 +14,8 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.service import SimulatedService
-from durable_core.service_values import CheckpointAnswer, ExecutionStart, Refusal
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import CheckpointAnswer, ExecutionStart, Refusal
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 BOOM = ErrorObject(message="boom", type="ValueError")

@@ -14,13 +14,13 @@ import pytest
 
 from durable_core import DurableContext, MapConfig, NestingType, SerDesError
 from durable_core.errors import UsageError
-from durable_core.faults import every_crash
-from durable_core.journal import Did
 from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus
-from durable_core.scenario import Scenario, read_scenario
-from durable_core.simulate import BrokenInvariant, check_invariant, simulate
-from durable_core.simulation import InvocationEnd, Simulation, Stopped
+from durable_core.native.journal import Did
+from durable_core.service.faults import every_crash
+from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
+from durable_core.simulation.scenario import Scenario, read_scenario
+from durable_core.simulation.simulate import BrokenInvariant, check_invariant, simulate
 
 HANDLERS = Path(__file__).parent.parent / "fixtures" / "handlers"
 

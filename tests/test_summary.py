@@ -28,17 +28,10 @@ from durable_core.model import (
     OperationType,
     UnitStatus,
 )
-from durable_core.summary import (
-    FrozenUnit,
-    ReplayChildrenFact,
-    Summary,
-    SummaryForm,
-    SummaryTooLarge,
-    UnitRun,
-    read_summary,
-    replay_children_of,
-    write_summary,
-)
+from durable_core.summaries.reading import read_summary
+from durable_core.summaries.stripped import ReplayChildrenFact, replay_children_of
+from durable_core.summaries.values import FrozenUnit, Summary, SummaryForm, SummaryTooLarge, UnitRun
+from durable_core.summaries.writing import write_summary
 
 S, F, R = UnitStatus.SUCCEEDED, UnitStatus.FAILED, UnitStatus.STARTED
 LIMIT = LIMITS.payload_bytes

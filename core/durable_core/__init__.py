@@ -16,7 +16,6 @@ from durable_core._version import __version__
 
 if TYPE_CHECKING:
     from durable_core.adapters.verify import verify
-    from durable_core.batch_result import BatchItem, BatchItemStatus, BatchResult
     from durable_core.completion import (
         CompletionConfig,
         CompletionDecision,
@@ -25,24 +24,6 @@ if TYPE_CHECKING:
         CompletionStatus,
         complete_batch,
         continue_batch,
-    )
-    from durable_core.config import (
-        CallbackConfig,
-        ChildConfig,
-        InvokeConfig,
-        MapConfig,
-        ParallelBranch,
-        ParallelConfig,
-        StepConfig,
-        StepSemantics,
-        WaitForCallbackConfig,
-    )
-    from durable_core.context import DurableContext
-    from durable_core.decorators import (
-        durable_parallel_branch,
-        durable_step,
-        durable_wait_for_callback,
-        durable_with_child_context,
     )
     from durable_core.exceptions import (
         BatchCompletionError,
@@ -66,8 +47,27 @@ if TYPE_CHECKING:
         WaitForConditionError,
     )
     from durable_core.model import CompletionReason, ErrorObject, NestingType
-    from durable_core.operations.wait import Callback
-    from durable_core.retries import (
+    from durable_core.native.batch_result import BatchItem, BatchItemStatus, BatchResult
+    from durable_core.native.config import (
+        CallbackConfig,
+        ChildConfig,
+        InvokeConfig,
+        MapConfig,
+        ParallelBranch,
+        ParallelConfig,
+        StepConfig,
+        StepSemantics,
+        WaitForCallbackConfig,
+    )
+    from durable_core.native.context import DurableContext
+    from durable_core.native.decorators import (
+        durable_parallel_branch,
+        durable_step,
+        durable_wait_for_callback,
+        durable_with_child_context,
+    )
+    from durable_core.native.operations.wait import Callback
+    from durable_core.native.retries import (
         JitterStrategy,
         LinearRetryStrategyConfig,
         RetryDecision,
@@ -77,30 +77,31 @@ if TYPE_CHECKING:
         create_linear_retry_strategy,
         create_retry_strategy,
     )
-    from durable_core.retrying import WithRetryConfig, with_retry
-    from durable_core.serdes import JsonSerDes, PassThroughSerDes, SerDes, SerDesContext
-    from durable_core.types import (
+    from durable_core.native.retrying import WithRetryConfig, with_retry
+    from durable_core.native.serdes import JsonSerDes, PassThroughSerDes, SerDes, SerDesContext
+    from durable_core.native.types import (
         StepContext,
         WaitForCallbackContext,
         WaitForConditionCheckContext,
     )
-    from durable_core.verification import NotCompatible, Verdict, Verification
-    from durable_core.waits import (
+    from durable_core.native.waits import (
         WaitForConditionConfig,
         WaitForConditionDecision,
         WaitStrategyConfig,
         create_wait_strategy,
     )
+    from durable_core.simulation.simulate import simulate
+    from durable_core.verifying.verification import NotCompatible, Verdict, Verification
 
 _NAMES = {
-    "batch_result": "BatchItem BatchItemStatus BatchResult",
+    "native.batch_result": "BatchItem BatchItemStatus BatchResult",
     "completion": "CompletionConfig CompletionDecision CompletionItemStatus CompletionOutcome "
     "CompletionStatus complete_batch continue_batch",
-    "config": "CallbackConfig ChildConfig InvokeConfig MapConfig ParallelBranch ParallelConfig "
-    "StepConfig StepSemantics WaitForCallbackConfig",
-    "context": "DurableContext",
-    "operations.wait": "Callback",
-    "decorators": "durable_parallel_branch durable_step durable_wait_for_callback "
+    "native.config": "CallbackConfig ChildConfig InvokeConfig MapConfig ParallelBranch "
+    "ParallelConfig StepConfig StepSemantics WaitForCallbackConfig",
+    "native.context": "DurableContext",
+    "native.operations.wait": "Callback",
+    "native.decorators": "durable_parallel_branch durable_step durable_wait_for_callback "
     "durable_with_child_context",
     "exceptions": "BatchCompletionError CallbackError CallbackExternalError "
     "CallbackSubmitterError CallbackTimeoutError CheckpointError ChildContextError "
@@ -108,14 +109,15 @@ _NAMES = {
     "NonDeterministicExecutionError RetryableSerDesError SerDesError StepError "
     "StepInterruptedError ValidationError WaitForConditionError",
     "model": "CompletionReason ErrorObject NestingType",
-    "retries": "JitterStrategy LinearRetryStrategyConfig RetryDecision RetryPresets RetryStrategy "
-    "RetryStrategyConfig create_linear_retry_strategy create_retry_strategy",
-    "retrying": "WithRetryConfig with_retry",
-    "serdes": "JsonSerDes PassThroughSerDes SerDes SerDesContext",
+    "native.retries": "JitterStrategy LinearRetryStrategyConfig RetryDecision RetryPresets "
+    "RetryStrategy RetryStrategyConfig create_linear_retry_strategy create_retry_strategy",
+    "native.retrying": "WithRetryConfig with_retry",
+    "native.serdes": "JsonSerDes PassThroughSerDes SerDes SerDesContext",
+    "simulation.simulate": "simulate",
     "adapters.verify": "verify",
-    "verification": "NotCompatible Verdict Verification",
-    "types": "StepContext WaitForCallbackContext WaitForConditionCheckContext",
-    "waits": "WaitForConditionConfig WaitForConditionDecision WaitStrategyConfig "
+    "verifying.verification": "NotCompatible Verdict Verification",
+    "native.types": "StepContext WaitForCallbackContext WaitForConditionCheckContext",
+    "native.waits": "WaitForConditionConfig WaitForConditionDecision WaitStrategyConfig "
     "create_wait_strategy",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
@@ -192,6 +194,7 @@ __all__ = [
     "durable_step",
     "durable_wait_for_callback",
     "durable_with_child_context",
+    "simulate",
     "verify",
     "with_retry",
 ]

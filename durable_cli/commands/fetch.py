@@ -114,7 +114,7 @@ def command(
     from durable_cli.progress import Progress
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.lambda_api import LambdaApi
-    from durable_core.keep_paths import parse_keep_path
+    from durable_core.redaction.keep_paths import parse_keep_path
 
     connection = Connection(profile, region, endpoint_url, max_rate, timeout)
     asked = Asked(tuple(dict.fromkeys(arns or ())), latest, list_only, follow, with_children)

@@ -12,7 +12,7 @@ from durable_cli.output import Color
 
 if TYPE_CHECKING:
     from durable_core.adapters.updates_file import UpdateStream
-    from durable_core.batch_report import Origin, UpdateGroup
+    from durable_core.batches.report import Origin, UpdateGroup
     from durable_core.sdks import SdkRules
 
 
@@ -79,7 +79,7 @@ def command(
     from durable_cli.render_batch_json import as_document
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.sources import Sources
-    from durable_core.batch_report import inspect
+    from durable_core.batches.report import inspect
 
     _refuse_terminal(source)
     stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
@@ -107,7 +107,7 @@ def _refuse_terminal(source: str) -> None:
 
 def _groups(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]:
     """Return the updates in the groups that their source records, and what to say of that."""
-    from durable_core.batch_report import Origin, UpdateGroup
+    from durable_core.batches.report import Origin, UpdateGroup
     from durable_core.sizes import CLIENT_TOKEN_LENGTH
 
     if stream.history is not None:
@@ -127,9 +127,9 @@ def _groups(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]
 
 
 def _groups_of_history(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]:
-    from durable_core.batch_report import Origin, UpdateGroup
+    from durable_core.batches.reconstruct import updates_of
+    from durable_core.batches.report import Origin, UpdateGroup
     from durable_core.errors import SourceError
-    from durable_core.reconstruct import updates_of
 
     history = stream.history
     assert history is not None
@@ -157,7 +157,7 @@ def _rules(
     """Return the rules to plan by, and how they were chosen where nobody asked for them."""
     from dataclasses import replace
 
-    from durable_core.batch_report import written_by
+    from durable_core.batches.report import written_by
     from durable_core.sdks import SDKS, Sdk
 
     notes: list[str] = []

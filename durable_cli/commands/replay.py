@@ -13,8 +13,8 @@ from durable_cli.output import Color, Output
 
 if TYPE_CHECKING:
     from durable_core.errors import DurableError
+    from durable_core.explaining.report import Report, Row
     from durable_core.history import RecordedHistory
-    from durable_core.report import Report, Row
 
 
 class Format(StrEnum):
@@ -123,7 +123,7 @@ def command(
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode
         from durable_core.adapters.verify_pool import Job, cores
-        from durable_core.replay import VerifyOptions
+        from durable_core.verifying.replay import VerifyOptions
 
         options = VerifyOptions(not shallow, every_invocation, strict)
         job = Job(
@@ -154,7 +154,7 @@ def _explained(
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
     from durable_core.errors import DurableError
-    from durable_core.explain import explain
+    from durable_core.explaining.explain import explain
 
     for source in sources:
         try:

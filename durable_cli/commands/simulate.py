@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from durable_cli.output import Output
     from durable_cli.simulation_runs import SimulationRuns
     from durable_core.adapters.runners import SimulationRequest
-    from durable_core.simulation_report import SimulationReport
+    from durable_core.simulation.report import SimulationReport
 
 
 class Format(StrEnum):
@@ -31,7 +31,7 @@ class Runtime(StrEnum):
 
 
 class Crash(StrEnum):
-    """The members of `durable_core.crash_runs.CrashMode`, which starting up doesn't import."""
+    """The members of `CrashMode` in `simulation.crash_runs`, which starting up doesn't import."""
 
     EVERY_CHECKPOINT = "every-checkpoint"
     LOST_RESPONSE = "lost-response"
@@ -118,10 +118,10 @@ def command(
     from durable_core.adapters.handler import HandlerKind
     from durable_core.adapters.runners import SimulationRequest
     from durable_core.adapters.simulation_files import read_event, read_limits, read_scenario_file
-    from durable_core.crash_runs import CrashMode
     from durable_core.limits import LIMITS
-    from durable_core.scenario import Scenario
-    from durable_core.simulation_report import report_of
+    from durable_core.simulation.crash_runs import CrashMode
+    from durable_core.simulation.report import report_of
+    from durable_core.simulation.scenario import Scenario
 
     _check(crash, save_failing)
     request = SimulationRequest(
@@ -162,7 +162,7 @@ def _write_files(
 
     from durable_cli.output import message
     from durable_core.adapters import simulation_files as files
-    from durable_core.faults import Faults
+    from durable_core.service.faults import Faults
 
     if record:
         files.write_history(record, runs.simulation)

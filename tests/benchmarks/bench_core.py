@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 
-from durable_core.batching import plan
+from durable_core.batches.batching import plan
 from durable_core.model import OperationAction, OperationType, OperationUpdate
 from durable_core.sdks import SDKS
 from durable_core.wire import update_to_wire

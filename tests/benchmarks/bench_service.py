@@ -16,8 +16,8 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.service import SimulatedService
-from durable_core.service_values import CheckpointAnswer, ExecutionStart
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import CheckpointAnswer, ExecutionStart
 
 ROUNDS = 3
 SMALL, LARGE = 10_000, 100_000

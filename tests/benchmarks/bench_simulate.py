@@ -73,7 +73,7 @@ def native(work: Workload) -> Callable[[], Any]:
 
     from durable_core import DurableContext, MapConfig, NestingType
     from durable_core.limits import LIMITS
-    from durable_core.simulate import simulate
+    from durable_core.simulation.simulate import simulate
 
     async def item(ctx: DurableContext, item: int, index: int, items: Any) -> str:
         return await ctx.step(lambda _: PAYLOAD)

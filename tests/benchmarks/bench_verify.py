@@ -93,12 +93,10 @@ def record(kind: str, histories: int, folder: Path) -> str:
 
 def only_run(kind: str, spec: str, folder: Path) -> None:
     """Replay each history with the handler's own SDK, everything re-executed, and nothing else."""
-    from durable_core.adapters.aws_sdk import AwsSdkRunner
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.history_file import load_history
-    from durable_core.clock import VirtualClock
-    from durable_core.explain import folded_of
-    from durable_core.invocation import InvocationOptions
+    from durable_core.explaining.explain import folded_of
     from durable_core.model import (
         ExecutionDetails,
         InvocationInput,
@@ -106,10 +104,12 @@ def only_run(kind: str, spec: str, folder: Path) -> None:
         OperationStatus,
         OperationType,
     )
-    from durable_core.service import SimulatedService
-    from durable_core.service_link import ServiceLink
-    from durable_core.service_values import Invocation
-    from durable_core.simulate import NativeRunner
+    from durable_core.native.invocation import InvocationOptions
+    from durable_core.service.clock import VirtualClock
+    from durable_core.service.simulated import SimulatedService
+    from durable_core.service.values import Invocation
+    from durable_core.simulation.link import ServiceLink
+    from durable_core.simulation.simulate import NativeRunner
 
     def again(operation: Operation) -> Operation:
         if operation.context_details is None:

@@ -32,10 +32,10 @@ from allowed_edits import ALLOWED
 from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
-from durable_core.examination import Examination
 from durable_core.ids import position_text
-from durable_core.replay import VerifyOptions, verify_history
-from durable_core.verification import Cause, Verdict, Verification
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.verification import Cause, Verdict, Verification
 
 Seen = dict[Any, Any]
 
@@ -219,7 +219,7 @@ def print_allowed(of: str, handler: str | None, is_listing: bool) -> int:
 
 def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
     from durable_core.adapters.readings import Readings
-    from durable_core.determinism import Source
+    from durable_core.simulation.determinism import Source
 
     logging.disable()
     readings = Readings(2 * number + 1, tuple(Source))

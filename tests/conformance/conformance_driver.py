@@ -10,10 +10,10 @@ from typing import Any
 
 from conformance_cases import Case
 
-from durable_core.faults import NO_FAULTS
-from durable_core.scenario import Scenario, read_scenario
-from durable_core.simulate import NativeRunner, Runner, simulate
-from durable_core.simulation import Simulation
+from durable_core.service.faults import NO_FAULTS
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.scenario import Scenario, read_scenario
+from durable_core.simulation.simulate import NativeRunner, Runner, simulate
 from durable_core.wire import event_to_wire
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def handler_in(path: Path, function: str) -> Any:
 
 def runner_in(path: Path, function: str) -> Runner:
     """Return what runs a handler of AWS's SDK in a file."""
-    from durable_core.adapters.aws_sdk import AwsSdkRunner
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 
     return AwsSdkRunner(handler_in(path, function))
 

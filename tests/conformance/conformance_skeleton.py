@@ -19,7 +19,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from durable_core.model import BATCH_SUB_TYPES
-from durable_core.summary import read_summary
+from durable_core.summaries.reading import read_summary
 
 LONGEST = 60
 NOT_SHOWN = {"StartTimestamp", "EndTimestamp", "RequestId", "ScheduledEndTimestamp"}

@@ -24,7 +24,10 @@ from durable_core.adapters.runners import (
     request_to_json,
     run_request,
 )
-from durable_core.determinism import (
+from durable_core.errors import DurableError, printable
+from durable_core.model import CheckpointRequest, InvocationInput
+from durable_core.native.invocation import InvocationOptions, Invoked
+from durable_core.simulation.determinism import (
     DeterminismReport,
     Difference,
     Fingerprint,
@@ -37,11 +40,8 @@ from durable_core.determinism import (
     fingerprint_to_json,
     step_ends,
 )
-from durable_core.errors import DurableError, printable
-from durable_core.invocation import InvocationOptions, Invoked
-from durable_core.model import CheckpointRequest, InvocationInput
-from durable_core.service_link import ServiceLink
-from durable_core.simulate import Runner
+from durable_core.simulation.link import ServiceLink
+from durable_core.simulation.simulate import Runner
 from durable_core.wire import request_from_wire, request_to_wire
 
 _CODE: Final = (

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Final
 
-from durable_core.code_lines import calling_line, shown
-from durable_core.examination import Examination
+from durable_core.verifying.code_lines import calling_line, shown
+from durable_core.verifying.examination import Examination
 
 
 class GuardMode(StrEnum):

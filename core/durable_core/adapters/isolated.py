@@ -16,16 +16,16 @@ from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
-from durable_core.adapters.observed import Observed
+from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
-from durable_core.checkpointer import RefusedCheckpoint
-from durable_core.invocation import InvocationOptions, Invoked, Lost
-from durable_core.journal import Note
 from durable_core.model import InvocationInput, OperationUpdate
-from durable_core.service_link import ServiceLink
-from durable_core.service_values import CheckpointAnswer, Invocation, StatePage
-from durable_core.signals import ProcessDied
-from durable_core.simulate import Runner
+from durable_core.native.checkpointer import RefusedCheckpoint
+from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.native.journal import Note
+from durable_core.native.signals import ProcessDied
+from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
+from durable_core.simulation.link import ServiceLink
+from durable_core.simulation.simulate import Runner
 
 MakeRunner = Callable[[], Runner]
 """Makes the runner inside of the process. Picklable: a function of a module, or a partial of one.

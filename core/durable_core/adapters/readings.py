@@ -24,8 +24,8 @@ from random import Random as _RealRandom
 from types import FrameType
 from typing import Any, Final
 
-from durable_core.bodies import running_body
-from durable_core.determinism import Read, Source
+from durable_core.native.bodies import running_body
+from durable_core.simulation.determinism import Read, Source
 
 _EXEMPT: Final = frozenset(
     {"aws_durable_execution_sdk_python", "asyncio", "botocore", "concurrent", "durable_core"}

@@ -16,13 +16,13 @@ from durable_core.adapters.handler import (
     users_traceback,
 )
 from durable_core.adapters.process_exit import exit_ends_invocation, exit_is_refused, watch_exits
-from durable_core.invocation import InvocationOptions, Invoked, Lost
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
-from durable_core.scenario import Scenario, read_scenario, scenario_text
-from durable_core.service_link import ServiceLink
-from durable_core.simulate import NativeRunner, Runner, simulate
-from durable_core.simulation import InvocationRecord, Simulation
+from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.simulation.link import ServiceLink
+from durable_core.simulation.outcome import InvocationRecord, Simulation
+from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
+from durable_core.simulation.simulate import NativeRunner, Runner, simulate
 
 
 class UserRunner(Runner):
@@ -66,7 +66,7 @@ class UserRunner(Runner):
         """The version of AWS's SDK that runs it; None for a native handler."""
         if self.kind is not HandlerKind.AWS_SDK:
             return None
-        from durable_core.adapters.aws_sdk_installed import load_sdk
+        from durable_core.adapters.aws_sdk.installed import load_sdk
 
         return load_sdk().version
 
@@ -151,7 +151,7 @@ def _runner_there(folder: str, spec: str, kind: HandlerKind) -> Runner:
 
 
 def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
-    from durable_core.adapters.aws_sdk import AwsSdkRunner
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 
     return AwsSdkRunner(target)
 

@@ -15,8 +15,8 @@ from durable_core.errors import SourceError
 from durable_core.events import payload_of
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import CheckpointRequest, ExecutionRecord, ExecutionStatus
-from durable_core.scenario import Scenario, read_scenario, scenario_text
-from durable_core.simulation import Simulation
+from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
 
 _MOST_TOML_BYTES: Final = 16 * 1024 * 1024

@@ -7,13 +7,13 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from durable_core.adapters.aws_sdk_installed import is_aws_handler
+from durable_core.adapters.aws_sdk.installed import is_aws_handler
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory
-from durable_core.native_replay import NativeReplayer
-from durable_core.replay import Replayer, VerifyOptions, verify_history
-from durable_core.verification import Verification
+from durable_core.verifying.native_replay import NativeReplayer
+from durable_core.verifying.replay import Replayer, VerifyOptions, verify_history
+from durable_core.verifying.verification import Verification
 
 
 def verify(
@@ -50,7 +50,7 @@ def replayer_of(handler: Callable[..., Any]) -> Replayer:
     layer: Any = handler
     while layer is not None:
         if is_aws_handler(layer):
-            from durable_core.adapters.aws_replay import AwsReplayer
+            from durable_core.adapters.aws_sdk.replay import AwsReplayer
 
             return AwsReplayer(handler)
         layer = getattr(layer, "__wrapped__", None)

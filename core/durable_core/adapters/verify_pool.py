@@ -18,12 +18,19 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
-from durable_core.code_lines import is_installed, shown
-from durable_core.determinism import Read, Source
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
-from durable_core.replay import VerifyOptions
-from durable_core.verification import Cause, CodeLine, Divergence, Doubt, Verdict, Verification
+from durable_core.simulation.determinism import Read, Source
+from durable_core.verifying.code_lines import is_installed, shown
+from durable_core.verifying.replay import VerifyOptions
+from durable_core.verifying.verification import (
+    Cause,
+    CodeLine,
+    Divergence,
+    Doubt,
+    Verdict,
+    Verification,
+)
 
 SLACK_SECONDS: Final = 30.0
 """How much longer than `timeout` a worker's first answer may take: it has to start, and to import
@@ -109,7 +116,7 @@ def _work(pipe: Connection, job: Job, number: int) -> None:
 
 def _verified(task: Any, job: Job, replayer: Any, guard: Guard) -> Any:
     from durable_core.adapters.history_file import load_history, pausing_collection
-    from durable_core.replay import function_of, verify_history
+    from durable_core.verifying.replay import function_of, verify_history
 
     if isinstance(task, DurableError):
         return task

@@ -1,0 +1,1 @@
+"""Handlers of AWS's SDK: the user's own installation of it, simulated and verified."""

@@ -1,0 +1,160 @@
+"""What the public boundary of AWS's SDK doesn't give, put into its `ExecutionState`.
+
+All such places are in here, but those for verifying, which are in `replay_attach`.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from durable_core.adapters.aws_sdk.client import Client
+from durable_core.adapters.aws_sdk.installed import Sdk, SdkChanged, load_sdk
+from durable_core.adapters.aws_sdk.queue import UpdateQueue
+
+
+def attached_sdk() -> Sdk:
+    """Return the installed SDK, with our places in it. Raises SdkMissing and SdkChanged."""
+    sdk = load_sdk()
+    attach(sdk.execution_state, sdk.version)
+    _attach_results(sdk.child)
+    _attach_semantics(sdk.step)
+    return sdk
+
+
+def attach(state_class: Any, version: str) -> None:
+    """Put a few small things into the SDK's `ExecutionState`, once, for executions of ours only.
+
+    1. Which state belongs to which client, and a queue that doesn't wait for nothing.
+    2. `stop_checkpointing` tells the queue: otherwise each invocation takes 0.1 s longer. Lowering
+       the SDK's interval instead would also cut batches earlier.
+    3. `create_checkpoint` shows each update before it is queued, to find one that gets lost there.
+    4. Where the SDK tells its plugins which bodies run and which operations are replayed, it tells
+       us. A plugin would be told the same, but the SDK then copies all operations at each
+       checkpoint, so that the cost of a run would grow with the square of its size.
+
+    Nothing of it changes what the handler sees. Raises SdkChanged where what 1 to 3 need isn't
+    there; without 4 a report knows less.
+    """
+    if hasattr(state_class, "durable_cli_client"):
+        return
+    try:
+        init, stop = state_class.__init__, state_class.stop_checkpointing
+        create = state_class.create_checkpoint
+    except AttributeError as error:
+        raise SdkChanged(version, str(error)) from None
+    for method, needed in ((init, "service_client"), (create, "operation_update is_sync")):
+        if not set(needed.split()) <= set(signature(method).parameters):
+            raise SdkChanged(version, f"no {needed} in {method.__qualname__}")
+
+    @wraps(init)
+    def attached_init(self: Any, *args: Any, **keywords: Any) -> None:
+        init(self, *args, **keywords)
+        clients = (each for each in (*args, *keywords.values()) if isinstance(each, Client))
+        client = self.durable_cli_client = next(clients, None)
+        if client is not None:
+            if type(getattr(self, "_checkpoint_queue", None)) is not queue.Queue:
+                raise SdkChanged(version, "no _checkpoint_queue in ExecutionState")
+            client.state = self
+            _CLIENTS[self.durable_execution_arn] = client
+            self._checkpoint_queue = client.queue
+
+    @wraps(stop)
+    def attached_stop(self: Any) -> None:
+        stop(self)
+        if self.durable_cli_client is not None:
+            self.durable_cli_client.queue.stop()
+
+    @wraps(create)
+    def attached_create(self: Any, operation_update: Any = None, is_sync: bool = True) -> None:
+        if operation_update is not None and self.durable_cli_client is not None:
+            self.durable_cli_client.queued(operation_update)
+        create(self, operation_update, is_sync)
+
+    state_class.__init__ = attached_init
+    state_class.stop_checkpointing = attached_stop
+    state_class.create_checkpoint = attached_create
+    state_class.durable_cli_client = None
+    _attach_watch(state_class)
+
+
+def _attach_watch(state_class: Any) -> None:
+    wrap = getattr(state_class, "wrap_user_function", None)
+    if wrap is None:
+        UpdateQueue.alone = False
+    else:
+
+        @wraps(wrap)
+        def attached_wrap(
+            self: Any, user_function: Any, operation_identifier: Any, *args: Any, **keywords: Any
+        ) -> Any:
+            body = wrap(self, user_function, operation_identifier, *args, **keywords)
+            client = self.durable_cli_client
+            if client is None:
+                return body
+            return client.watched(body, operation_identifier, *args, **keywords)
+
+        state_class.wrap_user_function = attached_wrap
+    for name in ("emit_operation_replay_hook", "emit_operation_update_hook"):
+        emit = getattr(state_class, name, None)
+        if emit is not None:
+            setattr(state_class, name, _telling(emit))
+
+
+_CLIENTS: Final[WeakValueDictionary[str, Client]] = WeakValueDictionary()
+"""The client of the invocation that runs, by the ARN of its execution."""
+
+
+def _attach_results(child: Any) -> None:
+    """Show each result of a context as it is serialized, before the SDK stores a part of it.
+
+    Nothing that the SDK tells or sends has the size of what it strips.
+    """
+    serialize = getattr(child, "serialize", None)
+    if serialize is None or hasattr(serialize, "durable_cli_attached"):
+        return
+
+    @wraps(serialize)
+    def attached_serialize(*args: Any, **keywords: Any) -> Any:
+        text = serialize(*args, **keywords)
+        client = _CLIENTS.get(keywords.get("durable_execution_arn", ""))
+        key = keywords.get("operation_id")
+        if client is not None and key is not None and isinstance(text, str):
+            client.observed.serialized(key, text)
+        return text
+
+    attached_serialize.durable_cli_attached = True  # type: ignore[attr-defined]
+    child.serialize = attached_serialize
+
+
+def _attach_semantics(step: Any) -> None:
+    """Show which steps are at most once: neither an update nor a body says so."""
+    executor = getattr(step, "StepOperationExecutor", None)
+    if executor is None or hasattr(executor, "durable_cli_attached"):
+        return
+    init = executor.__init__
+
+    @wraps(init)
+    def attached_init(self: Any, *args: Any, **keywords: Any) -> None:
+        init(self, *args, **keywords)
+        client = self.state.durable_cli_client
+        semantics = getattr(self.config, "step_semantics", None)
+        if client is not None and getattr(semantics, "name", None) == "AT_MOST_ONCE_PER_RETRY":
+            client.observed.is_once(self.operation_identifier.operation_id)
+
+    executor.__init__ = attached_init
+    executor.durable_cli_attached = True
+
+
+def _telling(emit: Callable[..., None]) -> Callable[..., None]:
+    @wraps(emit)
+    def attached_emit(self: Any, operation: Any) -> None:
+        if self.durable_cli_client is not None:
+            self.durable_cli_client.replayed(operation)
+        emit(self, operation)
+
+    return attached_emit

@@ -1,0 +1,142 @@
+"""Handlers written with AWS's SDK, verified against what they recorded.
+
+The user's own installation of the SDK names every operation (its ids, sub-types, defaults), so that
+an upgrade that changes one shows. What an operation then does is put in its place at four methods
+that the SDK has had since 1.7 (`replay_attach`): it is answered from the record or ends there
+(`replay_run`). No step body, submitter, check or invoke is reached.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from inspect import signature
+from typing import Any, Final, cast
+
+from durable_core.adapters.aws_sdk.attach import attached_sdk
+from durable_core.adapters.aws_sdk.installed import SdkChanged, is_aws_handler
+from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts
+from durable_core.adapters.aws_sdk.replay_run import BEGAN, ReplayRun
+from durable_core.ids import BLAKE2B
+from durable_core.model import (
+    ExecutionDetails,
+    InvocationInput,
+    Operation,
+    OperationStatus,
+    OperationType,
+)
+from durable_core.service.clock import VirtualClock
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import Invocation
+from durable_core.simulation.lambda_context import context_of
+from durable_core.simulation.link import ServiceLink
+from durable_core.verifying.consequences import Runtime
+from durable_core.verifying.divergence import Outcome
+from durable_core.verifying.examination import Examination
+
+
+class AwsReplayer:
+    """Runs one `@durable_execution` handler under examinations.
+
+    Raises SdkMissing and SdkChanged.
+    """
+
+    scheme: Final = BLAKE2B
+
+    def __init__(self, handler: Callable[[Any, Any], object]) -> None:
+        self._sdk = attached_sdk()
+        self._parts = load_parts(self._sdk.version)
+        self._run: ReplayRun | None = None
+        self._handler = self._parts.durable_execution(self._spy_on(_users_function(handler)))
+        self.runtime = Runtime(
+            f"AWS's SDK {self._sdk.version}", is_native=False, compares=self._parts.compares
+        )
+
+    def _spy_on(self, func: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Wrap the user's function so that its end is seen, not only the SDK's answer to it."""
+
+        @wraps(func)
+        def spy(event: Any, context: Any) -> Any:
+            run = self._run
+            assert run is not None
+            ended = run.look(run.examination.root, lambda: func(event, context))
+            if ended.outcome is Outcome.RETURNED:
+                run.examination.compare_final_result(_json_of(ended.value))
+            raise self._parts.suspend("verified")
+
+        return spy
+
+    def replay(self, examination: Examination, arn: str) -> None:
+        """Run it once."""
+        self._run = run = ReplayRun(self._sdk, self._parts, examination, arn)
+        execution = Operation(
+            id=arn.rpartition("/")[2],  # where the SDK looks for it
+            type=OperationType.EXECUTION,
+            status=OperationStatus.STARTED,
+            start_timestamp=BEGAN,
+            execution_details=ExecutionDetails(examination.facts.input_payload),
+        )
+        given = InvocationInput(arn, "verified", (execution,))
+        link = ServiceLink(
+            cast(SimulatedService, None),  # nothing is ever sent
+            Invocation(1, "verified", given, retry=True),
+            VirtualClock(BEGAN),
+        )
+        known = signature(self._sdk.invocation_input).parameters
+        handed = self._sdk.invocation_input(
+            durable_execution_arn=arn,
+            checkpoint_token="verified",
+            initial_execution_state=self._sdk.initial_state(
+                operations=[run.as_sdk(execution)], next_marker=""
+            ),
+            service_client=VerifyingClient(self._sdk, self._parts, run),
+            **({"updated_operation_ids": []} if "updated_operation_ids" in known else {}),
+        )
+        with _quiet():
+            self._handler(handed, context_of(link))
+        if examination.root.outcome is Outcome.NOT_RUN:
+            examination.doubt(
+                f"AWS's SDK {self._sdk.version} never called the handler",
+                "report it with the version of the SDK",
+            )
+
+
+def _json_of(value: Any) -> str | None:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _users_function(handler: Any) -> Callable[[Any, Any], Any]:
+    """Return the function that `@durable_execution` decorates, whatever decorates that again."""
+    layer = handler
+    while layer is not None and not is_aws_handler(layer):
+        layer = getattr(layer, "__wrapped__", None)
+    while is_aws_handler(layer):  # one layer, or two where plugins have their own
+        layer = getattr(layer, "__wrapped__", None) or _in_closure(layer)
+    if layer is None:
+        raise SdkChanged("(unknown)", "a handler doesn't say which function it wraps")
+    function: Callable[[Any, Any], Any] = layer
+    return function
+
+
+def _in_closure(layer: Any) -> Any:
+    """Return the decorated function of a wrapper that doesn't say it, as before 3.0."""
+    cells = zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True)
+    return next((cell.cell_contents for name, cell in cells if name == "func"), None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the SDK from logging what it takes for failures of an invocation."""
+    logger = logging.getLogger("aws_durable_execution_sdk_python")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

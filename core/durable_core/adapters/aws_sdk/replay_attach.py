@@ -1,0 +1,179 @@
+"""Inside of AWS's SDK: what verifying takes from it, and the four methods it is attached to.
+
+The second of the two modules that import the SDK. What an operation does is put in its place for
+executions of ours only (`_attach`); any other runs as if this module weren't there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Protocol, cast
+
+from durable_core.adapters.aws_sdk.client import Client
+from durable_core.adapters.aws_sdk.installed import SdkChanged
+from durable_core.adapters.aws_sdk.observed import Observed
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is used of the installed SDK beyond what a simulation uses."""
+
+    durable_execution: Any
+    suspend: type[BaseException]
+    serdes_errors: tuple[type[Exception], ...]
+    child_executor: type
+    step_executor: Any
+    condition_executor: Any
+    default_retry: Callable[[], Any]
+    serialize: Callable[..., Any]
+    deserialize: Callable[..., Any]
+    batch_item: Any
+    batch_status: Any
+    batch_result: Any
+    completion_reason: Any
+    error_object: Any
+    compares: bool
+
+
+class AttachedRun(Protocol):
+    """What the SDK's methods ask in an execution of ours."""
+
+    def process(self, executor: Any, original: Callable[[Any], Any]) -> Any:
+        """Do in an operation's place what a replay does with it."""
+
+    def units(self, concurrent: Any, context: Any) -> Any:
+        """Return the result of a map or parallel."""
+
+    def issued(self, prefix: str | None, operation_id: str) -> None:
+        """Note in which context an id was made."""
+
+
+class VerifyingClient(Client):
+    """The client of an execution under examination. No checkpoint gets as far as a request."""
+
+    def __init__(self, sdk: Any, parts: Parts, run: AttachedRun) -> None:
+        super().__init__(sdk, cast(Any, None), cast(Any, None), Observed(()))
+        self.run = run
+        self._parts = parts
+
+    def queued(self, update: Any) -> None:
+        """End here: what the code would write is new."""
+        raise self._parts.suspend("nothing is written while verifying")
+
+    def watched(
+        self,
+        body: Callable[..., Any],
+        identifier: Any,
+        is_replay_children: bool = False,
+        attempt: int | None = None,
+    ) -> Callable[..., Any]:
+        """Return the body of a context as it is."""
+        return body
+
+    def replayed(self, operation: Any) -> None:
+        """Note nothing: the examination keeps what was asked."""
+
+
+def load_parts(version: str) -> Parts:
+    """Return what is used of the SDK, which from now on asks runs under examination.
+
+    Raises SdkChanged where a version has something of it no more.
+    """
+    try:
+        from aws_durable_execution_sdk_python import (
+            context,
+            exceptions,
+            execution,
+            identifier,
+            lambda_service,
+            retries,
+            serdes,
+        )
+        from aws_durable_execution_sdk_python.concurrency import executor, models
+        from aws_durable_execution_sdk_python.operation import (
+            base,
+            child,
+            step,
+            wait_for_condition,
+        )
+
+        _attach(base.OperationExecutor, executor.ConcurrentExecutor, context.DurableContext)
+        named = (getattr(exceptions, name, None) for name in ("SerDesError", "ExecutionError"))
+        return Parts(
+            execution.durable_execution,
+            exceptions.SuspendExecution,
+            tuple(each for each in named if each is not None),
+            child.ChildOperationExecutor,
+            step.StepOperationExecutor,
+            wait_for_condition.WaitForConditionOperationExecutor,
+            retries.RetryPresets.default,
+            serdes.serialize,
+            serdes.deserialize,
+            models.BatchItem,
+            getattr(models, "BatchItemStatus"),  # noqa: B009  # imported there, not exported
+            models.BatchResult,
+            models.CompletionReason,
+            lambda_service.ErrorObject,
+            hasattr(identifier.OperationIdentifier, "validate_checkpoint"),
+        )
+    except (ImportError, AttributeError) as error:
+        raise SdkChanged(version, str(error)) from None
+
+
+def _run_of(state: Any) -> AttachedRun | None:
+    """Return the run that an execution state of the SDK belongs to; None: it isn't one of ours."""
+    client = getattr(state, "durable_cli_client", None)
+    return client.run if isinstance(client, VerifyingClient) else None
+
+
+def _attach(operations: Any, concurrent: Any, contexts: Any) -> None:
+    """Put ourselves in the place of what an operation does, once, for executions of ours only.
+
+    1. `OperationExecutor.process`: an operation, its identity made, is about to be looked up.
+    2. `ConcurrentExecutor.execute` and `replay`: the units of a map or parallel are about to run.
+    3. `DurableContext._create_step_id`: tells in which context an id was made; a FLAT unit's parent
+       wouldn't.
+    4. `DurableContext.is_replaying`: keeps the replay-aware logger silent.
+    """
+    if getattr(operations, "durable_cli_attached", False):
+        return
+    process, create_id = operations.process, contexts._create_step_id
+    is_replaying = contexts.is_replaying
+
+    @wraps(process)
+    def attached_process(self: Any) -> Any:
+        run = _run_of(self.state)
+        return process(self) if run is None else run.process(self, process)
+
+    def attached_units(method: Any) -> Any:
+        @wraps(method)
+        def attached(
+            self: Any, execution_state: Any, executor_context: Any, *more: Any, **keywords: Any
+        ) -> Any:
+            run = _run_of(execution_state)
+            if run is None:
+                return method(self, execution_state, executor_context, *more, **keywords)
+            return run.units(self, executor_context)
+
+        return attached
+
+    @wraps(create_id)
+    def attached_create_id(self: Any) -> str:
+        operation_id: str = create_id(self)
+        run = _run_of(self.state)
+        if run is not None:
+            run.issued(self._step_id_prefix, operation_id)
+        return operation_id
+
+    @wraps(is_replaying)
+    def attached_is_replaying(self: Any) -> bool:
+        return _run_of(self.state) is not None or bool(is_replaying(self))
+
+    operations.process = attached_process
+    concurrent.execute = attached_units(concurrent.execute)
+    concurrent.replay = attached_units(concurrent.replay)
+    contexts._create_step_id = attached_create_id
+    contexts.is_replaying = attached_is_replaying
+    operations.durable_cli_attached = True

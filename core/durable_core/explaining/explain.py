@@ -1,0 +1,312 @@
+"""The report of one recorded history: heading, rows, totals, costs, limits and reasons. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from durable_core.arns import parse_execution_arn
+from durable_core.errors import UsageError
+from durable_core.explaining.reasons import reasons
+from durable_core.explaining.report import LimitUse, Replay, ReplayCost, Report, Row, Totals
+from durable_core.explaining.rows import Explained, explain_operations
+from durable_core.fold import (
+    ExecutionFacts,
+    Folded,
+    Recorded,
+    as_found_by,
+    fold,
+    visible,
+)
+from durable_core.history import RecordedHistory
+from durable_core.invocations import Invocation
+from durable_core.limits import LIMITS, ServiceLimits, payload_limit
+from durable_core.model import (
+    ContextDetails,
+    ExecutionRecord,
+    ExecutionStatus,
+    Operation,
+    OperationStatus,
+    OperationType,
+)
+from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.summaries.values import SummaryForm
+
+
+def explain(
+    history: RecordedHistory,
+    *,
+    invocation: int | None = None,
+    show_payloads: bool = False,
+    limits: ServiceLimits = LIMITS,
+) -> Report:
+    """Explain a history: what a replay does with each operation and unit, and why.
+
+    With `invocation` (from 1) the picture is the one that this invocation found when it began; one
+    more than there were is the next one. `limits` are those to hold it against. Raises UsageError
+    for an invocation that there isn't, or for a source that holds a state and so has none.
+    """
+    folded = folded_of(history)
+    invocations = earlier = folded.invocations
+    if invocation is not None:
+        folded = _as_found(history, folded, invocation)
+        earlier = invocations[: invocation - 1]
+    record = history.execution or ExecutionRecord()
+    facts = _with_record(
+        folded.execution, record if invocation is None else _before_its_end(record)
+    )
+    explained = explain_operations(
+        folded.operations,
+        ended=facts.status not in _OPEN,
+        payload_known=history.has_execution_data,
+        show_payloads=show_payloads,
+        limits=limits,
+    )
+    arn = parse_execution_arn(history.arn or "")
+    active = _active_seconds(earlier)
+    wall = _wall_seconds(facts)
+    return Report(
+        source=history.source,
+        name=record.name or (arn.name if arn else None) or facts.name,
+        arn=history.arn,
+        function=_function_name(record.function_arn) or (arn.function if arn else None),
+        version=record.version or (arn.version if arn else None),
+        sdks=_sdks(explained),
+        id_scheme=explained.scheme.name if explained.scheme else None,
+        status=facts.status.value,
+        started=facts.started,
+        ended=facts.ended,
+        last_event=facts.last_event,
+        wall_seconds=wall,
+        suspended_seconds=None if wall is None or active is None else max(0.0, wall - active),
+        invocations=len(invocations),
+        failed_invocations=sum(each.error is not None for each in invocations),
+        invocation=invocation,
+        stored_bytes=_stored(facts, explained.rows),
+        input_bytes=None if facts.input_payload is None else utf8_bytes(facts.input_payload),
+        result_bytes=None if facts.result is None else utf8_bytes(facts.result),
+        rows=explained.rows,
+        totals=_totals(folded.operations, explained.rows),
+        cost=_cost(folded.operations, explained),
+        limits=_limits(facts, folded.operations, explained.rows, limits),
+        reasons=reasons(facts, folded.operations, explained.rows, explained.paths, invocations)
+        if invocation is None
+        else (),
+        warnings=history.warnings,
+        error=facts.error,
+    )
+
+
+# -- what is explained ---------------------------------------------------------------------------
+
+
+def folded_of(history: RecordedHistory) -> Folded:
+    """Return the operations and facts of a history, be it events or a state."""
+    if history.operations is None:
+        return fold(history.events)
+    facts = ExecutionFacts()
+    recorded: dict[str, Recorded] = {}
+    for operation in history.operations:
+        if operation.type is OperationType.EXECUTION:
+            facts = _facts_of(operation)
+        else:
+            recorded[operation.id] = _from_state(operation)
+    return Folded(execution=facts, operations=recorded)
+
+
+def _from_state(operation: Operation) -> Recorded:
+    details = operation.context_details
+    if operation.type is OperationType.CONTEXT and (
+        details is None or details.replay_children is None
+    ):
+        # A state leaves the flag out where it is false; there is nothing to infer.
+        known = replace(details or ContextDetails(), replay_children=False)
+        operation = replace(operation, context_details=known)
+    attempts = (operation.step_details.attempt or 0) if operation.step_details else 0
+    started = operation.status is OperationStatus.STARTED
+    return Recorded(operation, attempts=attempts + started)
+
+
+def _facts_of(execution: Operation) -> ExecutionFacts:
+    status = {
+        OperationStatus.SUCCEEDED: ExecutionStatus.SUCCEEDED,
+        OperationStatus.FAILED: ExecutionStatus.FAILED,
+        OperationStatus.TIMED_OUT: ExecutionStatus.TIMED_OUT,
+        OperationStatus.STOPPED: ExecutionStatus.STOPPED,
+    }.get(execution.status, ExecutionStatus.RUNNING)
+    details = execution.execution_details
+    return ExecutionFacts(
+        status=status,
+        id=execution.id,
+        name=execution.name,
+        input_payload=details.input_payload if details else None,
+        started=execution.start_timestamp,
+        ended=execution.end_timestamp,
+    )
+
+
+def _as_found(history: RecordedHistory, folded: Folded, number: int) -> Folded:
+    count = len(folded.invocations)
+    if history.operations is not None:
+        raise UsageError(f"{history.source}: a state has no invocations, only a history has")
+    if number == count + 1 and folded.execution.status is ExecutionStatus.RUNNING:
+        return folded
+    if not 1 <= number <= count:
+        raise UsageError(
+            f"{history.source}: there is no invocation {number}; the history has {count}"
+        )
+    return as_found_by(history.events, folded.invocations[number - 1])
+
+
+_OPEN: Final = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSING, ExecutionStatus.PAUSED})
+
+
+def _before_its_end(record: ExecutionRecord) -> ExecutionRecord:
+    return replace(record, status=None, result=None, error=None, end_timestamp=None)
+
+
+def _with_record(facts: ExecutionFacts, record: ExecutionRecord) -> ExecutionFacts:
+    """Complete what the events say of the execution by what GetDurableExecution said."""
+    running = facts.status is ExecutionStatus.RUNNING
+    return replace(
+        facts,
+        status=record.status if running and record.status else facts.status,
+        started=facts.started or record.start_timestamp,
+        ended=facts.ended or record.end_timestamp,
+        input_payload=facts.input_payload
+        if facts.input_payload is not None
+        else record.input_payload,
+        result=facts.result if facts.result is not None else record.result,
+        error=facts.error or record.error,
+    )
+
+
+def _function_name(arn: str | None) -> str | None:
+    if not arn:
+        return None
+    parts = arn.split(":")
+    return parts[6] if len(parts) > 6 else arn
+
+
+def _sdks(explained: Explained) -> tuple[str, ...]:
+    """Return the SDKs that can have written the history; one where a summary tells them apart."""
+    if explained.scheme is None:
+        return ()
+    forms = {summary.form for summary in explained.summaries.values()}
+    for sdk, form in (("java", SummaryForm.JAVA), ("dotnet", SummaryForm.DOTNET)):
+        if form in forms and sdk in explained.scheme.sdks:
+            return (sdk,)
+    return explained.scheme.sdks
+
+
+# -- figures -------------------------------------------------------------------------------------
+
+
+def _wall_seconds(facts: ExecutionFacts) -> float | None:
+    end = facts.ended or facts.last_event
+    if facts.started is None or end is None:
+        return None
+    return max(0.0, (end - facts.started).total_seconds())
+
+
+def _active_seconds(invocations: Sequence[Invocation]) -> float | None:
+    spans = [
+        (each.ended - each.started).total_seconds()
+        for each in invocations
+        if each.started is not None and each.ended is not None
+    ]
+    return sum(max(0.0, span) for span in spans) if spans else None
+
+
+def _stored(facts: ExecutionFacts, rows: Iterable[Row]) -> int:
+    """Return the bytes that the execution wrote: its input, every payload and error, its result."""
+    own = sum(utf8_bytes(text) for text in (facts.input_payload, facts.result) if text)
+    own += error_bytes(facts.error) if facts.error is not None else 0
+    return own + sum(row.stored_bytes for row in rows)
+
+
+def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row]) -> Totals:
+    def count(*kinds: Replay) -> int:
+        return sum(row.units for row in rows if row.replay in kinds)
+
+    failed = (OperationStatus.FAILED, OperationStatus.TIMED_OUT, OperationStatus.STOPPED)
+    return Totals(
+        operations=len(recorded),
+        units=sum(row.units for row in rows if row.unit is not None),
+        stripped=sum(row.is_stripped for row in rows),
+        re_executed=count(Replay.RE_EXECUTED, Replay.ERROR_RECOVERED),
+        skipped=count(Replay.SKIPPED),
+        not_dispatched=count(Replay.NOT_DISPATCHED),
+        failed=sum(each.operation.status in failed for each in recorded.values()),
+        pending=count(Replay.WAITS, Replay.NEXT_ATTEMPT),
+    )
+
+
+_BODIES: Final = frozenset({Replay.RE_EXECUTED, Replay.RUNS_AGAIN, Replay.ERROR_RECOVERED})
+_ANSWERS: Final = frozenset({Replay.FROM_CHECKPOINT, Replay.RAISES, Replay.ERROR_RECOVERED})
+
+
+def _cost(recorded: Mapping[str, Recorded], explained: Explained) -> ReplayCost:
+    handed = visible((each.operation for each in recorded.values()), explained.rebuilt)
+    rows = explained.rows
+    return ReplayCost(
+        operations=len(handed),
+        payload_bytes=sum(utf8_bytes(each.result) for each in handed if each.result),
+        answered=sum(row.replay in _ANSWERS and row.id is not None for row in rows),
+        contexts_re_executed=sum(
+            row.type == OperationType.CONTEXT and row.replay in _BODIES - _ANSWERS for row in rows
+        ),
+        unit_bodies=sum(row.units for row in rows if row.id is None and row.replay in _BODIES),
+    )
+
+
+def _limits(
+    facts: ExecutionFacts,
+    recorded: Mapping[str, Recorded],
+    rows: Sequence[Row],
+    limits: ServiceLimits,
+) -> tuple[LimitUse, ...]:
+    labels = {row.id: _place(row) for row in rows if row.id is not None}
+    payloads = ((_fullest(each, limits), key) for key, each in recorded.items())
+    errors = (
+        (error_bytes(each.operation.error), key)
+        for key, each in recorded.items()
+        if each.operation.error is not None
+    )
+    nothing = (0.0, 0, limits.payload_bytes)
+    (_, largest, most), where = max(payloads, default=(nothing, ""), key=lambda pair: pair[0])
+    worst, error_where = max(errors, default=(0, ""), key=lambda pair: pair[0])
+    result = utf8_bytes(facts.result) if facts.result else 0
+    uses = (
+        ("payload_bytes", "largest payload", "bytes", largest, most, labels.get(where)),
+        (
+            "error_bytes",
+            "largest error",
+            "bytes",
+            worst,
+            limits.error_bytes,
+            labels.get(error_where),
+        ),
+        ("operations", "operations", "operations", len(recorded), limits.operations, None),
+        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), limits.stored_bytes, None),
+        ("response_bytes", "final result", "bytes", result, limits.response_bytes, None),
+    )
+    return tuple(
+        LimitUse(key, what, unit, used, limit, place if used else None)
+        for key, what, unit, used, limit, place in uses
+        if used or key in ("payload_bytes", "operations", "stored_bytes")
+    )
+
+
+def _fullest(each: Recorded, limits: ServiceLimits) -> tuple[float, int, int]:
+    """Return of an operation's largest payload the part of its limit, its bytes, the limit."""
+    texts = each.payloads or ([each.operation.result] if each.operation.result else [])
+    size = max((utf8_bytes(text) for text in texts), default=0)
+    limit = payload_limit(each.operation.type, limits)
+    return size / limit, size, limit
+
+
+def _place(row: Row) -> str:
+    label = row.sub_type or row.type
+    return f'{row.position} {label} "{row.name}"' if row.name else f"{row.position} {label}"

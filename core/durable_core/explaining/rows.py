@@ -1,0 +1,272 @@
+"""The explanation of a history without its code: what a replay does with everything, and why.
+
+Pure. Every sentence about an operation follows from `decide`, every one about a unit from
+`decide_unit`, so that this can't say anything else than what the runtime does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from durable_core.decide import Asked, Verb, decide
+from durable_core.errors import ImpossibleOperation
+from durable_core.explaining.report import Replay, Row
+from durable_core.explaining.sentences import left_open, sentence, unit_sentence
+from durable_core.explaining.units import (
+    Item,
+    Place,
+    Walk,
+    frozen_unit,
+    hidden_below,
+    units_below,
+)
+from durable_core.fold import Recorded
+from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
+from durable_core.limits import LIMITS, ServiceLimits, payload_limit
+from durable_core.model import (
+    BATCH_SUB_TYPES,
+    NestingType,
+    OperationStatus,
+    OperationType,
+    UnitStatus,
+)
+from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.summaries.reading import read_summary
+from durable_core.summaries.stripped import ReplayChildrenFact, replay_children_of
+from durable_core.summaries.values import Summary
+
+
+@dataclass(slots=True)
+class Explained:
+    """The rows of a history, with what else was found on the way."""
+
+    rows: tuple[Row, ...]
+    scheme: IdScheme | None
+    paths: Mapping[str, Path]
+    rebuilt: Mapping[str, bool]
+    summaries: Mapping[str, Summary]
+
+
+def explain_operations(
+    recorded: Mapping[str, Recorded],
+    *,
+    ended: bool,
+    payload_known: bool = True,
+    show_payloads: bool = False,
+    limits: ServiceLimits = LIMITS,
+) -> Explained:
+    """Explain operations in execution order, each with everything below it.
+
+    `recorded` is in the order in which the operations were first recorded; `ended` says that the
+    execution is over; `payload_known` that payloads were read at all.
+    """
+    placed = {
+        key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
+        for key, each in recorded.items()
+    }
+    scheme = detect(placed)
+    walk = Walk(
+        recorded=recorded,
+        ended=ended,
+        show_payloads=show_payloads,
+        payload_known=payload_known,
+        scheme=scheme,
+        paths=resolve(placed, scheme) if scheme else {},
+        limits=limits,
+    )
+    for key, each in recorded.items():
+        walk.children.setdefault(each.operation.parent_id, []).append(key)
+        _learn(walk, each)
+    _run(walk)
+    return Explained(
+        rows=tuple(walk.rows),
+        scheme=scheme,
+        paths=walk.paths,
+        rebuilt={key: fact.value for key, fact in walk.facts.items()},
+        summaries=walk.summaries,
+    )
+
+
+def _learn(walk: Walk, each: Recorded) -> None:
+    operation = each.operation
+    if operation.type is not OperationType.CONTEXT:
+        return
+    if operation.sub_type in BATCH_SUB_TYPES:
+        summary = read_summary(operation.result)
+        if summary is not None:
+            walk.summaries[operation.id] = summary
+    walk.facts[operation.id] = replay_children_of(
+        operation,
+        walk.summaries.get(operation.id),
+        payload_known=walk.payload_known and not each.truncated,
+    )
+
+
+# -- the walk ------------------------------------------------------------------------------------
+
+
+def _run(walk: Walk) -> None:
+    """Visit the roots, then those whose parent isn't recorded, each with everything below it."""
+    stack: list[Item] = [(key, Place()) for key in walk.children.get(None, ())]
+    for parent in walk.children:
+        if parent is not None and parent not in walk.recorded:
+            stack.append((_missing_parent(walk, parent), Place()))
+            stack += [(key, Place(depth=1)) for key in walk.children[parent]]
+    stack.reverse()
+    while stack:
+        item, place = stack.pop()
+        if isinstance(item, Row):
+            walk.rows.append(replace(item, depth=place.depth))
+        else:
+            stack.extend(reversed(_visit(walk, walk.recorded[item], place)))
+
+
+def _missing_parent(walk: Walk, parent_id: str) -> Row:
+    path = walk.paths.get(parent_id)
+    return Row(
+        position=position_text(path) if path else parent_id,
+        depth=0,
+        type="CONTEXT",
+        replay=Replay.UNKNOWN,
+        why="not in this history, only named as the parent of what follows",
+        id=parent_id,
+        sub_type="(missing parent)",
+        payload_bytes=0,
+    )
+
+
+def _visit(walk: Walk, each: Recorded, place: Place) -> list[Item]:
+    """Add the row of an operation; return what is below it, in order."""
+    row = _row(walk, each, place)
+    walk.rows.append(row)
+    operation = each.operation
+    own = walk.children.get(operation.id, ())
+    if not own and operation.type is not OperationType.CONTEXT:
+        return []
+    below = Place(depth=place.depth + 1, hidden=hidden_below(row, place))
+    if operation.sub_type not in BATCH_SUB_TYPES:
+        return [(key, below) for key in own]
+    below = replace(
+        below,
+        batch=each,
+        summary=walk.summaries.get(operation.id),
+        rebuilt=row.replay is Replay.RE_EXECUTED,
+    )
+    return units_below(walk, each, own, below)
+
+
+# -- operations ----------------------------------------------------------------------------------
+
+
+def _row(walk: Walk, each: Recorded, place: Place) -> Row:
+    operation = each.operation
+    path = walk.paths.get(operation.id)
+    unit = _unit_index(walk, place, path)
+    fact = walk.facts.get(operation.id)
+    summary = walk.summaries.get(operation.id)
+    replay, why, until = _words(walk, each, place, unit, fact)
+    details = operation.step_details
+    payload_bytes, stored_bytes = _bytes(each)
+    return Row(
+        position=position_text(path) if path else operation.id,
+        depth=place.depth,
+        type=operation.type.value,
+        replay=replay,
+        why=why,
+        id=operation.id,
+        parent_id=operation.parent_id,
+        sub_type=operation.sub_type,
+        name=operation.name,
+        status=operation.status.value,
+        unit=unit,
+        nesting=NestingType.NESTED if unit is not None else None,
+        attempts=each.attempts or ((details.attempt or 0) if details else 0),
+        started=operation.start_timestamp,
+        ended=operation.end_timestamp,
+        payload_bytes=payload_bytes,
+        payload_limit=payload_limit(operation.type, walk.limits),
+        stored_bytes=stored_bytes,
+        is_stripped=bool(fact and fact.stripped and operation.status is OperationStatus.SUCCEEDED),
+        is_inferred=bool(fact and fact.value and fact.inferred),
+        completion_reason=summary.reason if summary else None,
+        until=until,
+        error=None if operation.status in _CLEAN else operation.error,
+        payload=operation.result if walk.show_payloads else None,
+    )
+
+
+_CLEAN: Final = frozenset({OperationStatus.SUCCEEDED, OperationStatus.STARTED})
+"""Statuses of an operation whose last attempt, if it has an error, isn't what counts any more."""
+
+
+def _unit_index(walk: Walk, place: Place, path: Path | None) -> int | None:
+    if place.batch is None or walk.scheme is None:
+        return None
+    base = walk.paths.get(place.batch.operation.id)
+    if base is None or path is None or len(path) != len(base) + 1:
+        return None
+    return path[-1] - walk.scheme.first_unit
+
+
+def _bytes(each: Recorded) -> tuple[int | None, int]:
+    """Return the bytes of the stored result or error, and of all that its events ever wrote."""
+    operation = each.operation
+    result, error = operation.result, operation.error
+    own = utf8_bytes(result) if result is not None else 0
+    if error is not None and (result is None or operation.is_terminal):
+        own_error = error_bytes(error)
+    else:
+        own_error = 0
+    texts = each.payloads
+    earlier = sum(utf8_bytes(text) for text in texts) if len(texts) > 1 else own
+    if len(texts) == 1 and texts[0] is not result:
+        earlier = utf8_bytes(texts[0])
+    stored = earlier + sum(error_bytes(failure) for failure in each.failures)
+    if operation.is_terminal:
+        stored += own_error
+    return None if each.truncated else own if result is not None else own_error, stored
+
+
+def _words(
+    walk: Walk, each: Recorded, place: Place, unit: int | None, fact: ReplayChildrenFact | None
+) -> tuple[Replay, str, datetime | None]:
+    """Say what a replay does with an operation: the kind, the sentence, and until when it waits."""
+    operation = each.operation
+    if place.hidden is not None:
+        return Replay.NOT_REACHED, place.hidden, None
+    if place.rebuilt and unit is not None:
+        frozen = frozen_unit(place, unit)
+        if frozen is None or frozen.status is UnitStatus.STARTED:
+            return (*unit_sentence(frozen, hidden=None, rebuilt=True), None)
+    try:
+        decision = decide(
+            operation, _ASKED[operation.type], replay_children=bool(fact and fact.value)
+        )
+    except ImpossibleOperation as error:
+        return Replay.UNKNOWN, f"can't be explained: {error.problem}", None
+    if walk.ended and decision.verb in (Verb.SUSPEND, Verb.RUN_AGAIN) and not place.rebuilt:
+        return Replay.WAITS, left_open(decision), decision.until
+    kind, why = sentence(each, decision, fact, is_unit=place.rebuilt and unit is not None)
+    if decision.verb is Verb.REUSE and _is_unreadable(walk, each):
+        why += "; its stored result is in no form that is known"
+    if decision.verb is Verb.REUSE and fact is not None and not _is_told(walk, each, fact):
+        why += ", unless its result was stripped: this history leaves the result out"
+    return kind, why, decision.until
+
+
+def _is_told(walk: Walk, each: Recorded, fact: ReplayChildrenFact) -> bool:
+    """Tell whether the source says, or its payload shows, that a context isn't rebuilt."""
+    return not fact.inferred or (walk.payload_known and not each.truncated)
+
+
+def _is_unreadable(walk: Walk, each: Recorded) -> bool:
+    """Tell whether a map or parallel stored a result that isn't one of any SDK's."""
+    operation = each.operation
+    is_batch = operation.type is OperationType.CONTEXT and operation.sub_type in BATCH_SUB_TYPES
+    return is_batch and bool(operation.result) and operation.id not in walk.summaries
+
+
+_ASKED: Final = {kind: Asked(type=kind, check=False) for kind in OperationType}

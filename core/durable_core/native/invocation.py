@@ -1,0 +1,355 @@
+"""One invocation of a native handler: from the input that the service hands over to the answer.
+
+It ends SUCCEEDED or FAILED when the handler does, PENDING when everything that is under way waits
+for the service, and with a `Lost` when the process would have died. Nothing that was acknowledged
+is lost, and everything that was queued is sent, unless the process died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from durable_core.exceptions import CheckpointError, InvocationError, error_object
+from durable_core.ids import position_text
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
+from durable_core.model import (
+    ErrorObject,
+    InvocationInput,
+    InvocationOutput,
+    InvocationStatus,
+    Operation,
+    OperationAction,
+    OperationType,
+    OperationUpdate,
+)
+from durable_core.native.checkpointer import (
+    Checkpointer,
+    RefusedCheckpoint,
+    SentRequest,
+    TransientFailure,
+    Transport,
+)
+from durable_core.native.context import DurableContext
+from durable_core.native.event_loop import Overdue, VirtualTimeLoop
+from durable_core.native.execution import Execution, Scope
+from durable_core.native.journal import Note
+from durable_core.native.serdes import JSON, SerDesContext, serialize
+from durable_core.native.signals import CheckpointFailed, ProcessDied
+from durable_core.sdks import SDKS, Sdk, SdkRules
+from durable_core.sizes import utf8_bytes
+
+Handler = Callable[[Any, DurableContext], Any]
+
+
+class Page(Protocol):
+    """A page of state."""
+
+    @property
+    def operations(self) -> Sequence[Operation]: ...
+    @property
+    def next_marker(self) -> str | None: ...
+
+
+class ServiceTransport(Transport, Protocol):
+    """A transport that also hands out the rest of the state."""
+
+    async def get_state(self, token: str, marker: str) -> Page:
+        """Return the page of state that the marker stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The invocation gave no answer. `exited`: the process ended; `stuck`: it hung until it was
+    ended; else `error` is what the handler or a checkpoint raised, to be tried again."""
+
+    error: ErrorObject | None = None
+    exited: bool = False
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """What came of an invocation, and what it did. `elapsed_seconds` are virtual."""
+
+    outcome: InvocationOutput | Lost
+    notes: tuple[Note, ...]
+    requests: tuple[SentRequest, ...]
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationOptions:
+    """What an invocation runs with beside its input. `rules` cap its requests.
+
+    `known_ends` are how attempts of steps ended in an earlier run, by operation id and attempt:
+    their bodies are not run, the same is written again. `tell` hears of each note when it is made,
+    so that it is known of an invocation that gives no answer.
+    """
+
+    seed: int = 0
+    limits: ServiceLimits = LIMITS
+    rules: SdkRules = field(default_factory=lambda: SDKS[Sdk.DOTNET])
+    flush_window: float = 0.0
+    known_ends: Mapping[tuple[str, int], OperationUpdate] = field(default_factory=dict)
+    tell: Callable[[Note], None] | None = None
+
+
+def invoke_handler(
+    handler: Handler,
+    event: Any,
+    given: InvocationInput,
+    transport: ServiceTransport,
+    options: InvocationOptions | None = None,
+) -> Invoked:
+    """Run the handler once and return what came of it.
+
+    Raises only what no handler can cause: KeyboardInterrupt, and defects.
+    """
+    run = _Run(handler, event, given, transport, options or InvocationOptions())
+    loop = VirtualTimeLoop(run.on_idle, FUNCTION_TIMEOUT_SECONDS)
+    loop.set_exception_handler(_report_others)
+    try:
+        outcome = run.in_loop(loop)
+        execution = run.execution
+        notes = () if execution is None else tuple(execution.notes)
+        return Invoked(outcome, notes, tuple(run.requests), loop.time())
+    finally:
+        abandon(loop)
+        loop.close()
+
+
+def _report_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what asyncio finds wrong, but not that nobody looked at one of our signals."""
+    if not isinstance(context.get("exception"), ProcessDied | CheckpointFailed | SystemExit):
+        loop.default_exception_handler(context)
+
+
+def abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """End the tasks that are left, so that none is destroyed while it waits."""
+    for _ in range(_PATIENCE):
+        tasks = asyncio.all_tasks(loop)
+        if not tasks:
+            return
+        for task in sorted(tasks, key=lambda each: each.get_name()):
+            task.cancel()
+        try:
+            loop.run_until_complete(asyncio.wait(tasks))
+        except (SystemExit, _Idle, Overdue):
+            continue
+
+
+_PATIENCE = 5
+
+
+class _Idle(Exception):
+    """The loop is idle although everything was told to end: code that ignores cancellation."""
+
+
+class _Run:
+    def __init__(
+        self,
+        handler: Handler,
+        event: Any,
+        given: InvocationInput,
+        transport: ServiceTransport,
+        options: InvocationOptions,
+    ) -> None:
+        self._handler = handler
+        self._event = event
+        self._given = given
+        self._transport = transport
+        self._options = options
+        self._idle: asyncio.Future[None] | None = None
+        self.execution: Execution | None = None
+        self.requests: list[SentRequest] = []
+
+    def on_idle(self) -> None:
+        """Note that nothing can go on; where that is known already, give up."""
+        if self._idle is None or self._idle.done():
+            raise _Idle
+        self._idle.set_result(None)
+
+    def in_loop(self, loop: VirtualTimeLoop) -> InvocationOutput | Lost:
+        try:
+            return loop.run_until_complete(self._main())
+        except (SystemExit, ProcessDied):
+            return Lost(exited=True)
+        except (_Idle, Overdue):
+            return Lost(stuck=True)
+
+    # -- from input to answer ------------------------------------------------------------------
+
+    async def _main(self) -> InvocationOutput | Lost:
+        loop = asyncio.get_running_loop()
+        self._idle = loop.create_future()
+        execution = await self._load(loop)
+        worker = loop.create_task(execution.checkpointer.run(), name="checkpointer")
+        scope = Scope()
+        context = DurableContext(execution, scope, replaying=execution.has_history)
+        body = loop.create_task(self._call_handler(context, execution), name="handler")
+        await asyncio.wait(
+            (worker, body, self._idle, execution.death), return_when=asyncio.FIRST_COMPLETED
+        )
+        if not body.done() and self._is_stuck(execution, worker):
+            execution.ending = True
+            return Lost(stuck=True)
+        await self._wind_down(execution, scope, body, worker)
+        if execution.death.done() or _died(worker):
+            _look_at(body)
+            return Lost(exited=True)
+        try:
+            return await self._answer(execution, body)
+        except ProcessDied:
+            return Lost(exited=True)
+        finally:
+            execution.checkpointer.close()
+            await asyncio.wait((worker,))
+
+    def _is_stuck(self, execution: Execution, worker: asyncio.Task[None]) -> bool:
+        """Return True when code waits for what nothing will bring: no operation that is pending."""
+        hangs = execution.bodies > 0 or not execution.parked
+        failed = execution.fatal is not None or execution.checkpointer.failure is not None
+        return hangs and not failed and not worker.done() and not execution.death.done()
+
+    async def _load(self, loop: asyncio.AbstractEventLoop) -> Execution:
+        given, options = self._given, self._options
+        checkpointer = Checkpointer(
+            self._transport,
+            given.checkpoint_token,
+            rules=options.rules,
+            flush_window=options.flush_window,
+            on_answer=lambda answer: execution.take_answer(answer),
+            on_request=self.requests.append,
+        )
+        execution = Execution(
+            given.durable_execution_arn,
+            checkpointer,
+            loop.create_future(),
+            seed=options.seed,
+            limits=options.limits,
+            known_ends=options.known_ends,
+            tell=options.tell,
+        )
+        self.execution = execution
+        execution.load(given.operations)
+        marker = given.next_marker
+        while marker is not None:
+            page = await self._transport.get_state(given.checkpoint_token, marker)
+            execution.load(page.operations)
+            marker = page.next_marker
+        return execution
+
+    async def _call_handler(self, context: DurableContext, execution: Execution) -> str | None:
+        try:
+            result = self._handler(self._event, context)
+            if inspect.isawaitable(result):
+                result = await result
+        except SystemExit as error:
+            raise execution.die("the handler ended the process") from error
+        return serialize(JSON, result, SerDesContext("", execution.arn))
+
+    async def _wind_down(
+        self,
+        execution: Execution,
+        scope: Scope,
+        body: asyncio.Task[str | None],
+        worker: asyncio.Task[None],
+    ) -> None:
+        """Let what still works end, then send what is queued; after a death, neither."""
+        if not body.done():
+            execution.ending = True
+            body.cancel()
+            await asyncio.wait((body,))
+        if execution.death.done() or _died(worker):
+            execution.ending = True
+            worker.cancel()
+            await asyncio.wait((worker,))
+            return
+        scope.stop()
+        await scope.quiet()
+        with suppress(CheckpointFailed, ProcessDied):  # `_answer` looks at what failed
+            await execution.checkpointer.drain()
+
+    # -- the answer ----------------------------------------------------------------------------
+
+    async def _answer(
+        self, execution: Execution, body: asyncio.Task[str | None]
+    ) -> InvocationOutput | Lost:
+        raised = None if body.cancelled() else body.exception()
+        failure = execution.checkpointer.failure
+        if isinstance(failure, ProcessDied):
+            raise failure
+        if isinstance(failure, CheckpointFailed):
+            return _failed(_explained(failure.cause, execution))
+        if execution.fatal is not None:
+            return _failed(execution.fatal)
+        if execution.ending:
+            return InvocationOutput(InvocationStatus.PENDING)
+        if raised is not None:
+            return _failed(raised)
+        if body.cancelled():
+            return _failed(asyncio.CancelledError("the handler was cancelled"))
+        return await self._succeeded(execution, body.result())
+
+    async def _succeeded(self, execution: Execution, result: str | None) -> InvocationOutput | Lost:
+        """Answer with the result; one that is too large for an answer is checkpointed instead."""
+        if result is None or utf8_bytes(result) <= self._options.limits.response_bytes:
+            return InvocationOutput(InvocationStatus.SUCCEEDED, result=result)
+        update = OperationUpdate(
+            _execution_id(execution),
+            OperationType.EXECUTION,
+            OperationAction.SUCCEED,
+            payload=result,
+        )
+        try:
+            await execution.checkpointer.persist(update)
+        except CheckpointFailed as failed:
+            return _failed(_explained(failed.cause, execution))
+        return InvocationOutput(InvocationStatus.SUCCEEDED, result="")
+
+
+def _failed(error: BaseException) -> InvocationOutput | Lost:
+    """Return the answer for an error: the execution fails, or the invocation is tried again."""
+    again = InvocationError | TransientFailure
+    if isinstance(error, again) or not isinstance(error, Exception | asyncio.CancelledError):
+        return Lost(error=error_object(error))
+    return InvocationOutput(InvocationStatus.FAILED, error=error_object(error))
+
+
+def _explained(cause: Exception, execution: Execution) -> Exception:
+    """Return a refusal with the operation that it is about, its size and the limit."""
+    if not isinstance(cause, RefusedCheckpoint):
+        return cause
+    about, operation_id = "a checkpoint", cause.operation_id
+    for update in execution.checkpointer.last_updates:
+        if update.id == operation_id:
+            path = execution.paths.get(update.id)
+            name = f" {update.name!r}" if update.name else ""
+            place = f" ({position_text(path)})" if path else ""
+            about = f"{update.type}{name}{place}"
+    sizes = ""
+    if cause.size is not None and cause.limit is not None:
+        sizes = f": {cause.size:,} against a limit of {cause.limit:,}"
+    return CheckpointError(f"the service refused {about}{sizes} ({cause})", cause.code)
+
+
+def _look_at(task: asyncio.Task[str | None]) -> None:
+    """Look at what a task raised, so that asyncio doesn't print that nobody did."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _died(worker: asyncio.Task[None]) -> bool:
+    return worker.done() and not worker.cancelled() and isinstance(worker.exception(), ProcessDied)
+
+
+def _execution_id(execution: Execution) -> str:
+    for operation in execution.operations.values():
+        if operation.type is OperationType.EXECUTION:
+            return operation.id
+    return "execution"

@@ -1,0 +1,116 @@
+"""Which parts of payloads a redaction keeps: paths like JSONPath, by the name of an operation.
+
+    NAME              every payload and error of the operations with this name (or Id)
+    NAME.field[0]     a field of their payloads, and what is in it
+    NAME.items[*].id  of every item
+    NAME..id          at any depth
+    *..id             of every operation; `@input` and `@result` are those of the execution
+
+A name or field that isn't a plain word is written `['two words']`. A leading `$.` is fine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from durable_core.errors import UsageError
+from durable_core.redaction.disguise import Path
+
+INPUT: Final = "@input"
+RESULT: Final = "@result"
+
+
+class Wild(Enum):
+    """Steps that match more than one thing."""
+
+    ANY = "any one step"
+    DEEP = "any number of steps"
+
+
+Step = str | int | Wild
+
+_STEP: Final = re.compile(
+    r"""(?P<deep>\.\.)|\.?\[(?:(?P<index>[0-9]{1,9})|'(?P<single>[^']*)'|"(?P<double>[^"]*)")\]"""
+    r"""|(?P<any>\.?\[\*\]|\.?\*)|\.?(?P<word>[^.\[\]*'"\s$][^.\[\]*'"]*)"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPath:
+    """One path as the user wrote it, and its steps; the first is the operation's name."""
+
+    text: str
+    steps: tuple[Step, ...]
+
+    def keeps_operation(self, names: Iterable[str | None]) -> bool:
+        """Tell whether everything of an operation with one of these names is kept."""
+        return len(self.steps) == 1 and any(name and _fits(self.steps[0], name) for name in names)
+
+    def keeps(self, names: Iterable[str | None], path: Path) -> bool:
+        """Tell whether what stands there in a payload of the operation is kept, or on its way."""
+        return any(
+            name is not None and _fits(self.steps[0], name) and _leads(self.steps[1:], path)
+            for name in names
+        )
+
+    def passes(self, names: Iterable[str | None], path: Path) -> bool:
+        """Tell whether the name of the field there has to stay, since the path goes through it."""
+        return any(
+            name is not None and _fits(self.steps[0], name) and _passes(self.steps[1:], path)
+            for name in names
+        )
+
+
+def parse_keep_path(text: str) -> KeepPath:
+    """Return the path. Raises UsageError."""
+    rest = re.sub(r"^\$\.?", "", text)
+    steps: list[Step] = []
+    at = 0
+    while at < len(rest):
+        match = _STEP.match(rest, at)
+        if match is None:
+            break
+        steps.append(_step(match))
+        at = match.end()
+    if not steps or at < len(rest) or steps[0] is Wild.DEEP or steps[-1] is Wild.DEEP:
+        raise UsageError(
+            f"--keep {text!r} is not a path: expected an operation's name and what to keep of it, "
+            "such as charge, charge.order.id, charge.items[*].id or *..id"
+        )
+    return KeepPath(text, tuple(steps))
+
+
+def _step(match: re.Match[str]) -> Step:
+    if match["deep"]:
+        return Wild.DEEP
+    if match["any"]:
+        return Wild.ANY
+    if match["index"]:
+        return int(match["index"])
+    return next(text for text in match.group("single", "double", "word") if text is not None)
+
+
+def _fits(step: Step, part: str | int) -> bool:
+    return step is Wild.ANY or step == part
+
+
+def _leads(steps: Sequence[Step], path: Path) -> bool:
+    """Tell whether the steps lead to the path or to something that it is in."""
+    if not steps:
+        return True
+    if steps[0] is Wild.DEEP:
+        return any(_leads(steps[1:], path[at:]) for at in range(len(path) + 1))
+    return bool(path) and _fits(steps[0], path[0]) and _leads(steps[1:], path[1:])
+
+
+def _passes(steps: Sequence[Step], path: Path) -> bool:
+    """Tell whether the steps lead through the path, or to it, or to something that it is in."""
+    if not steps or not path:
+        return True
+    if steps[0] is Wild.DEEP:
+        return _leads(steps, path)
+    return _fits(steps[0], path[0]) and _passes(steps[1:], path[1:])

@@ -1,0 +1,1 @@
+"""The simulated service: a pure state machine that enforces the real limits and transitions."""

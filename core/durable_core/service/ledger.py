@@ -1,0 +1,121 @@
+"""Where changes are written: the operations, the events about them and the timers they set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from durable_core.events import EXECUTION_ENDS, EXECUTION_STARTED, seconds_after
+from durable_core.model import Event, ExecutionDetails, Operation, OperationStatus, OperationType
+from durable_core.service.changes import Alarm, CallbackDue, Change, ExecutionDue
+from durable_core.service.clock import Timers
+from durable_core.service.events import (
+    Details,
+    invocation_event,
+    operation_event,
+    outcome_details,
+    payload_carrier,
+)
+from durable_core.service.request import Decision
+from durable_core.service.state import OperationStore
+from durable_core.service.values import (
+    LONGEST_EXECUTION_SECONDS,
+    CallbackCreated,
+    ExecutionStart,
+)
+
+_END_EVENTS: Final = {status: event for event, status in EXECUTION_ENDS.items()}
+
+
+class Ledger:
+    """The operations, events and timers of one execution. It judges nothing."""
+
+    def __init__(self, start: ExecutionStart, now: datetime) -> None:
+        self.timers: Timers[Alarm] = Timers()
+        self._events: list[Event] = []
+        self._alarms: dict[str, list[tuple[Alarm, int]]] = {}
+        self._callbacks: dict[str, str] = {}
+        self._heartbeats: dict[str, int] = {}
+        self.store = OperationStore(self._begin(start, now))
+
+    def _begin(self, start: ExecutionStart, now: datetime) -> Operation:
+        execution = Operation(
+            id=start.execution_arn.rpartition("/")[2],
+            type=OperationType.EXECUTION,
+            status=OperationStatus.STARTED,
+            start_timestamp=now,
+            name=start.execution_name,
+            execution_details=ExecutionDetails(start.input_payload),
+        )
+        seconds = start.execution_timeout_seconds
+        details = {
+            "Input": payload_carrier(start.input_payload),
+            "ExecutionTimeout": LONGEST_EXECUTION_SECONDS if seconds is None else seconds,
+        }
+        self._write(EXECUTION_STARTED, now, execution, details)
+        if seconds is not None:
+            self.timers.set(seconds_after(now, seconds), ExecutionDue())
+        return execution
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every event so far. It only ever grows; read it, never change it."""
+        return self._events
+
+    def callback(self, callback_id: str) -> Operation | None:
+        """Return the operation of a callback id, or None."""
+        operation_id = self._callbacks.get(callback_id)
+        return None if operation_id is None else self.store.get(operation_id)
+
+    def put(self, now: datetime, change: Change, *, woken: bool = False) -> None:
+        """Write a change: the operation, its events, its timers in place of those it had."""
+        operation = change.operation
+        for _, key in self._alarms.pop(operation.id, ()):
+            self.timers.cancel(key)
+        self.store.put(operation, woken=woken)
+        for event_type, details in change.events:
+            self._write(event_type, now, operation, details)
+        if change.alarms:
+            self._alarms[operation.id] = [
+                (alarm, self.timers.set(due, alarm)) for due, alarm in change.alarms
+            ]
+        if isinstance(change.effect, CallbackCreated):
+            self._callbacks[change.effect.callback_id] = operation.id
+            self._heartbeats[operation.id] = change.heartbeat_seconds
+
+    def beat(self, now: datetime, operation_id: str) -> None:
+        """Start the heartbeat timeout of a callback anew; one without it has nothing to start."""
+        seconds = self._heartbeats[operation_id]
+        if not seconds:
+            return
+        due = CallbackDue(operation_id, heartbeat=True)
+        kept = [(alarm, key) for alarm, key in self._alarms[operation_id] if alarm != due]
+        for alarm, key in self._alarms[operation_id]:
+            if alarm == due:
+                self.timers.cancel(key)
+        kept.append((due, self.timers.set(seconds_after(now, seconds), due)))
+        self._alarms[operation_id] = kept
+
+    def complete_invocation(self, now: datetime, details: Details) -> None:
+        """Write InvocationCompleted."""
+        self._events.append(invocation_event(len(self._events) + 1, now, details))
+
+    def end(self, now: datetime, decision: Decision) -> None:
+        """End the execution: its operation, its last event, no timers any more."""
+        self.timers.clear()
+        self._alarms.clear()
+        status = OperationStatus(decision.status.value)
+        before = self.store.operations[self.store.execution_id]
+        ended = replace(before, status=status, end_timestamp=now)
+        self.store.put(ended)
+        failed = status is not OperationStatus.SUCCEEDED
+        details = outcome_details(decision.result, decision.error, failed=failed)
+        self._write(_END_EVENTS[decision.status], now, ended, details)
+
+    def _write(
+        self, event_type: str, now: datetime, operation: Operation, details: Details
+    ) -> None:
+        event_id = len(self._events) + 1
+        self._events.append(operation_event(event_id, event_type, now, operation, details))

@@ -1,0 +1,405 @@
+"""The simulated service: one durable execution as a state machine with no clock inside.
+
+It accepts checkpoints as the cloud does, or refuses them as the cloud does, and writes the events
+that the cloud writes. Every call is given the time; whatever is due by then happens first, in the
+order in which it is due. It never reads a clock, never waits, never draws a random number, and does
+nothing outside: what the world has to do comes back as effects, and comes in again as answers.
+
+Source: the published conformance requirements (2026-11), the service model (botocore 1.44) and,
+where these are silent, AWS's Python testing library 1.4.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from durable_core.events import seconds_after
+from durable_core.limits import LIMITS, ServiceLimits
+from durable_core.model import (
+    CheckpointRequest,
+    ErrorObject,
+    Event,
+    ExecutionStatus,
+    InvocationInput,
+    InvocationOutput,
+    InvocationStatus,
+    Operation,
+    OperationStatus,
+)
+from durable_core.service.answers import (
+    CALLBACK_CLOSED,
+    EMPTY_PENDING,
+    STOPPED,
+    callback_answered,
+    callback_timed_out,
+    invalid_output,
+    invoke_answered,
+    response_too_large,
+    retry_ready,
+    unknown_callback,
+    wait_over,
+)
+from durable_core.service.changes import (
+    Alarm,
+    CallbackDue,
+    Change,
+    ExecutionDue,
+    InvokeAgain,
+    RetryDue,
+    Scripted,
+    Setting,
+    WaitDue,
+)
+from durable_core.service.events import invocation_completed_details
+from durable_core.service.ledger import Ledger
+from durable_core.service.request import Accepted, Decision, examine
+from durable_core.service.state import is_waiting
+from durable_core.service.values import (
+    INVALID_MARKER,
+    INVALID_TOKEN,
+    Answer,
+    CallbackHeartbeat,
+    CheckpointAnswer,
+    Crash,
+    ExecutionStart,
+    Invocation,
+    InvocationPolicy,
+    InvokeResult,
+    Refusal,
+    RefusedAnswer,
+    Resolver,
+    StatePage,
+    Stop,
+    made_token,
+    made_uuid,
+    target_of,
+)
+
+DEFAULT_PAGE_ITEMS: Final = 100
+"""Operations in a page of GetDurableExecutionState where the request doesn't say (model)."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    """The invocation that runs. `view` is what its pages of state are cut from."""
+
+    request_id: str
+    started: datetime
+    view: Sequence[Operation]
+    view_token: str
+
+
+class SimulatedService:
+    """One execution at the service: `apply`, `tick`, `answer`, and the invocations in between.
+
+    Whoever drives it calls `begin_invocation` whenever `needs_invocation`, and otherwise moves the
+    time on to `next_due`. A call that returns a Refusal has changed nothing beyond what was due
+    anyway.
+    """
+
+    def __init__(
+        self,
+        start: ExecutionStart,
+        now: datetime,
+        *,
+        limits: ServiceLimits = LIMITS,
+        policy: InvocationPolicy | None = None,
+        resolve: Resolver = target_of,
+    ) -> None:
+        self.start = start
+        self.arn = start.execution_arn
+        self.limits = limits
+        self.policy = policy or InvocationPolicy()
+        self.status = ExecutionStatus.RUNNING
+        self.result: str | None = None
+        self.error: ErrorObject | None = None
+        self.invocations = 0
+        self.refused_answers: list[RefusedAnswer] = []
+        self._resolve = resolve
+        self._ledger = Ledger(start, now)
+        self._store = self._ledger.store
+        self._timers = self._ledger.timers
+        self._flight: _Flight | None = None
+        self._token: str | None = None
+        self._tokens = 0
+        self._last: tuple[str, str, CheckpointAnswer] | None = None
+        self._decision: Decision | None = None
+        self._failures = 0
+        self._try_now = True
+        self._try_later: int | None = None
+
+    # -- looking at it -------------------------------------------------------------------------
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every event so far, in order. It only ever grows."""
+        return self._ledger.events
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """Every operation by its id, in the order of creation, the EXECUTION first."""
+        return self._store.operations
+
+    @property
+    def is_over(self) -> bool:
+        """True when the execution has ended."""
+        return self.status is not ExecutionStatus.RUNNING
+
+    @property
+    def in_flight(self) -> bool:
+        """True while an invocation runs."""
+        return self._flight is not None
+
+    def waiting_operations(self) -> tuple[Operation, ...]:
+        """Return the operations that wait for the service or for the world outside."""
+        return tuple(each for each in self.operations.values() if is_waiting(each))
+
+    def next_due(self) -> datetime | None:
+        """Return when something happens next by itself, or None when nothing ever will."""
+        return self._timers.next_due()
+
+    def needs_invocation(self) -> bool:
+        """Return True when the handler is to be invoked now.
+
+        That is at first, when an invocation that came to nothing is to be tried again, and when the
+        service has moved an operation since the handler last heard of it.
+        """
+        if self.is_over or self.in_flight:
+            return False
+        return self._try_now or self._store.has_woken
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def schedule(self, moment: datetime, answer: Answer) -> None:
+        """Let an answer arrive at a moment; `refused_answers` has it if it is refused then."""
+        if not self.is_over:
+            self._timers.set(moment, Scripted(answer))
+
+    def tick(self, now: datetime) -> tuple[Event, ...]:
+        """Let everything happen that is due by now, each at its moment; return the new events."""
+        first = len(self.events)
+        while (taken := self._timers.take(now)) is not None:
+            self._ring(*taken)
+        return tuple(self.events[first:])
+
+    def _ring(self, moment: datetime, alarm: Alarm) -> None:
+        match alarm:
+            case WaitDue(operation_id):
+                self._wake(moment, wait_over(self.operations[operation_id], moment))
+            case RetryDue(operation_id):
+                self._wake(moment, retry_ready(self.operations[operation_id]))
+            case CallbackDue(operation_id, heartbeat):
+                operation = self.operations[operation_id]
+                self._wake(moment, callback_timed_out(operation, moment, heartbeat=heartbeat))
+            case Scripted(answer):
+                refusal = self._take_answer(moment, answer)
+                if refusal is not None:
+                    self.refused_answers.append(RefusedAnswer(moment, answer, refusal))
+            case InvokeAgain():
+                self._try_now = True
+            case ExecutionDue():
+                text = f"Execution timed out after {self.start.execution_timeout_seconds} seconds."
+                self._cut_short(moment, ExecutionStatus.TIMED_OUT, ErrorObject(message=text))
+
+    def _wake(self, now: datetime, change: Change) -> None:
+        self._ledger.put(now, change, woken=True)
+
+    # -- answers from outside ------------------------------------------------------------------
+
+    def answer(self, now: datetime, answer: Answer) -> Refusal | None:
+        """Take an answer from outside. Returns why it is refused, or None."""
+        self.tick(now)
+        return self._take_answer(now, answer)
+
+    def _take_answer(self, now: datetime, answer: Answer) -> Refusal | None:
+        match answer:
+            case Stop(error):
+                self._cut_short(now, ExecutionStatus.STOPPED, error or STOPPED)
+                return None
+            case InvokeResult(operation_id):
+                current = None if self.is_over else self._store.get(operation_id)
+                outcome = invoke_answered(current, answer, now, self.limits)
+            case _:
+                callback = self._ledger.callback(answer.callback_id)
+                if callback is None:
+                    return unknown_callback(answer.callback_id)
+                if self.is_over or callback.status is not OperationStatus.STARTED:
+                    return CALLBACK_CLOSED
+                if isinstance(answer, CallbackHeartbeat):
+                    self._ledger.beat(now, callback.id)
+                    return None
+                outcome = callback_answered(callback, answer, now, self.limits)
+        if isinstance(outcome, Refusal):
+            return outcome
+        self._wake(now, outcome)
+        return None
+
+    def _cut_short(self, now: datetime, status: ExecutionStatus, error: ErrorObject) -> None:
+        """End the execution from outside, unless its handler has decided it already."""
+        if not self.is_over and self._decision is None:
+            self._end(now, Decision(status, error=error))
+
+    def _end(self, now: datetime, decision: Decision) -> None:
+        self.status, self.result, self.error = decision.status, decision.result, decision.error
+        self._token = None
+        self._ledger.end(now, decision)
+
+    # -- checkpoints ---------------------------------------------------------------------------
+
+    def apply(self, now: datetime, request: CheckpointRequest) -> CheckpointAnswer | Refusal:
+        """Take a checkpoint request whole, or refuse it whole.
+
+        A request that repeats the last one's client token and checkpoint token gets the first
+        answer again and changes nothing.
+        """
+        self.tick(now)
+        token, client = request.checkpoint_token, request.client_token
+        if self._last is not None and (token, client) == self._last[:2]:
+            return self._last[2]
+        if token is None or not self._is_current(token):
+            return INVALID_TOKEN
+        if request.durable_execution_arn not in (None, self.arn):
+            return INVALID_TOKEN
+        setting = Setting(now, self.arn, self._resolve)
+        accepted = examine(
+            request.updates, self._store, setting, self.limits, chained=self.start.chained
+        )
+        if isinstance(accepted, Refusal):
+            return accepted
+        answer = self._commit(now, accepted)
+        if client:
+            repeated = replace(answer, effects=()) if answer.effects else answer
+            self._last = (token, client, repeated)
+        else:
+            self._last = None
+        return answer
+
+    def _commit(self, now: datetime, accepted: Accepted) -> CheckpointAnswer:
+        for change in accepted.changes:
+            self._ledger.put(now, change)
+        self._store.stored_bytes = accepted.stored_bytes
+        self._decision = accepted.decision
+        self._token = None if accepted.decision is not None else self._new_token()
+        return CheckpointAnswer(
+            checkpoint_token=self._token,
+            operations=self._store.take_unseen(),
+            effects=tuple(each.effect for each in accepted.changes if each.effect is not None),
+        )
+
+    def _is_current(self, token: str) -> bool:
+        return self.in_flight and token == self._token
+
+    def _new_token(self) -> str:
+        self._tokens += 1
+        return made_token("checkpoint", self.arn, self.start.seed, self._tokens)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def get_state(
+        self, token: str, marker: str | None = None, max_items: int | None = None
+    ) -> StatePage | Refusal:
+        """Return a page of what an invocation is handed, no larger than the limits allow.
+
+        Without a marker the pages begin anew with the state of now. A marker goes on where its page
+        ended, and is good until the next checkpoint.
+        """
+        flight = self._flight
+        if flight is None or not self._is_current(token):
+            return INVALID_TOKEN
+        start = 0
+        if marker is None:
+            flight.view, flight.view_token = self._store.handed_over(), token
+        else:
+            given, _, index = marker.rpartition(":")
+            if not given == flight.view_token == token or not index.isdecimal():
+                return INVALID_MARKER
+            start = int(index)
+        items = min(max_items or DEFAULT_PAGE_ITEMS, self.limits.state_page_operations)
+        return self._page(flight, start, items)
+
+    def _page(self, flight: _Flight, start: int, items: int) -> StatePage:
+        view = flight.view
+        end = self._store.page_end(view, start, items, self.limits.state_page_bytes)
+        marker = f"{flight.view_token}:{end}" if end < len(view) else None
+        return StatePage(tuple(view[start:end]), marker)
+
+    # -- invocations ---------------------------------------------------------------------------
+
+    def begin_invocation(self, now: datetime) -> Invocation:
+        """Begin an invocation: what the handler is handed, with a token that is good for it alone.
+
+        Raises RuntimeError while another one runs and when the execution is over.
+        """
+        self.tick(now)
+        if self.is_over or self.in_flight:
+            raise RuntimeError("no invocation can begin now")
+        self.invocations += 1
+        self._try_now = False
+        if self._try_later is not None:
+            self._timers.cancel(self._try_later)
+        updated = self._store.forget_unseen()
+        request_id = made_uuid("request", self.arn, self.start.seed, self.invocations)
+        self._token = token = self._new_token()
+        self._flight = _Flight(request_id, now, self._store.handed_over(), token)
+        page = self._page(self._flight, 0, self.limits.state_page_operations)
+        handed = InvocationInput(self.arn, token, page.operations, page.next_marker, updated)
+        retry = self._failures > 0
+        return Invocation(self.invocations, request_id, handed, retry, self.start.tenant_id)
+
+    def end_invocation(self, now: datetime, outcome: InvocationOutput | Crash) -> None:
+        """End the invocation that runs, with what its handler answered or why it didn't.
+
+        InvocationCompleted comes first, then the end of the execution where it has one. A crash,
+        and PENDING while nothing is pending, are tried again some times; an answer that contradicts
+        itself fails the execution at once. Raises RuntimeError when none runs.
+        """
+        flight = self._flight
+        if flight is None:
+            raise RuntimeError("no invocation runs")
+        self.tick(now)
+        self._flight = self._token = None
+        error = self._failure_of(outcome)
+        details = invocation_completed_details(flight.started, now, flight.request_id, error)
+        self._ledger.complete_invocation(now, details)
+        if self.is_over:
+            return
+        if self._decision is not None:
+            self._end(now, self._decision)
+        elif error is not None:
+            self._after_failure(now, error)
+        elif isinstance(outcome, InvocationOutput):
+            self._failures = 0
+            self._conclude(now, outcome)
+
+    def _failure_of(self, outcome: InvocationOutput | Crash) -> ErrorObject | None:
+        """Return why the invocation came to nothing, or None."""
+        if isinstance(outcome, Crash):
+            return outcome.error
+        if self.is_over or self._decision is not None:
+            return None
+        pending = outcome.status is InvocationStatus.PENDING
+        if pending and not self._store.waiting and not self._store.has_woken:
+            return EMPTY_PENDING
+        return response_too_large(outcome, self.limits)
+
+    def _after_failure(self, now: datetime, error: ErrorObject) -> None:
+        self._failures += 1
+        empty, policy = error is EMPTY_PENDING, self.policy
+        attempts = policy.empty_pending_attempts if empty else policy.attempts
+        if self._failures >= attempts:
+            self._end(now, Decision(ExecutionStatus.FAILED, error=error))
+            return
+        due = seconds_after(now, policy.backoff_seconds)
+        self._try_later = self._timers.set(due, InvokeAgain())
+
+    def _conclude(self, now: datetime, output: InvocationOutput) -> None:
+        invalid = invalid_output(output)
+        if invalid is not None:
+            self._end(now, Decision(ExecutionStatus.FAILED, error=invalid))
+        elif output.status is InvocationStatus.SUCCEEDED:
+            self._end(now, Decision(ExecutionStatus.SUCCEEDED, result=output.result))
+        elif output.status is InvocationStatus.FAILED:
+            self._end(now, Decision(ExecutionStatus.FAILED, error=output.error))

@@ -1,0 +1,281 @@
+"""Whether a handler asks for the same operations whatever it reads outside of steps.
+
+Pure: two runs are compared by what they asked of the service. What a step returns is recorded and
+never read again, so it may differ; everything that code outside of steps decides may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from durable_core.ids import Placed, detect, position_text, resolve
+from durable_core.model import (
+    BATCH_SUB_TYPES,
+    CheckpointRequest,
+    OperationAction,
+    OperationType,
+    OperationUpdate,
+)
+from durable_core.simulation.crash_runs import clipped
+from durable_core.simulation.outcome import Simulation
+
+
+class Source(StrEnum):
+    """What a handler can read that is another thing each time."""
+
+    TIME = "time"
+    RANDOM = "random"
+    UUID = "uuid"
+    URANDOM = "urandom"
+    HASH_SEED = "hash seed"
+    """It decides in which order a set is walked; no call reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A place outside of steps that reads a source: a function, called at a line of a file."""
+
+    source: Source
+    function: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that a run asked of one operation. `said` is compared, `shown` is for a sentence."""
+
+    id: str
+    label: str
+    identity: tuple[tuple[str, str | None], ...]
+    said: tuple[tuple[str, str], ...]
+    shown: tuple[tuple[str, str], ...]
+    own_result: str | None = None
+    """A digest of what the body of a step returned or raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a run came to, as far as another has to come to the same."""
+
+    operations: tuple[Asked, ...]
+    status: str
+    result: str | None
+    error: str | None
+    reads: tuple[Read, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a run departs from the first one. `operation` None: all operations are the same, the
+    execution's end isn't. `fed_by` are the sources that make the difference by themselves, `reads`
+    the places that read them."""
+
+    run: int
+    operation: str | None
+    how: str
+    fed_by: tuple[Source, ...] = ()
+    reads: tuple[Read, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeterminismReport:
+    """What came of the runs. `unclear` are sentences on what could not be compared."""
+
+    runs: int
+    differences: tuple[Difference, ...] = ()
+    unclear: tuple[str, ...] = ()
+
+
+# -- what a run asked for ----------------------------------------------------------------------
+
+
+def fingerprint(simulation: Simulation, reads: Sequence[Read] = ()) -> Fingerprint:
+    """Return what a run asked for, in the order in which operations were first asked for."""
+    updates: dict[str, list[OperationUpdate]] = {}
+    for request in simulation.updates:
+        for update in request.updates:
+            updates.setdefault(update.id, []).append(update)
+    placed = {
+        key: Placed(each[0].parent_id, each[0].sub_type in BATCH_SUB_TYPES)
+        for key, each in updates.items()
+        if each[0].type is not OperationType.EXECUTION
+    }
+    scheme = detect(placed)
+    paths = {} if scheme is None else resolve(placed, scheme)
+    error = simulation.error
+    return Fingerprint(
+        operations=tuple(
+            _asked(each, position_text(paths.get(key, ())) or key) for key, each in updates.items()
+        ),
+        status=simulation.status.value,
+        result=simulation.result,
+        error=None if error is None else f"{error.type}: {error.message}",
+        reads=tuple(reads),
+    )
+
+
+def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
+    first = updates[0]
+    name = f' "{first.name}"' if first.name else ""
+    identity = (
+        ("type", first.type.value),
+        ("sub-type", first.sub_type),
+        ("name", first.name),
+        ("parent", first.parent_id),
+    )
+    is_step = first.type is OperationType.STEP
+    said = [pair for update in updates for pair in _said(update, is_step)]
+    results = [
+        (update.action.value, update.payload, str(update.error)) for update in updates if is_step
+    ]
+    return Asked(
+        id=first.id,
+        label=f"{first.sub_type or first.type.value}{name} ({position})",
+        identity=identity,
+        said=tuple((key, _digest(value)) for key, value in said),
+        shown=tuple((key, clipped(value)) for key, value in said),
+        own_result=_digest(repr(results)) if is_step else None,
+    )
+
+
+def _said(update: OperationUpdate, is_step: bool) -> Iterator[tuple[str, str]]:
+    """Yield what code outside of steps decided of an update, by name."""
+    begins = update.action is OperationAction.START
+    invoke = update.chained_invoke
+    named = (
+        ("input" if begins else "result", None if is_step else update.payload),
+        ("error", None if is_step or update.error is None else str(update.error)),
+        ("wait", _text(update.wait_seconds)),
+        ("function", None if invoke is None else invoke.function_name),
+        ("callback timeout", _text(update.callback_timeout_seconds)),
+        ("callback heartbeat", _text(update.callback_heartbeat_seconds)),
+        ("large result", "stripped" if update.replay_children else None),
+    )
+    yield from ((key, value) for key, value in named if value is not None)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+# -- comparing ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """What follows can't be compared, and why."""
+
+    why: str
+
+
+def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Unclear | None:
+    """Return where another run departs from the first one, or None where it doesn't."""
+    theirs = {each.id: each for each in other.operations}
+    for ours in first.operations:
+        found = theirs.get(ours.id)
+        if found is None:
+            return Difference(run, ours.label, _missing(other, "it wasn't asked for"))
+        if how := _departure(ours, found):
+            return Difference(run, ours.label, how)
+        if ours.own_result != found.own_result:
+            why = (
+                f"the body of {ours.label} came to something else in run {run}: it reads what "
+                "isn't controlled here, and what follows from it isn't compared"
+            )
+            return Unclear(why)
+    known = {each.id for each in first.operations}
+    for found in other.operations:
+        if found.id not in known:
+            return Difference(run, found.label, "it was asked for, and wasn't in the first run")
+    if (first.status, first.error) != (other.status, other.error):
+        return Difference(run, None, _missing(other, f"it ended {other.status}"))
+    if first.result != other.result:
+        ends = f"{clipped(other.result)}, not {clipped(first.result)}"
+        return Difference(run, None, f"the result is {ends}")
+    return None
+
+
+def _missing(other: Fingerprint, how: str) -> str:
+    return how if other.error is None else f"{how}: {other.error}"
+
+
+def _departure(ours: Asked, found: Asked) -> str | None:
+    for (field, mine), (_, other) in zip(ours.identity, found.identity, strict=True):
+        if mine != other:
+            return f"its {field} was {other!r}, and {mine!r} in the first run"
+    if ours.said == found.said:
+        return None
+    mine_shown, other_shown = dict(ours.shown), dict(found.shown)
+    mine_said, other_said = dict(ours.said), dict(found.said)
+    for key in (*mine_said, *other_said):
+        if mine_said.get(key) != other_said.get(key):
+            now, before = other_shown.get(key, "nothing"), mine_shown.get(key, "nothing")
+            return f"its {key} was {now}, and {before} in the first run"
+    return "it was asked for otherwise than in the first run"
+
+
+# -- what steps came to ------------------------------------------------------------------------
+
+StepEnds = Mapping[tuple[str, int], OperationUpdate]
+"""How each attempt of each step and poll ended, by id and attempt."""
+
+_ENDS: Final = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
+
+
+def step_ends(requests: Sequence[CheckpointRequest]) -> dict[tuple[str, int], OperationUpdate]:
+    """Return how attempts ended in a run, so that another run need not run their bodies."""
+    ends: dict[tuple[str, int], OperationUpdate] = {}
+    attempts: dict[str, int] = {}
+    for request in requests:
+        for update in request.updates:
+            if update.type is OperationType.STEP and update.action in _ENDS:
+                attempt = attempts[update.id] = attempts.get(update.id, 0) + 1
+                ends[update.id, attempt] = update
+    return ends
+
+
+# -- between processes -------------------------------------------------------------------------
+
+
+def fingerprint_to_json(value: Fingerprint) -> dict[str, Any]:
+    """Return a fingerprint as a JSON object."""
+    return {
+        "operations": [
+            [each.id, each.label, each.identity, each.said, each.shown, each.own_result]
+            for each in value.operations
+        ],
+        "status": value.status,
+        "result": value.result,
+        "error": value.error,
+        "reads": [[each.source, each.function, each.file, each.line] for each in value.reads],
+    }
+
+
+def fingerprint_from_json(raw: Mapping[str, Any]) -> Fingerprint:
+    """Return the fingerprint that `fingerprint_to_json` wrote."""
+    return Fingerprint(
+        operations=tuple(
+            Asked(
+                key,
+                label,
+                tuple((field, value) for field, value in identity),
+                tuple((field, value) for field, value in said),
+                tuple((field, value) for field, value in shown),
+                own,
+            )
+            for key, label, identity, said, shown, own in raw["operations"]
+        ),
+        status=raw["status"],
+        result=raw["result"],
+        error=raw["error"],
+        reads=tuple(Read(Source(each[0]), *each[1:]) for each in raw["reads"]),
+    )

@@ -1,0 +1,369 @@
+"""The driver of a simulation: it invokes the handler as often as the service asks for.
+
+Between invocations it moves the virtual clock to what is due first and plays the world outside from
+the scenario. It never sleeps, and reads no clock: the same handler, event, scenario and seed give
+the same events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any, Final
+
+from durable_core.errors import UsageError
+from durable_core.fold import fold
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
+from durable_core.model import (
+    ContextDetails,
+    InvocationInput,
+    InvocationOutput,
+    Operation,
+    OperationType,
+)
+from durable_core.native.event_loop import VirtualTimeLoop
+from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
+from durable_core.native.serdes import JSON, SerDesContext, serialize
+from durable_core.service.clock import VirtualClock
+from durable_core.service.faults import NO_FAULTS, Faults
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import (
+    Crash,
+    ExecutionStart,
+    Invocation,
+    InvokeRequested,
+    exit_crash,
+    timeout_crash,
+)
+from durable_core.simulation.link import AsyncLink, ServiceLink
+from durable_core.simulation.outcome import InvocationEnd, InvocationRecord, Simulation, Stopped
+from durable_core.simulation.outside import Outside, Targets, is_async
+from durable_core.simulation.scenario import Scenario, Script
+from durable_core.simulation.words import began_because, ended_because, waiting_for
+
+STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""When every simulated execution starts."""
+
+
+class BrokenInvariant(AssertionError):
+    """The events don't add up to the service's operations. We are to blame."""
+
+
+class Runner(ABC):
+    """Runs one invocation of a handler, whatever SDK it is written with. Subclass it for others."""
+
+    @property
+    def unwinds_crashes(self) -> bool:
+        """Whether an invocation can be ended at an injected crash without ending its process."""
+        return True
+
+    @abstractmethod
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run the handler on what the service hands over; its checkpoints go to the link."""
+
+    def die(self) -> None:  # noqa: B027 - a runner that queues nothing has nothing to do
+        """Send what is queued, and nothing after it: the process of the invocation ends."""
+
+
+class NativeRunner(Runner):
+    """Runs an `async def handler(event, ctx)` of the native runtime."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run it once."""
+        link.elapsed = _elapsed
+        payload = next(
+            (
+                operation.execution_details.input_payload
+                for operation in given.operations
+                if operation.execution_details is not None
+            ),
+            None,
+        )
+        event = None if payload is None else json.loads(payload)
+        return invoke_handler(self._handler, event, given, AsyncLink(link), options)
+
+
+Loader = Callable[[str], Any]
+"""Returns the handler that a scenario names (`module:fn`): a Runner or an async function is
+durable, any other a plain one."""
+
+
+def simulate(
+    handler: Handler | Runner,
+    event: Any = None,
+    *,
+    scenario: Scenario | None = None,
+    seed: int | None = None,
+    limits: ServiceLimits = LIMITS,
+    faults: Faults = NO_FAULTS,
+    max_invocations: int = 1_000,
+    execution_timeout: int | None = None,
+    function_name: str = "handler",
+    execution_name: str = "simulation",
+    load: Loader | None = None,
+    flush_window: float = 0.0,
+    on_invocation: Callable[[InvocationRecord], None] = lambda record: None,
+    check_every_request: bool = False,
+) -> Simulation:
+    """Run a handler to the end of its execution and return what came of it.
+
+    `event` is any JSON value. `seed` goes before the scenario's; without either it is 0. `faults`
+    go before the scenario's too. `execution_timeout` is in seconds. `load` finds the handlers that
+    the scenario names for chained invokes, before anything runs. `on_invocation` hears of each
+    invocation when it has ended. With `check_every_request` the invariant is checked after each
+    checkpoint, not only at the end.
+
+    Raises SerDesError for an event that isn't JSON, UsageError for a scenario that names handlers
+    without `load`, whatever `load` raises, and BrokenInvariant when the events don't add up to the
+    operations. What the handler does wrong is in the result.
+    """
+    scenario = scenario or Scenario()
+    if seed is None:
+        seed = scenario.seed or 0
+    plan = _Plan(
+        script=Script(scenario),
+        targets=_targets(scenario, load),
+        options=InvocationOptions(seed=seed, limits=limits, flush_window=flush_window),
+        faults=faults if faults else scenario.faults,
+        max_invocations=max_invocations,
+        on_invocation=on_invocation,
+        check_every_request=check_every_request,
+    )
+    start = ExecutionStart(
+        input_payload=serialize(JSON, event, SerDesContext()),
+        seed=seed,
+        function_name=function_name,
+        execution_name=execution_name,
+        execution_timeout_seconds=execution_timeout,
+    )
+    with _rarer_collections():
+        return _Driver(handler, start, plan, STARTS_AT).run()
+
+
+@contextmanager
+def _rarer_collections() -> Iterator[None]:
+    """Let the garbage collector run less often: nearly all that a simulation makes stays to its
+    end, and walking it again and again would take a fifth of the time of 10,000 units."""
+    threshold = gc.get_threshold()
+    gc.set_threshold(max(threshold[0], 20_000) if threshold[0] else 0, *threshold[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def _targets(scenario: Scenario, load: Loader | None) -> Targets:
+    handlers: dict[str, Any] = {}
+    for script in scenario.invokes:
+        if script.handler is not None and script.handler not in handlers:
+            if load is None:
+                raise UsageError(f"nothing loads the scenario's handler {script.handler}")
+            handlers[script.handler] = load(script.handler)
+    return Targets(handlers, lambda each: isinstance(each, Runner) or is_async(each))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What an execution runs with, and those that it starts: one world outside answers them all."""
+
+    script: Script
+    targets: Targets
+    options: InvocationOptions
+    faults: Faults
+    max_invocations: int
+    on_invocation: Callable[[InvocationRecord], None]
+    check_every_request: bool
+    depth: int = field(default=0)
+
+    def for_child(self) -> _Plan:
+        """Return the plan of an execution that a chained invoke starts: it has no faults."""
+        return replace(
+            self, faults=NO_FAULTS, on_invocation=lambda record: None, depth=self.depth + 1
+        )
+
+
+class _Driver:
+    def __init__(
+        self, handler: Handler | Runner, start: ExecutionStart, plan: _Plan, now: datetime
+    ) -> None:
+        self._runner = handler if isinstance(handler, Runner) else NativeRunner(handler)
+        self._start = start
+        self._plan = plan
+        self._began = now
+        self._clock = VirtualClock(now)
+        self._outside = Outside(plan.script, self._clock, plan.targets, self._run_child, plan.depth)
+        self._service = SimulatedService(
+            start, now, limits=plan.options.limits, resolve=self._outside.resolve
+        )
+        self._records: list[InvocationRecord] = []
+        self._links: list[ServiceLink] = []
+
+    def run(self) -> Simulation:
+        service = self._service
+        stopped = Stopped.OVER
+        while not service.is_over:
+            if service.needs_invocation():
+                if service.invocations >= self._plan.max_invocations:
+                    stopped = Stopped.MAX_INVOCATIONS
+                    break
+                self._invoke()
+            elif (due := service.next_due()) is not None:
+                service.tick(self._clock.advance_to(due))
+            else:
+                stopped = Stopped.WAITING
+                break
+        self._check()
+        return self._simulation(stopped)
+
+    def _invoke(self) -> None:
+        service, began = self._service, self._clock.now
+        invocation = service.begin_invocation(began)
+        woken = invocation.input.updated_operation_ids or ()
+        link = ServiceLink(
+            service,
+            invocation,
+            self._clock,
+            faults=self._plan.faults,
+            on_effects=lambda effects: self._outside.play(effects, service),
+            on_answer=self._check if self._plan.check_every_request else lambda: None,
+        )
+        self._links.append(link)
+        # What moved is looked at before the handler moves it on.
+        woken_by = tuple(service.operations[key] for key in woken if key in service.operations)
+        invoked = self._runner.invoke(invocation.input, link, self._plan.options)
+        now = self._clock.advance_to(began + timedelta(seconds=invoked.elapsed_seconds))
+        outcome = _outcome(invoked.outcome, invocation)
+        service.end_invocation(now, outcome)
+        record = self._record(invocation, began, woken_by, invoked, outcome)
+        self._records.append(record)
+        self._plan.on_invocation(record)
+        self._outside.run_targets(service)
+
+    def _run_child(self, effect: InvokeRequested, target: Any, moment: datetime) -> Simulation:
+        start = ExecutionStart(
+            input_payload=effect.payload,
+            seed=self._start.seed,
+            function_name=effect.function_name,
+            execution_name=f"{self._start.execution_name}-{len(self._outside.children) + 1}",
+            chained=True,
+            tenant_id=effect.tenant_id,
+            arn=effect.execution_arn,
+        )
+        return _Driver(target, start, self._plan.for_child(), moment).run()
+
+    def _check(self) -> None:
+        check_invariant(self._service, self._clock.now)
+
+    def _record(
+        self,
+        invocation: Invocation,
+        began: datetime,
+        woken_by: tuple[Operation, ...],
+        invoked: Invoked,
+        outcome: InvocationOutput | Crash,
+    ) -> InvocationRecord:
+        end = InvocationEnd.CRASHED
+        if isinstance(outcome, InvocationOutput) and outcome.status is not None:
+            end = InvocationEnd(outcome.status.value)
+        pending = () if self._service.is_over else self._service.waiting_operations()
+        return InvocationRecord(
+            number=invocation.number,
+            request_id=invocation.request_id,
+            began=began,
+            ended=self._clock.now,
+            began_because=began_because(invocation, woken_by),
+            ended_because=ended_because(end, outcome, pending, self._clock.now),
+            end=end,
+            error=outcome.error,
+            handed_operations=len(invocation.input.operations) - 1,
+            woken_by=woken_by,
+            pending=pending,
+            notes=invoked.notes,
+            requests=invoked.requests,
+        )
+
+    def _simulation(self, stopped: Stopped) -> Simulation:
+        service = self._service
+        waiting = () if service.is_over else service.waiting_operations()
+        return Simulation(
+            status=service.status,
+            stopped=stopped,
+            seed=self._start.seed,
+            result=service.result,
+            error=service.error,
+            arn=service.arn,
+            began=self._began,
+            ended=self._clock.now,
+            events=tuple(service.events),
+            operations=dict(service.operations),
+            invocations=tuple(self._records),
+            updates=tuple(request for link in self._links for request in link.requests),
+            waiting_for=waiting_for(waiting, service) if stopped is Stopped.WAITING else (),
+            refused_answers=tuple(service.refused_answers),
+            limits=service.limits,
+            children=self._outside.children,
+        )
+
+
+def _elapsed() -> float:
+    """Return the virtual seconds since the invocation that runs began."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return 0.0
+    return loop.time() if isinstance(loop, VirtualTimeLoop) else 0.0
+
+
+def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> InvocationOutput | Crash:
+    if isinstance(outcome, InvocationOutput):
+        return outcome
+    if outcome.stuck:
+        return timeout_crash(invocation.request_id, FUNCTION_TIMEOUT_SECONDS)
+    if outcome.error is not None and not outcome.exited:
+        return Crash(outcome.error)
+    return exit_crash(invocation.request_id)
+
+
+def check_invariant(service: SimulatedService, now: datetime) -> None:
+    """Raise BrokenInvariant unless the events fold into the service's operations.
+
+    ReplayChildren is left out: no event carries it.
+    """
+    said = fold(service.events, now=now).operations
+    kept = {
+        key: operation
+        for key, operation in service.operations.items()
+        if operation.type is not OperationType.EXECUTION
+    }
+    for key in {**kept, **said}:
+        folded = said.get(key)
+        if folded is None or key not in kept or not _agree(folded.operation, kept[key]):
+            raise BrokenInvariant(f"{key}: events say {folded}, state {kept.get(key)}")
+
+
+def _agree(said: Operation, kept: Operation) -> bool:
+    if said.context_details is None or kept.context_details is None:
+        return said == kept
+    return _AROUND(said) == _AROUND(kept) and _INSIDE(said.context_details) == _INSIDE(
+        kept.context_details
+    )
+
+
+_AROUND: Final = attrgetter(*(f.name for f in fields(Operation) if f.name != "context_details"))
+_INSIDE: Final = attrgetter(
+    *(f.name for f in fields(ContextDetails) if f.name != "replay_children")
+)

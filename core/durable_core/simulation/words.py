@@ -1,0 +1,134 @@
+"""Why invocations began and ended, in words, and what would answer those who wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from durable_core.events import detail
+from durable_core.ids import Placed, detect, position_text, resolve
+from durable_core.model import (
+    BATCH_SUB_TYPES,
+    InvocationOutput,
+    Operation,
+    OperationStatus,
+    OperationType,
+)
+from durable_core.service.simulated import SimulatedService
+from durable_core.service.values import Crash, Invocation
+from durable_core.simulation.outcome import InvocationEnd, WaitingFor
+from durable_core.simulation.scenario import (
+    CallbackScript,
+    InvokeOutcome,
+    InvokeScript,
+    callback_text,
+    function_name_of,
+    invoke_text,
+)
+
+_NOUNS = {
+    OperationType.STEP: "step",
+    OperationType.WAIT: "wait",
+    OperationType.CALLBACK: "callback",
+    OperationType.CHAINED_INVOKE: "invoke",
+    OperationType.CONTEXT: "context",
+    OperationType.EXECUTION: "execution",
+}
+
+_WOKEN = {
+    OperationStatus.READY: "is due for its next attempt",
+    OperationStatus.SUCCEEDED: "succeeded",
+    OperationStatus.FAILED: "failed",
+    OperationStatus.TIMED_OUT: "timed out",
+    OperationStatus.STOPPED: "was stopped",
+}
+
+
+def label_of(operation: Operation) -> str:
+    """Return an operation as a person would name it: `wait 'boundary'`."""
+    noun = _NOUNS[operation.type]
+    return f"{noun} {operation.name!r}" if operation.name else f"{noun} without a name"
+
+
+def began_because(invocation: Invocation, woken_by: Sequence[Operation]) -> str:
+    """Say why an invocation began."""
+    if woken_by:
+        return _some(
+            [f"{label_of(each)} {_WOKEN.get(each.status, each.status.value)}" for each in woken_by]
+        )
+    if invocation.number == 1:
+        return "the execution started"
+    return "the invocation before came to nothing" if invocation.retry else "it was invoked again"
+
+
+def ended_because(
+    end: InvocationEnd,
+    outcome: InvocationOutput | Crash,
+    pending: Sequence[Operation],
+    now: datetime,
+) -> str:
+    """Say why an invocation ended."""
+    match end:
+        case InvocationEnd.SUCCEEDED:
+            return "the handler returned"
+        case InvocationEnd.PENDING:
+            return f"waits for {_some([_wait(each, now) for each in pending]) or 'nothing'}"
+    error = outcome.error
+    text = "no error was given" if error is None else f"{error.type}: {error.message}"
+    return text if end is InvocationEnd.CRASHED else f"the handler failed: {text}"
+
+
+def _wait(operation: Operation, now: datetime) -> str:
+    until = None
+    if operation.wait_details is not None:
+        until = operation.wait_details.scheduled_end_timestamp
+    elif operation.step_details is not None:
+        until = operation.step_details.next_attempt_timestamp
+    left = "" if until is None else f" ({(until - now).total_seconds():g} s)"
+    return f"{label_of(operation)}{left}"
+
+
+def _some(same: Sequence[str], most: int = 3) -> str:
+    counts = Counter(same)
+    texts = [text if count == 1 else f"{count:,} of {text}" for text, count in counts.items()]
+    if len(texts) <= most:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:most])} and {len(texts) - most:,} more"
+
+
+def waiting_for(waiting: Sequence[Operation], service: SimulatedService) -> tuple[WaitingFor, ...]:
+    """Return those who wait for the world outside, with what a scenario would have to say."""
+    placed = {
+        key: Placed(each.parent_id, each.sub_type in BATCH_SUB_TYPES)
+        for key, each in service.operations.items()
+        if each.type is not OperationType.EXECUTION
+    }
+    scheme = detect(placed)
+    paths = {} if scheme is None else resolve(placed, scheme)
+    found = []
+    for operation in waiting:
+        if operation.type not in (OperationType.CALLBACK, OperationType.CHAINED_INVOKE):
+            continue
+        path = paths.get(operation.id)
+        place = f" ({position_text(path)})" if path else ""
+        found.append(
+            WaitingFor(operation, f"{label_of(operation)}{place}", _snippet(operation, service))
+        )
+    return tuple(found)
+
+
+def _snippet(operation: Operation, service: SimulatedService) -> str:
+    if operation.type is OperationType.CALLBACK:
+        name = operation.name or "*"
+        parent = service.operations.get(operation.parent_id or "")
+        if parent is not None and name == f"{parent.name} create callback id":
+            name = parent.name or name
+        return callback_text(CallbackScript(name, payload='"..."'))
+    function = next(
+        detail(event, "FunctionName")
+        for event in service.events
+        if event.id == operation.id and event.event_type == "ChainedInvokeStarted"
+    )
+    script = InvokeScript(function_name_of(function), InvokeOutcome.RESULT, result='"..."')
+    return invoke_text(script)

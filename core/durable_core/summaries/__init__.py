@@ -1,0 +1,1 @@
+"""Stored results of maps and parallels: how units ended, and why the operation completed. Pure."""

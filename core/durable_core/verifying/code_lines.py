@@ -1,0 +1,94 @@
+"""Which line of the user's code is running, for reports."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+import sysconfig
+import traceback
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from durable_core.verifying.verification import CodeLine
+
+_OURS = str(Path(__file__).parent.parent) + os.sep
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
+_SITE = tuple(
+    path + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+)
+_SDK = f"{os.sep}aws_durable_execution_sdk_python{os.sep}"
+
+
+@lru_cache(maxsize=4096)
+def is_users(file: str) -> bool:
+    """Return True for a file that is neither ours, nor the SDK's, nor of Python itself."""
+    if file.startswith(("<frozen", _OURS)) or _SDK in file:
+        return False
+    return not file.startswith(_STDLIB) or file.startswith(_SITE)
+
+
+def is_installed(file: str) -> bool:
+    """Return True for a file of an installed package: the user's too, but not what they edit."""
+    return file.startswith(_SITE)
+
+
+def calling_line() -> CodeLine | None:
+    """Return the innermost line of the user's code that is being executed."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if is_users(code.co_filename):
+            return CodeLine(code.co_filename, frame.f_lineno, code.co_name)
+        frame = frame.f_back
+    return None
+
+
+def is_backoff() -> bool:
+    """Return True when an operation is asked for by `with_retry`, not by the user's own code.
+
+    Its waits are as long as a retry strategy says, which mostly leaves a part to chance.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_users(frame.f_code.co_filename):
+        if frame.f_globals.get("__name__") in _BACKOFFS:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_BACKOFFS = ("aws_durable_execution_sdk_python.retries", "durable_core.native.retrying")
+
+
+def raising_line(error: BaseException) -> CodeLine | None:
+    """Return the innermost line of the user's code that the error came through."""
+    found = None
+    at: TracebackType | None = error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        if is_users(code.co_filename):
+            found = CodeLine(code.co_filename, at.tb_lineno, code.co_name)
+        at = at.tb_next
+    return found
+
+
+def users_traceback(error: BaseException) -> str:
+    """Return the traceback with the user's frames only."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if is_users(each.filename)]
+    head = (
+        ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
+    )
+    return "".join([*head, *traceback.format_exception_only(error)]).rstrip()
+
+
+def shown(line: CodeLine | None) -> CodeLine | None:
+    """Return the line with its text, the file as seen from the working directory."""
+    if line is None:
+        return None
+    text = linecache.getline(line.file, line.line).strip()
+    file = line.file
+    with suppress(ValueError):
+        file = str(Path(file).relative_to(Path.cwd()))
+    return CodeLine(file, line.line, line.function, text)

@@ -1,0 +1,396 @@
+"""One run of a handler under examination: what it asks for, context by context, and what answers.
+
+The two drivers (of the native runtime, and of AWS's SDK) ask here for every operation before
+anything happens with it, and do with the answer what their runtime does with a recorded operation.
+An operation that has no answer is where they stop: nothing new is ever done. No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from durable_core.fold import ExecutionFacts, Recorded
+from durable_core.ids import Path, position_text
+from durable_core.limits import LIMITS
+from durable_core.model import (
+    ErrorObject,
+    ExecutionStatus,
+    OperationStatus,
+    OperationType,
+)
+from durable_core.sizes import utf8_bytes
+from durable_core.summaries.reading import read_summary
+from durable_core.summaries.stripped import replay_children_of
+from durable_core.verifying.alignment import Fit
+from durable_core.verifying.code_lines import (
+    calling_line,
+    is_backoff,
+    raising_line,
+    users_traceback,
+)
+from durable_core.verifying.divergence import (
+    Asked,
+    Found,
+    Outcome,
+)
+from durable_core.verifying.planting import invented
+from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
+from durable_core.verifying.retry_differences import Decide, retry_differences
+from durable_core.verifying.stand_ins import StandIns
+from durable_core.verifying.traces import Answer, Ended, Trace, status_of
+from durable_core.verifying.unit_divergence import BatchRun
+from durable_core.verifying.verification import (
+    CodeLine,
+    Difference,
+    Doubt,
+    Identity,
+    line_at,
+)
+
+
+def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
+    """Note how the body of a context, or the handler, ended."""
+    error = ended.error
+    if error is None:
+        examination.end(trace, ended.outcome)
+        return
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    examination.end(trace, ended.outcome, text, users_traceback(error), raising_line(error))
+
+
+class Examination:
+    """What one history holds, what one run asks of it, and what came of that.
+
+    `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
+    a new one; `matched` counts the operations that are as recorded, which tells how well that went.
+    """
+
+    def __init__(
+        self,
+        tree: RecordedTree,
+        facts: ExecutionFacts,
+        *,
+        deep: bool = True,
+        is_pruned: bool = False,
+        stand_ins: StandIns | None = None,
+        borrows: bool = True,
+    ) -> None:
+        self.tree = tree
+        self.facts = facts
+        self.stand_ins = stand_ins
+        if stand_ins is not None:
+            stand_ins.hand_input(facts.input_payload)
+        self._deep = deep
+        self._is_pruned = is_pruned
+        self.borrows = borrows
+        self.matched = 0
+        self.moment = 0
+        self.traces: list[Trace] = []
+        self.batches: list[BatchRun] = []
+        self.doubts: list[tuple[int, Doubt]] = []
+        self.differences: list[Difference] = []
+        self.remarks: list[str] = []
+        self.unlooked = 0
+        self.extra: list[Found] = []
+        self.unclear: dict[Path, Identity] = {}
+        status = facts.status
+        ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
+        self.root = self.follow(
+            Trace(
+                (),
+                "the handler",
+                tree.root,
+                not ended,
+                status is ExecutionStatus.SUCCEEDED,
+                borrows=borrows,
+            )
+        )
+
+    def follow(self, trace: Trace) -> Trace:
+        """Note that the body of a context runs in this run."""
+        self.traces.append(trace)
+        return trace
+
+    @property
+    def first_unit(self) -> int:
+        """The number of the first unit in a position."""
+        return 1 if self.tree.scheme is None else self.tree.scheme.first_unit
+
+    # -- operations ----------------------------------------------------------------------------
+
+    def ask(
+        self,
+        trace: Trace,
+        identity: Identity,
+        details: Mapping[str, object] | None = None,
+        decide: Decide | None = None,
+    ) -> Answer:
+        """Say what answers the next operation of a context.
+
+        `details` are what of it may change and is worth telling then; `decide` is what its code
+        now decides about a further attempt.
+        """
+        self.moment += 1
+        index = len(trace.asked)
+        match = trace.alignment.ask(identity)
+        node = None if match.at is None else trace.sequence[match.at]
+        out_of = None
+        fits = match.fit in (Fit.EXACT, Fit.ELSEWHERE)
+        is_invented = match.fit is Fit.INVENTED
+        self.matched += fits
+        if not fits:
+            lent = self._lent(trace, identity)
+            if lent is not None:
+                node, is_invented = lent, False
+                self.matched += 1
+            elif is_invented and identity.type != OperationType.CONTEXT:
+                node = Node((*trace.path, index + 1), invented(identity))
+            elif (inner := _same_inside(node, identity)) is not None:
+                node, out_of = inner, identity_of(node)
+        asked = Asked(identity, calling_line(), self.moment, match.fit, out_of=out_of)
+        trace.asked.append(asked)
+        path = (*trace.path, index + 1)
+        known = fits or is_invented or node is not None
+        if fits and node is not None and node.recorded is not None:
+            self._compare_details(path, node.recorded, details or {})
+            for told in retry_differences(node.recorded, decide) if decide is not None else ():
+                self.differ(told.what, path, told.recorded, told.current)
+        return Answer(path, identity, node, known, trace, index)
+
+    def _lent(self, trace: Trace, identity: Identity) -> Node | None:
+        """Look in the contexts around a new one for what has moved into it."""
+        at = trace
+        while at.host is not None:
+            host = at.host
+            index = host.alignment.lend(identity)
+            if index is not None:
+                host.asked[at.host_index] = replace(host.asked[at.host_index], took_from=True)
+                return host.sequence[index]
+            at = host
+        return None
+
+    def _compare_details(
+        self, path: Path, recorded: Recorded, details: Mapping[str, object]
+    ) -> None:
+        known = {
+            "wait of seconds": recorded.wait_seconds,
+            "invoked function": recorded.function_name,
+        }
+        for what, now in details.items():
+            before = known.get(what)
+            if before is None or before == now or is_backoff():
+                continue
+            if self.stand_ins is None or self.stand_ins.differ(before, now):
+                self.differ(what, path, str(before), str(now))
+
+    def take_payload(self, answer: Answer) -> None:
+        """Note that a recorded value is needed: a value that isn't there can't be known."""
+        recorded = answer.recorded
+        if recorded is not None and recorded.truncated and recorded.operation.result is None:
+            self.doubt(
+                f"the payload of {answer.identity} was left out of the history (Truncated)",
+                "fetch the history again with its execution data; a payload that the service "
+                "truncates can't be had",
+                answer.path,
+            )
+        self.hand(str(line_at(answer.path, answer.identity)), recorded)
+
+    def hand(self, label: str, recorded: Recorded | None) -> None:
+        """Note that what is recorded of an operation is handed to the code."""
+        if self.stand_ins is not None and recorded is not None:
+            self.stand_ins.hand(self.moment, label, recorded.operation)
+
+    def unreadable(self, operation: object, path: Path, error: Exception) -> None:
+        """Note that the handler's serdes can't read a recorded payload."""
+        self.doubt(
+            f"the handler can't read the payload of {operation}: {error}",
+            "run where what its serdes needs is there (a bucket, a file system, a key)"
+            if self.stand_ins is None
+            else self.stand_ins.remedy,
+            path,
+        )
+
+    # -- contexts ------------------------------------------------------------------------------
+
+    def context(self, answer: Answer) -> Trace:
+        """Return the trace for the body of a context that the code asks for."""
+        node, recorded = answer.node, answer.recorded
+        is_context = node is not None and (
+            answer.identity.virtual
+            or (recorded is not None and recorded.operation.type is OperationType.CONTEXT)
+        )
+        around = answer.trace
+        if answer.identity.virtual:
+            is_open, succeeded = around.is_open, False
+        else:
+            is_open = node is not None and not node.is_terminal
+            succeeded = status_of(node) == OperationStatus.SUCCEEDED
+        is_new = not is_context and not answer.identity.virtual
+        return self.follow(
+            Trace(
+                answer.path,
+                str(line_at(answer.path, answer.identity)),
+                node if is_context else None,
+                is_open and not is_new,
+                succeeded and not is_new,
+                is_exact=not is_new and around.is_exact,
+                host=around if is_new else None,
+                host_index=answer.index,
+                borrows=self.borrows,
+            )
+        )
+
+    def may_enter(self, answer: Answer) -> bool:
+        """Return True when the body of a context may run: not beyond the frontier."""
+        return answer.is_known or answer.identity.virtual
+
+    def is_stripped(self, recorded: Recorded | None) -> bool:
+        """Return True when the value isn't stored: the service would have the body run again."""
+        if recorded is None or recorded.operation.type is not OperationType.CONTEXT:
+            return False
+        operation = recorded.operation
+        summary = read_summary(operation.result) if operation.result else None
+        return replay_children_of(operation, summary).value
+
+    def answered_by(self, position: str) -> str | None:
+        """Return the outermost completed context around a position that a replay answers from its
+        checkpoint, so that what is in it doesn't run; None: there is none."""
+        node = self.tree.root
+        for number in map(int, position.split(".")[:-1]):
+            found = node.children.get(number)
+            if found is None:
+                return None
+            node = found
+            if node.is_terminal and not self.is_stripped(node.recorded):
+                identity = identity_of(node)
+                return None if identity is None else str(line_at(node.path, identity))
+        return None
+
+    def looks_inside(self, answer: Answer, *, summarizes: bool = False) -> bool:
+        """Return True when the body of a completed context is to run.
+
+        `summarizes`: its code stores a summary of its own in the place of a large result. Then no
+        event says whether what is stored is one, and its body runs for us to know whether that
+        matters; see `found`.
+        """
+        if self.is_stripped(answer.recorded):
+            return True
+        if self._is_pruned and answer.node is not None and not answer.node.children:
+            self.unlooked += 1
+            return False
+        if self._deep or answer.recorded is None:
+            return self._deep and answer.recorded is not None
+        if summarizes and answer.recorded.operation.status is OperationStatus.SUCCEEDED:
+            details = answer.recorded.operation.context_details
+            if details is None or details.replay_children is None:
+                self.unclear[answer.path] = answer.identity
+                return True
+        return False
+
+    def end(
+        self,
+        trace: Trace,
+        outcome: Outcome,
+        error: str | None = None,
+        traceback: str | None = None,
+        where: CodeLine | None = None,
+    ) -> None:
+        """Note how the body of a context ended."""
+        self.moment += 1
+        trace.outcome = outcome
+        trace.ended_at = self.moment
+        trace.error, trace.traceback, trace.raised_where = error, traceback, where
+
+    def is_summarized(self, answer: Answer, payload: str | None) -> bool:
+        """Return True when a summary of the user's own must be what is stored.
+
+        No event says so; but what the body came to is over the limit, and what is stored isn't it.
+        """
+        operation = None if answer.recorded is None else answer.recorded.operation
+        if payload is None or operation is None or operation.result in (None, payload):
+            return False
+        return utf8_bytes(payload) > LIMITS.payload_bytes
+
+    def compare_result(self, answer: Answer, payload: str | None) -> None:
+        """Note where the body of a completed context came to another result than is recorded."""
+        operation = None if answer.recorded is None else answer.recorded.operation
+        if operation is None or operation.status is not OperationStatus.SUCCEEDED:
+            return
+        if self.stand_ins is not None and not self.stand_ins.compares(operation):
+            return
+        if not _same_json(operation.result, payload):
+            self.differ("context result", answer.path, operation.result, payload)
+
+    def compare_final_result(self, payload: str | None) -> None:
+        """Note where the handler returned something else than is recorded."""
+        facts = self.facts
+        if self.stand_ins is not None and not self.stand_ins.compares_result(facts.result):
+            return
+        if facts.status is ExecutionStatus.SUCCEEDED:
+            if facts.result is not None and not _same_json(facts.result, payload):
+                self.differ("final result", None, facts.result, payload)
+        elif facts.status is ExecutionStatus.FAILED:
+            error = facts.error
+            was = _error_text(error) if error is not None else "an error"
+            self.differ("end", None, f"failed with {was}", "returns")
+
+    def compare_final_error(self) -> None:
+        """Note where the handler raised another error than the execution is recorded to have failed
+        with."""
+        error, now = self.facts.error, self.root.error
+        if error is None or self.facts.status is not ExecutionStatus.FAILED:
+            return
+        if self.root.outcome is not Outcome.RAISED or self.stand_ins is not None:
+            return
+        was = _error_text(error)
+        if was != now:
+            self.differ("final error", None, was, now)
+
+    # -- findings ------------------------------------------------------------------------------
+
+    def doubt(self, reason: str, remedy: str, path: Path | None = None) -> None:
+        """Note why the outcome can't be known."""
+        position = None if path is None else position_text(path)
+        doubt = Doubt(reason, remedy, position)
+        if all(each != doubt for _, each in self.doubts):
+            self.doubts.append((self.moment, doubt))
+
+    def remark(self, text: str) -> None:
+        """Note what a person should know, whatever the verdict."""
+        self.remarks.append(text)
+
+    def differ(self, what: str, path: Path | None, recorded: str | None, now: str | None) -> None:
+        """Note what isn't as recorded, though no replay stumbles over it."""
+        position = None if path is None else position_text(path)
+        self.differences.append(Difference(what, position, _short(recorded), _short(now)))
+
+
+def _error_text(error: ErrorObject) -> str:
+    """Return an error in the words in which `note_end` notes what a body raised."""
+    name = (error.type or "Exception").rpartition(".")[2]
+    return f"{name}: {error.message}" if error.message else name
+
+
+def _same_inside(node: Node | None, identity: Identity) -> Node | None:
+    """Return the operation of a recorded context that is what is asked for outside of it."""
+    if node is None or node.recorded is None or node.is_batch:
+        return None
+    for each in node.sequence():
+        if each is not None and identity_of(each) == identity:
+            return each
+    return None
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= 200 else f"{text[:200]}..."
+
+
+def _same_json(one: str | None, other: str | None) -> bool:
+    if one == other:
+        return True
+    try:
+        return bool(json.loads(one or "null") == json.loads(other or "null"))
+    except ValueError:
+        return False

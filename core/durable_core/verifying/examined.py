@@ -1,0 +1,65 @@
+"""What came of an examination: where the code of each context leaves what is recorded. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from durable_core.ids import Path, position_text
+from durable_core.verifying.divergence import Found, Outcome, first_divergence
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.traces import Trace
+from durable_core.verifying.unit_divergence import batch_divergence
+from durable_core.verifying.verification import Doubt
+
+
+def divergences_of(examination: Examination) -> list[Found]:
+    """Return the divergences, the first one first: at most one a context.
+
+    One inside of a context of which isn't known whether the service would have its body run is
+    a reason for doubt instead.
+    """
+    batches = [each for each in map(batch_divergence, examination.batches) if each is not None]
+    batches += examination.extra
+    found: list[Found] = [*batches]
+    diverged: list[Path] = [_path_of(each) for each in batches]
+    for trace in sorted(examination.traces, key=lambda each: len(each.path), reverse=True):
+        if trace.host is not None or (trace.node is None and trace.path and not trace.asked):
+            continue
+        if trace.outcome is Outcome.NOT_RUN:
+            continue
+        each = first_divergence(trace.run())
+        if each is None or _is_blocked(trace, each, diverged):
+            continue
+        found.append(each)
+        diverged.append(trace.path)
+    found = [each for each in found if not _is_unclear(examination, each)]
+    return sorted(found, key=lambda each: each.moment)
+
+
+def _is_unclear(examination: Examination, found: Found) -> bool:
+    path = _path_of(found)
+    for around, identity in examination.unclear.items():
+        if path[: len(around)] == around and len(path) > len(around):
+            doubt = Doubt(
+                f"{identity} completed with a result that may be a summary, and its code has "
+                f"changed at {found.divergence.position} ({found.divergence.why}): no event "
+                "says ReplayChildren, on which depends whether that code runs again",
+                "verify without --shallow, or against a state or invocation input of the "
+                "execution, which say ReplayChildren",
+                position_text(around),
+            )
+            examination.doubts.append((found.moment, doubt))
+            return True
+    return False
+
+
+def _path_of(found: Found) -> Path:
+    return tuple(map(int, found.divergence.position.split(".")))
+
+
+def _is_blocked(trace: Trace, found: Found, diverged: Iterable[Path]) -> bool:
+    """Return True when the code didn't get further only because it diverged further in."""
+    if found.divergence.current is not None or trace.outcome is Outcome.RETURNED:
+        return False
+    size = len(trace.path)
+    return any(path[:size] == trace.path and len(path) > size for path in diverged)

@@ -1,0 +1,119 @@
+"""A recorded history by position: what each context recorded as its first, second, n-th operation.
+
+Pure. Ids are turned back into positions (`ids.resolve`), so that code can be compared with a
+history context by context, whatever the order in which concurrent contexts wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from durable_core.fold import Recorded
+from durable_core.ids import IdScheme, Path, Placed, detect, resolve
+from durable_core.model import (
+    BATCH_SUB_TYPES,
+    UNIT_SUB_TYPES,
+    Operation,
+    OperationType,
+    SubType,
+)
+from durable_core.verifying.verification import Identity
+
+
+@dataclass(slots=True)
+class Node:
+    """A position. `recorded` None: nothing has its id; what is below makes it a virtual context."""
+
+    path: Path
+    recorded: Recorded | None = None
+    children: dict[int, Node] = field(default_factory=dict)
+
+    @property
+    def is_batch(self) -> bool:
+        """True for a map or parallel."""
+        return self.recorded is not None and self.recorded.operation.sub_type in BATCH_SUB_TYPES
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when what is recorded doesn't change any more."""
+        return self.recorded is not None and self.recorded.operation.is_terminal
+
+    def sequence(self) -> list[Node | None]:
+        """Return its operations by number, from 1; None where a number isn't recorded."""
+        last = max(self.children, default=0)
+        return [self.children.get(number) for number in range(1, last + 1)]
+
+    def open_operations(self) -> Iterator[Operation]:
+        """Return what the execution may wait for: nothing inside of a completed context is."""
+        for node in self.children.values():
+            if node.recorded is None or node.recorded.operation.type is OperationType.CONTEXT:
+                if not node.is_terminal:
+                    yield from node.open_operations()
+            elif not node.is_terminal:
+                yield node.recorded.operation
+
+    def walk(self) -> Iterator[Node]:
+        """Return every node below, a parent before its children."""
+        stack = [self.children[number] for number in sorted(self.children, reverse=True)]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack += (node.children[number] for number in sorted(node.children, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTree:
+    """The root's operations; `lost` are those whose ids fit no position."""
+
+    root: Node
+    scheme: IdScheme | None
+    lost: tuple[Recorded, ...] = ()
+
+
+def tree_of(operations: Mapping[str, Recorded], expected: IdScheme) -> RecordedTree:
+    """Return the operations by position. The `expected` scheme is the first to be tried."""
+    placed = {
+        key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
+        for key, each in operations.items()
+    }
+    first, _ = expected.child(None, 1)
+    scheme = expected if first in placed else detect(placed)
+    root = Node(())
+    if scheme is None:
+        return RecordedTree(root, None, tuple(operations.values()))
+    paths = resolve(placed, scheme)
+    for key, path in paths.items():
+        _node(root, path).recorded = operations.get(key)
+    lost = tuple(each for key, each in operations.items() if key not in paths)
+    return RecordedTree(root, scheme, lost)
+
+
+def _node(root: Node, path: Sequence[int]) -> Node:
+    node = root
+    for number in path:
+        found = node.children.get(number)
+        if found is None:
+            found = node.children[number] = Node((*node.path, number))
+        node = found
+    return node
+
+
+def identity_of(node: Node | None) -> Identity | None:
+    """Return the recorded identity; of a virtual context only that it is one; None: nothing."""
+    if node is None:
+        return None
+    if node.recorded is None:
+        return Identity("CONTEXT", None, None, virtual=True)
+    operation = node.recorded.operation
+    return Identity(operation.type.value, operation.sub_type, operation.name or None)
+
+
+def is_unit(sub_type: str | None) -> bool:
+    """Return True for the sub-type of a unit."""
+    return sub_type in UNIT_SUB_TYPES
+
+
+def unit_sub_type(batch: str | None) -> str:
+    """Return the sub-type of the units of a map or parallel."""
+    return SubType.MAP_ITERATION if batch == SubType.MAP else SubType.PARALLEL_BRANCH

@@ -1,0 +1,138 @@
+"""What one run of a handler asks for, context by context, and what answers it: the values.
+
+What fills them is `examination`. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from durable_core.fold import Recorded
+from durable_core.ids import Path
+from durable_core.model import CompletionReason, UnitStatus
+from durable_core.verifying.alignment import Alignment
+from durable_core.verifying.divergence import Asked, ContextRun, Outcome
+from durable_core.verifying.recorded_tree import Node, identity_of
+from durable_core.verifying.verification import CodeLine, Identity
+
+
+@dataclass(slots=True)
+class Trace:
+    """A context in this run. `node` is what is recorded of it; None: it is new.
+
+    A new context is only followed after a divergence; `host` then is the context around, whose
+    recorded operations may have moved into it.
+    """
+
+    path: Path
+    label: str
+    node: Node | None
+    is_open: bool
+    has_succeeded: bool = False
+    is_exact: bool = True
+    host: Trace | None = None
+    host_index: int = 0
+    borrows: bool = True
+    outcome: Outcome = Outcome.NOT_RUN
+    asked: list[Asked] = field(default_factory=list)
+    ended_at: int = 0
+    error: str | None = None
+    traceback: str | None = None
+    raised_where: CodeLine | None = None
+    sequence: list[Node | None] = field(init=False)
+    alignment: Alignment = field(init=False)
+
+    def __post_init__(self) -> None:
+        # The units of a map or parallel are compared by their index, not as a sequence.
+        has_sequence = self.node is not None and not self.node.is_batch
+        self.sequence = self.node.sequence() if self.node and has_sequence else []
+        recorded = [identity_of(node) for node in self.sequence]
+        self.alignment = Alignment(recorded, borrows=self.borrows)
+
+    def run(self) -> ContextRun:
+        """Return it as a value to be compared."""
+        return ContextRun(
+            self.path,
+            self.label,
+            [identity_of(node) for node in self.sequence],
+            [status_of(node) for node in self.sequence],
+            self.asked,
+            self.outcome,
+            is_open=self.is_open,
+            has_succeeded=self.has_succeeded,
+            ended_at=self.ended_at,
+            error=self.error,
+            traceback=self.traceback,
+            raised_where=self.raised_where,
+            is_exact=self.is_exact,
+        )
+
+
+def status_of(node: Node | None) -> str | None:
+    """Return the status that a position recorded, in the service's words."""
+    if node is None or node.recorded is None:
+        return None
+    return node.recorded.operation.status.value
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What answers an operation: a recorded one (`node`), or nothing.
+
+    `is_known` False: it is new, the driver stops here. A virtual context is known when it fits,
+    though nothing may be recorded of it.
+    """
+
+    path: Path
+    identity: Identity
+    node: Node | None
+    is_known: bool
+    trace: Trace
+    index: int
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """What is recorded."""
+        return None if self.node is None else self.node.recorded
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when its outcome is recorded."""
+        return self.node is not None and self.node.is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class UnitAnswer:
+    """What happens with one unit: whether its body runs, and how it is recorded to have ended.
+
+    `status` None of a unit that runs: it ended, and nothing but its body tells how.
+    """
+
+    trace: Trace
+    node: Node | None
+    status: UnitStatus | None
+    runs: bool
+    is_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The units of a map or parallel. `reason` None: it hasn't completed, or doesn't say why."""
+
+    units: tuple[UnitAnswer, ...]
+    reason: CompletionReason | None
+    is_complete: bool
+    is_stripped: bool
+    path: Path = ()
+    failures: int | None = None
+    where: CodeLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a body ended, and what with."""
+
+    outcome: Outcome
+    value: Any = None
+    error: BaseException | None = None

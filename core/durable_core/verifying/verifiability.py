@@ -1,0 +1,121 @@
+"""What can't be verified of a history, and what a verdict leaves open. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from durable_core.fold import Folded
+from durable_core.history import RecordedHistory
+from durable_core.ids import IdScheme
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.recorded_tree import RecordedTree
+from durable_core.verifying.unit_divergence import BatchRun
+from durable_core.verifying.verification import Doubt, line_at
+
+
+def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
+    """Yield why a history can't be verified, whatever the handler."""
+    if not history.has_execution_data:
+        yield Doubt(
+            "the history has no execution data: what operations returned isn't known",
+            "fetch it with `durable fetch`, or with --include-execution-data",
+        )
+    elif folded.execution.truncated and folded.execution.input_payload is None:
+        yield Doubt(
+            "the input of the execution was left out of the history (Truncated)",
+            "give a history that has it",
+        )
+    if history.events and history.events[-1].event_id != len(history.events):
+        yield Doubt(
+            "the history is incomplete: events are missing",
+            "fetch all of its pages, as `durable fetch` does",
+        )
+    if not history.events and history.operations is None:
+        yield Doubt("nothing is recorded: there are no events", "give a history that has some")
+
+
+def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
+    """Return why a record can't be that of a handler whose SDK makes ids by the given scheme."""
+    if tree.scheme is None:
+        if not tree.lost:
+            return None
+        return Doubt(
+            "the ids of the recorded operations follow no known scheme",
+            "verify with a version of durable that knows the SDK that wrote them",
+        )
+    if tree.scheme is not handlers:
+        return Doubt(
+            f"the history was written by another SDK ({', '.join(tree.scheme.sdks)}: ids are "
+            f"{tree.scheme.name}) than the handler's ({', '.join(handlers.sdks)}: "
+            f"{handlers.name})",
+            "give the handler that the history is of",
+        )
+    if tree.lost:
+        return Doubt(
+            f"{len(tree.lost):,} recorded operations have ids that fit no position",
+            "give a history that is complete",
+        )
+    return None
+
+
+def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
+    """Yield what a verdict leaves open, in sentences: of a green one what could not be seen."""
+    yield from dict.fromkeys(examination.remarks)
+    if is_green:
+        yield from _unseen(examination)
+    if examination.unlooked:
+        yield (
+            f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
+            "state, from which the service leaves their operations out"
+        )
+
+
+def _unseen(examination: Examination) -> Iterator[str]:
+    for named in (False, True):
+        alike = _alike(examination, named=named)
+        if alike:
+            yield (
+                f"{alike:,} {'' if named else 'unnamed '}operations have a neighbour of the same "
+                f"type{' and name' if named else ''}: if two of them changed places, that could "
+                "not be seen"
+            )
+    by_index = sum(map(_known_by_index, examination.batches))
+    if by_index:
+        yield (
+            f"{by_index:,} units of a map or parallel are known by their index only: if two of "
+            "them changed places, that could not be seen"
+        )
+    for batch in examination.batches:
+        if batch.total is None and batch.is_complete:
+            yield (
+                f"how many units {line_at(batch.path, batch.identity)} had isn't recorded, only "
+                "which of them were started: if there are more or fewer of the others now, that "
+                "could not be seen"
+            )
+
+
+def _alike(examination: Examination, *, named: bool) -> int:
+    """Count the operations that could stand in each other's place unseen."""
+    count = 0
+    for trace in examination.traces:
+        alike = Counter(
+            (asked.identity.type, asked.identity.sub_type, asked.identity.name)
+            for asked in trace.asked
+            if bool(asked.identity.name) is named
+        )
+        count += sum(number for number in alike.values() if number > 1)
+    return count
+
+
+def _known_by_index(batch: BatchRun) -> int:
+    """Count the units whose recorded name, if there is one, says nothing but the index."""
+    count = sum(
+        not unit.name or _DEFAULT_NAME.fullmatch(unit.name) is not None
+        for unit in batch.units.values()
+    )
+    return count if count > 1 else 0
+
+
+_DEFAULT_NAME = re.compile(r"(map-item|parallel-branch)-\d+")
