@@ -44,6 +44,7 @@ def dangerous(text: str) -> list[str]:
 
 @given(NASTY)
 @example("\x1b[2J\x9b31m\u202egnp.exe\u2066\ud800\x00\r\n\t\x7f\u200b\U000e0041")
+@example("".join(map(chr, range(sys.maxunicode + 1))))
 def test_cleaned_text_moves_colours_reorders_and_hides_nothing(text: str) -> None:
     assert dangerous(clean(text)) == []
 
