@@ -319,6 +319,25 @@ def test_a_map_that_moved_into_a_new_child_context_is_told_as_that() -> None:
     assert (found.position, found.cause) == ("1", Cause.MOVED_IN)
 
 
+def test_an_operation_of_a_lambda_is_at_the_line_of_the_call_that_the_lambda_is_given_to() -> None:
+    def handler_of(inner: str, unit: str) -> Callable[..., Any]:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.run_in_child_context(lambda c: c.step(lambda _: 1, name=inner), name="child")
+            await ctx.map([1], lambda c, *_: c.step(lambda _: 1, name=unit), name="all")
+
+        return handler
+
+    history = recorded(handler_of("a", "b"))
+    for changed, text in (
+        (handler_of("other", "b"), "await ctx.run_in_child_context("),
+        (handler_of("a", "other"), "await ctx.map("),
+    ):
+        found = verified(changed, history).first
+        assert found is not None
+        assert found.where is not None
+        assert found.where.text.startswith(text)
+
+
 def test_what_the_cloud_would_do_inside_of_a_completed_context_is_not_to_run_it() -> None:
     def handler_of(name: str, size: int) -> Callable[..., Any]:
         async def child(ctx: DurableContext) -> str:

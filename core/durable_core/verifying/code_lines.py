@@ -36,14 +36,21 @@ def is_installed(file: str) -> bool:
 
 
 def calling_line() -> CodeLine | None:
-    """Return the innermost line of the user's code that is being executed."""
+    """Return the innermost line of the user's code that is being executed.
+
+    None where none is: a coroutine that a lambda made is awaited by ours. What calls us is no code
+    of the handler, whosever it is.
+    """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_globals.get("__name__") != _CALLED_FROM:
         code = frame.f_code
         if is_users(code.co_filename):
             return CodeLine(code.co_filename, frame.f_lineno, code.co_name)
         frame = frame.f_back
     return None
+
+
+_CALLED_FROM = f"{__package__}.replay"
 
 
 def is_backoff() -> bool:

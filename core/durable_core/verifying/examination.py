@@ -149,7 +149,8 @@ class Examination:
                 node = Node((*trace.path, index + 1), invented(identity))
             elif (inner := _same_inside(node, identity)) is not None:
                 node, out_of = inner, identity_of(node)
-        asked = Asked(identity, calling_line(), self.moment, match.fit, out_of=out_of)
+        where = calling_line() or trace.where
+        asked = Asked(identity, where, self.moment, match.fit, out_of=out_of)
         trace.asked.append(asked)
         path = (*trace.path, index + 1)
         known = fits or is_invented or node is not None
@@ -236,6 +237,7 @@ class Examination:
                 is_open and not is_new,
                 succeeded and not is_new,
                 is_exact=not is_new and around.is_exact,
+                where=around.asked[answer.index].where,
                 host=around if is_new else None,
                 host_index=answer.index,
                 borrows=self.borrows,

@@ -22,7 +22,7 @@ class Trace:
     """A context in this run. `node` is what is recorded of it; None: it is new.
 
     A new context is only followed after a divergence; `host` then is the context around, whose
-    recorded operations may have moved into it.
+    recorded operations may have moved into it. `where` is the line that asked for it.
     """
 
     path: Path
@@ -31,6 +31,7 @@ class Trace:
     is_open: bool
     has_succeeded: bool = False
     is_exact: bool = True
+    where: CodeLine | None = None
     host: Trace | None = None
     host_index: int = 0
     borrows: bool = True

@@ -154,6 +154,7 @@ def _unit(
         not complete,
         status is UnitStatus.SUCCEEDED and complete,
         is_exact=answer.trace.is_exact and answer.is_known,
+        where=answer.trace.asked[answer.index].where,
         borrows=examination.borrows,
     )
     if runs:
