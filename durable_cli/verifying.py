@@ -21,7 +21,7 @@ from durable_core.verifying.verification import Verdict, Verification
 
 if TYPE_CHECKING:
     from durable_cli.render_verify import Result
-    from durable_core.adapters.verify_pool import Job
+    from durable_core.adapters.verify_worker import Job
 
 CODES = {
     Verdict.COMPATIBLE: Exit.FINE,

@@ -122,7 +122,8 @@ def command(
     if handler is not None:
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode
-        from durable_core.adapters.verify_pool import Job, cores
+        from durable_core.adapters.verify_pool import cores
+        from durable_core.adapters.verify_worker import Job
         from durable_core.verifying.replay import VerifyOptions
 
         options = VerifyOptions(not shallow, every_invocation, strict)

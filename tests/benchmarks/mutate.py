@@ -242,7 +242,7 @@ def chance_results(
     of: str, handler: str | None
 ) -> Iterator[tuple[str, str, list[str], Verification]]:
     """Yield kind, name, positions and outcome of what depends on chance or time, of two runs."""
-    from durable_core.adapters.verify_pool import _combined
+    from durable_core.adapters.several_runs import combined
 
     context = multiprocessing.get_context("spawn")
     pipes = []
@@ -254,7 +254,7 @@ def chance_results(
     while (first := pipes[0].recv()) is not None:
         second = pipes[1].recv()
         key, one, reads = first
-        outcome = _combined(one.source, {0: one, 1: second[1]}, reads)
+        outcome = combined({0: one, 1: second[1]}, reads)
         assert isinstance(outcome, Verification)
         kind, name, line, positions = key
         yield kind, f"{name}:{line}", positions, outcome

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -33,7 +34,11 @@ class Refused(PermissionError):
 _WHAT: Final = {
     "socket.connect": "a network connection",
     "socket.getaddrinfo": "looking up a host",
+    "socket.gethostbyname": "looking up a host",
+    "socket.gethostbyaddr": "looking up a host",
+    "socket.getnameinfo": "looking up a host",
     "socket.sendto": "sending over the network",
+    "socket.sendmsg": "sending over the network",
     "socket.bind": "listening on the network",
     "subprocess.Popen": "starting a process",
     "os.system": "starting a process",
@@ -42,6 +47,9 @@ _WHAT: Final = {
     "os.posix_spawn": "starting a process",
     "os.fork": "starting a process",
     "os.forkpty": "starting a process",
+    "os.kill": "sending a signal",
+    "os.killpg": "sending a signal",
+    "signal.pthread_kill": "sending a signal",
     "os.remove": "removing a file",
     "os.rename": "renaming a file",
     "os.mkdir": "making a folder",
@@ -49,6 +57,9 @@ _WHAT: Final = {
     "os.truncate": "changing a file",
     "os.chmod": "changing a file",
     "os.chown": "changing a file",
+    "os.utime": "changing a file",
+    "os.setxattr": "changing a file",
+    "os.removexattr": "changing a file",
     "os.link": "making a link",
     "os.symlink": "making a link",
     "sqlite3.connect": "opening a database",
@@ -64,25 +75,32 @@ class _Watch:
         self.examination: Examination | None = None
         self.mode = GuardMode.OFF
         self.is_installed = False
-        self.is_asking = False
+        self.stays = False
+        self._asking = threading.local()
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.examination is None or event not in _WHAT or self.is_asking:
+        if event not in _WHAT or (self.examination is None and not self.stays):
             return
-        self.is_asking = True  # what follows may open files itself
+        if getattr(self._asking, "now", False):
+            return
+        self._asking.now = True  # what follows may open files itself
         try:
             if event == "open" and not _is_write(args):
                 return
             self._attempted(event, args)
         finally:
-            self.is_asking = False
+            self._asking.now = False
 
     def _attempted(self, event: str, args: tuple[Any, ...]) -> None:
         where = shown(calling_line())
-        if where is None or self.examination is None:
+        if where is None:
             return  # nobody of the user's
         what = f"{_WHAT[event]} ({_said(event, args)})"
         place = f" at {where}"
+        if self.examination is None:  # a thread that the handler has left running
+            if self.mode is GuardMode.BLOCK:
+                raise Refused(f"{what} is refused after verifying{place}")
+            return
         if self.mode is GuardMode.WARN:
             self.examination.remark(f"the handler reaches outside of steps: {what}{place}")
             return
@@ -102,8 +120,14 @@ def _is_write(args: tuple[Any, ...]) -> bool:
     return isinstance(flags, int) and bool(flags & _WRITES)
 
 
+_ABOUT_THE_SECOND: Final = frozenset(
+    {"os.kill", "os.killpg", "signal.pthread_kill"}
+    | {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+)
+
+
 def _said(event: str, args: tuple[Any, ...]) -> str:
-    told = args[1:] if event in ("socket.connect", "socket.bind", "socket.sendto") else args
+    told = args[1:] if event in _ABOUT_THE_SECOND else args
     text = ", ".join(str(each) for each in told[:2] if each is not None)
     return text if len(text) <= 120 else f"{text[:120]}..."
 
@@ -112,10 +136,14 @@ _watch: Final = _Watch()
 
 
 class Guard:
-    """Watches over runs of a handler."""
+    """Watches over runs of a handler.
 
-    def __init__(self, mode: GuardMode = GuardMode.BLOCK) -> None:
+    `stays`: also over what it leaves running, in a process that runs nothing else.
+    """
+
+    def __init__(self, mode: GuardMode = GuardMode.BLOCK, *, stays: bool = False) -> None:
         self._mode = mode
+        self._stays = stays
 
     @contextmanager
     def __call__(self, examination: Examination) -> Iterator[None]:
@@ -128,6 +156,7 @@ class Guard:
             _watch.is_installed = True
         writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         _watch.mode, _watch.examination = self._mode, examination
+        _watch.stays = self._stays
         try:
             yield
         finally:

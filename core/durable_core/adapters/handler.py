@@ -21,6 +21,7 @@ from types import ModuleType, TracebackType
 from typing import Any, Final
 
 from durable_core.errors import DurableError, printable
+from durable_core.verifying.raised import is_from_outside
 
 _AWS_SDK: Final = "aws_durable_execution_sdk_python.execution"
 _OURS: Final = frozenset({"durable_core", "durable_cli"})
@@ -194,7 +195,9 @@ def _import(spec: str, parsed: _Spec) -> ModuleType:
         module = importlib.import_module(parsed.module)
     except ModuleNotFoundError as error:
         raise _not_found(spec, parsed, error) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         problem = f"importing {parsed.module} raised {_said(error)}{_place_of(error)}"
         raise ImportFailed(spec, problem, users_traceback(error)) from error
     _check_not_shadowed(spec, parsed, module)

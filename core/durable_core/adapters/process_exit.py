@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+from durable_core.verifying.code_lines import calling_line, shown
+from durable_core.verifying.verification import CodeLine
+
 _REAL: Final = os._exit
 
 NEEDS_ISOLATION: Final = (
@@ -72,6 +75,18 @@ def exit_sends_queued(send_queued: Callable[[], None]) -> Iterator[None]:
 
     def end(status: int) -> NoReturn:
         send_queued()
+        _REAL(status)
+
+    with _ended_by(end):
+        yield
+
+
+@contextmanager
+def exit_is_told(tell: Callable[[int, CodeLine | None], None]) -> Iterator[None]:
+    """Let `os._exit` end this process after `tell` got the status and the line that calls it."""
+
+    def end(status: int) -> NoReturn:
+        tell(status, shown(calling_line()))
         _REAL(status)
 
     with _ended_by(end):

@@ -72,6 +72,12 @@ class Readings:
         """Let all sources begin again: what is read doesn't depend on what was read before."""
         self._counts.clear()
 
+    def forget_reads(self) -> tuple[Read, ...]:
+        """Return the places noted so far, to note none of them from now on but those read again."""
+        reads = self.reads
+        self._reads.clear()
+        return reads
+
     # -- what is read --------------------------------------------------------------------------
 
     def _number(self, source: Source) -> tuple[str, int]:

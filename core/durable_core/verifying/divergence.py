@@ -63,6 +63,7 @@ class ContextRun:
     error: str | None = None
     traceback: str | None = None
     raised_where: CodeLine | None = None
+    escapes: bool = False
     is_exact: bool = True
     """False where the recorded operations may not be all that there were."""
 
@@ -130,6 +131,7 @@ def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: i
         next_current=_asked_lines(run, index + 1, index + 1 + SHOWN),
         distance=distance,
         traceback=run.traceback if asked is None else None,
+        escapes=run.escapes and asked is None,
     )
 
 

@@ -8,6 +8,7 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 from __future__ import annotations
 
 import json
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -36,6 +37,7 @@ from durable_core.verifying.divergence import (
     Outcome,
 )
 from durable_core.verifying.planting import invented
+from durable_core.verifying.raised import told
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.stand_ins import StandIns
@@ -56,8 +58,8 @@ def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
     if error is None:
         examination.end(trace, ended.outcome)
         return
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    examination.end(trace, ended.outcome, text, users_traceback(error), raising_line(error))
+    trace.escapes = not isinstance(error, Exception | CancelledError)
+    examination.end(trace, ended.outcome, told(error), users_traceback(error), raising_line(error))
 
 
 class Examination:
@@ -156,8 +158,8 @@ class Examination:
         known = fits or is_invented or node is not None
         if fits and node is not None and node.recorded is not None:
             self._compare_details(path, node.recorded, details or {})
-            for told in retry_differences(node.recorded, decide) if decide is not None else ():
-                self.differ(told.what, path, told.recorded, told.current)
+            for each in retry_differences(node.recorded, decide) if decide is not None else ():
+                self.differ(each.what, path, each.recorded, each.current)
         return Answer(path, identity, node, known, trace, index)
 
     def _lent(self, trace: Trace, identity: Identity) -> Node | None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from typing import Any, Final, cast
+from contextlib import suppress
+from typing import Final, cast
 
 from durable_core.ids import SHA256
 from durable_core.native.checkpointer import Checkpointer
@@ -17,6 +18,7 @@ from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination, note_end
+from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.replay_context import VerifyingContext, VerifyingExecution
 from durable_core.verifying.traces import Ended
 
@@ -34,11 +36,18 @@ class NativeReplayer:
         """Run it once."""
         run = _NativeRun(self._handler, examination, arn)
         loop = VirtualTimeLoop(run.on_idle)
+        # How everything ended is noted; what asyncio finds wrong besides is the handler's affair.
+        loop.set_exception_handler(lambda loop, context: None)
         try:
             loop.run_until_complete(run.main())
+        except (SystemExit, KeyboardInterrupt) as error:  # asyncio lets a task of the handler's
+            if is_from_outside(error):
+                raise
+            run.exited(error)
         finally:
             run.stop()
-            abandon(loop)
+            with suppress(_Hangs):  # code that goes on waiting although it was told to end
+                abandon(loop)
             loop.close()
 
 
@@ -62,6 +71,12 @@ class _NativeRun:
         if self._execution is not None:
             self._execution.ending = True
 
+    def exited(self, error: BaseException) -> None:
+        """Note that a task of the handler's own ended the process."""
+        root = self._examination.root
+        if root.outcome is Outcome.NOT_RUN:
+            note_end(self._examination, root, Ended(Outcome.RAISED, error=error))
+
     async def main(self) -> None:
         loop = asyncio.get_running_loop()
         self._idle = loop.create_future()
@@ -75,35 +90,32 @@ class _NativeRun:
         context = VerifyingContext(execution, Scope(), root)
         task = loop.create_task(self._call(context), name="handler")
         await asyncio.wait((task, self._idle), return_when=asyncio.FIRST_COMPLETED)
-        note_end(self._examination, root, _end_of(task))
+        ended = _end_of(task)
+        note_end(self._examination, root, ended)
         if root.outcome is Outcome.RETURNED:
-            self._examination.compare_final_result(task.result())
+            self._examination.compare_final_result(ended.value)
 
-    async def _call(self, context: VerifyingContext) -> str | None:
+    async def _call(self, context: VerifyingContext) -> Ended:
         given = self._examination.facts.input_payload
         event = None if given is None else json.loads(given)
         try:
             result = self._handler(event, context)
             if inspect.isawaitable(result):
                 result = await result
-        except SystemExit as error:
-            exited = HandlerExited(f"the handler ended the process ({error.code})")
-            raise exited.with_traceback(error.__traceback__) from None
-        return serialize(JSON, result, SerDesContext("", self._arn))
-
-
-class HandlerExited(Exception):
-    """The handler called sys.exit."""
+        except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+            # A task would hand on the first two to whoever runs the loop, and lose the third.
+            if is_from_outside(error):
+                raise
+            return Ended(Outcome.RAISED, error=error)
+        return Ended(Outcome.RETURNED, serialize(JSON, result, SerDesContext("", self._arn)))
 
 
 class _Hangs(Exception):
     """Nothing can go on, although everything was told to end."""
 
 
-def _end_of(task: asyncio.Task[Any]) -> Ended:
+def _end_of(task: asyncio.Task[Ended]) -> Ended:
     if not task.done():
         return Ended(Outcome.SUSPENDED)
-    if task.cancelled():
-        return Ended(Outcome.RAISED, error=asyncio.CancelledError())
     error = task.exception()
-    return Ended(Outcome.RETURNED if error is None else Outcome.RAISED, error=error)
+    return task.result() if error is None else Ended(Outcome.RAISED, error=error)

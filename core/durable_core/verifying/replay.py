@@ -86,20 +86,9 @@ def verify_history(
     options = options or VerifyOptions()
     began = perf_counter()
     folded = folded_of(history)
-    doubts = tuple(doubts_of(history, folded))
-    base = Verification(
-        source=history.source,
-        verdict=Verdict.CANNOT_VERIFY if doubts else Verdict.COMPATIBLE,
-        doubts=doubts,
-        status=folded.execution.status.value,
-        operations=len(folded.operations),
-        runtime=replayer.runtime.name,
-        name=folded.execution.name,
-        function=function_of(history.arn),
-    )
-    if doubts:
-        return base
-    outcome = base
+    outcome = _before(history, folded, replayer.runtime.name)
+    if not outcome:
+        return outcome
     for picture in _pictures(history, folded, options):
         outcome = _run(replayer, history, picture, options, outcome, watch)
         if outcome.verdict is not Verdict.COMPATIBLE:
@@ -107,6 +96,26 @@ def verify_history(
     if options.strict and outcome.verdict is Verdict.COMPATIBLE and outcome.differences:
         outcome = replace(outcome, verdict=Verdict.DIVERGED)
     return replace(outcome, seconds=perf_counter() - began)
+
+
+def unverified(history: RecordedHistory, runtime: str) -> Verification:
+    """Return what is known of a history that no handler could be run against."""
+    return _before(history, folded_of(history), runtime)
+
+
+def _before(history: RecordedHistory, folded: Folded, runtime: str) -> Verification:
+    doubts = tuple(doubts_of(history, folded))
+    return Verification(
+        source=history.source,
+        verdict=Verdict.CANNOT_VERIFY if doubts else Verdict.COMPATIBLE,
+        doubts=doubts,
+        status=folded.execution.status.value,
+        operations=len(folded.operations),
+        invocations=len(folded.invocations) or 1,
+        runtime=runtime,
+        name=folded.execution.name,
+        function=function_of(history.arn),
+    )
 
 
 def _run(
@@ -274,6 +283,7 @@ def _end_divergence(examination: Examination, picture: _Picture) -> Found | None
             why,
             where=root.raised_where or _last_line(examination),
             traceback=root.traceback,
+            escapes=root.escapes,
         ),
     )
 

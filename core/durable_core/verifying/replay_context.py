@@ -48,6 +48,7 @@ from durable_core.native.waits import WaitForConditionConfig
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination, note_end
 from durable_core.verifying.planting import planted
+from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.retry_differences import Decide
 from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
@@ -232,9 +233,14 @@ class VerifyingContext(DurableContext):
         execution.traces[call.id] = trace
         scope = Scope(self._scope)
 
-        async def run() -> Any:
+        async def run() -> Ended:
             try:
-                return await body(scope)
+                return Ended(Outcome.RETURNED, await body(scope))
+            except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+                # A task would hand on the first two to whoever runs the loop, and lose the third.
+                if is_from_outside(error):
+                    raise
+                return Ended(Outcome.RAISED, error=error)
             finally:
                 await scope.close()
 
@@ -312,7 +318,7 @@ class VerifyingContext(DurableContext):
         """Return what the body came to, on its way through the serdes as in an invocation."""
         if ended.error is None:
             return call.to_value(serdes, call.to_payload(serdes, ended.value))
-        if not isinstance(ended.error, ExecutionError):
+        if not isinstance(ended.error, ExecutionError | SystemExit | KeyboardInterrupt):
             raise_recorded(error_object(ended.error), ChildContextError)
         raise ended.error
 
@@ -394,15 +400,13 @@ class VerifyingContext(DurableContext):
 _NOT_RUN = Ended(Outcome.NOT_RUN)
 
 
-def _ended(task: asyncio.Task[Any]) -> Ended:
+def _ended(task: asyncio.Task[Ended]) -> Ended:
     if not task.done():
         return Ended(Outcome.SUSPENDED)
-    if task.cancelled():
-        return Ended(Outcome.RAISED, error=asyncio.CancelledError())
     error = task.exception()
     if error is not None:
         return Ended(Outcome.RAISED, error=error)
-    return Ended(Outcome.RETURNED, task.result())
+    return task.result()
 
 
 def _rebuilt(

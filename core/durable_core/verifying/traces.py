@@ -41,6 +41,7 @@ class Trace:
     error: str | None = None
     traceback: str | None = None
     raised_where: CodeLine | None = None
+    escapes: bool = False
     sequence: list[Node | None] = field(init=False)
     alignment: Alignment = field(init=False)
 
@@ -66,6 +67,7 @@ class Trace:
             error=self.error,
             traceback=self.traceback,
             raised_where=self.raised_where,
+            escapes=self.escapes,
             is_exact=self.is_exact,
         )
 

@@ -120,6 +120,7 @@ def _note_failures(
                 why,
                 where=unit.raised_where or found.where,
                 traceback=unit.traceback,
+                escapes=unit.escapes,
             ),
         )
     )

@@ -109,7 +109,7 @@ class Divergence:
     None where there is nothing. `matching` are the last operations before it that agree,
     `next_recorded` and `next_current` what follows on each side. `distance` is how many edits lie
     between the two sequences of the context. `consequence` is what the runtime of the handler would
-    do there in production.
+    do there in production. `escapes`: what is raised there is no Exception, and has no answer.
     """
 
     position: str
@@ -125,6 +125,7 @@ class Divergence:
     distance: int = 0
     consequence: str = ""
     traceback: str | None = None
+    escapes: bool = False
     invocation: int | None = None
 
 

@@ -25,6 +25,7 @@ from durable_core.native.bodies import as_body
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination, note_end
 from durable_core.verifying.planting import planted
+from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.retry_differences import Decide
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
@@ -126,7 +127,9 @@ class ReplayRun:
             ended = Ended(Outcome.RETURNED, body())
         except self.parts.suspend:
             ended = Ended(Outcome.SUSPENDED)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             ended = Ended(Outcome.RAISED, error=error)
         note_end(self.examination, trace, ended)
         return ended
@@ -250,7 +253,9 @@ class ReplayRun:
             value = concurrent._execute_item_in_child_context(context, executable)
         except self.parts.suspend:
             return Ended(Outcome.SUSPENDED)
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             return Ended(Outcome.RAISED, error=error)
         return Ended(Outcome.RETURNED, value)
 

@@ -1,0 +1,142 @@
+"""One outcome of a history from several runs of it, each with other time, chance and hash seed.
+
+Where the runs come to different ends, the handler is not deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from durable_core.adapters.verify_worker import Lost
+from durable_core.errors import DurableError
+from durable_core.simulation.determinism import Read
+from durable_core.verifying.code_lines import is_installed, shown
+from durable_core.verifying.verification import (
+    Cause,
+    CodeLine,
+    Divergence,
+    Doubt,
+    Verdict,
+    Verification,
+)
+
+Outcome = Verification | DurableError | None
+"""A verification; why there is none; None: a history of another function."""
+
+
+def combined(
+    answers: Mapping[int, Outcome | Lost],
+    reads: Sequence[Read],
+    base: Verification | None = None,
+) -> Outcome:
+    """Return what all runs of a history come to. `reads` are those of the handler outside of steps,
+    `base` says what the history is where no run does."""
+    verifications = [each for each in answers.values() if isinstance(each, Verification)]
+    base = base or next(iter(verifications), None)
+    for number in sorted(answers):
+        answer = answers[number]
+        if isinstance(answer, Lost):
+            if base is None:
+                return next(each for each in answers.values() if not isinstance(each, Lost))
+            doubt = Doubt(f"the handler could not be run to its end: {answer.why}", answer.remedy)
+            return replace(
+                base,
+                verdict=_CANNOT,
+                doubts=(doubt,),
+                divergences=(),
+                more_divergences=0,
+                differences=(),
+                notes=(),
+            )
+    first = answers[0]
+    if not isinstance(first, Verification):
+        return None if isinstance(first, Lost) else first
+    for number in sorted(answers)[1:]:
+        other = answers[number]
+        if not isinstance(other, Verification):
+            continue
+        if _said(other) != _said(first):
+            return _non_deterministic(first, other, number, reads)
+        first = _with_note(first, other, reads)
+    return first
+
+
+_CANNOT: Final = Verdict.CANNOT_VERIFY
+
+
+def _said(outcome: Verification) -> Any:
+    """Return what two runs of a deterministic handler have in common."""
+    told = [
+        (each.position, each.cause, each.expected, each.current) for each in outcome.divergences
+    ]
+    return outcome.verdict, told, outcome.compared
+
+
+def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) -> Verification:
+    """Say what isn't the same in each run although the operations are: no replay stumbles over
+    it, but it may not be what was meant."""
+    ours, theirs = (
+        {(each.what, each.position, each.current) for each in outcome.differences}
+        for outcome in (first, other)
+    )
+    whats = sorted({f"{what} at {at}" if at else what for what, at, _ in ours ^ theirs})
+    if not whats:
+        return first
+    note = f"not the same in every run: {', '.join(whats)}; {_read(reads)}"
+    return replace(first, notes=(*first.notes, note))
+
+
+def _non_deterministic(
+    first: Verification, other: Verification, number: int, reads: Sequence[Read]
+) -> Verification:
+    diverged = [each for each in (first, other) if each.verdict is Verdict.DIVERGED]
+    outcome = min(diverged, key=_place, default=other)
+    seen = outcome.first
+    if seen is None:
+        seen = Divergence("end", "the handler", Cause.NON_DETERMINISTIC, "")
+    why = (
+        f"two runs on the same record differ (run 1: {_short(first)}; run {number + 1}, with "
+        "other values for time, random, uuid, urandom and another hash seed: "
+        f"{_short(other)}): {_read(reads)}"
+    )
+    consequence = f"{first.runtime} goes one way or the other, from one invocation to the next"
+    told = replace(seen, cause=Cause.NON_DETERMINISTIC, why=why, consequence=consequence)
+    return replace(
+        outcome,
+        verdict=Verdict.DIVERGED,
+        doubts=(),
+        divergences=(told, *outcome.divergences[1:]),
+    )
+
+
+def _place(outcome: Verification) -> tuple[int, ...]:
+    """Return where a run first diverged: the earlier of two is where the code leaves the record."""
+    position = outcome.first.position if outcome.first is not None else ""
+    return tuple(int(each) for each in position.split(".") if each.isdecimal())
+
+
+def _read(reads: Sequence[Read]) -> str:
+    """Say what was read outside of steps, and where: by the user's code, if any of it was."""
+    reads = [each for each in reads if not is_installed(each.file)] or reads
+    if not reads:
+        return "nothing else was read outside of steps, so it depends on the order of a set"
+    places = [
+        f"{each.function} at {shown(CodeLine(each.file, each.line))}"
+        for each in reads[:_MOST_READS]
+    ]
+    more = f" and {len(reads) - _MOST_READS:,} more" if len(reads) > _MOST_READS else ""
+    return f"the code outside of steps reads {', '.join(places)}{more}"
+
+
+_MOST_READS: Final = 5
+
+
+def _short(outcome: Verification) -> str:
+    if outcome.first is not None:
+        return f"at {outcome.first.position} {outcome.first.why}"
+    if outcome.differences:
+        each = outcome.differences[0]
+        return f"{each.what} {each.current}"
+    return outcome.verdict.value

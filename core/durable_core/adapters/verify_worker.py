@@ -1,0 +1,244 @@
+"""A process that verifies one history after another with one handler, and our end of its pipe.
+
+Whatever the handler does to it, its own histories have an outcome: the process says what it can of
+its end, and the pool sees the rest from outside.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from time import monotonic
+from typing import Any, Final
+
+from durable_core.adapters.guard import Guard, GuardMode
+from durable_core.errors import DurableError
+from durable_core.history import RecordedHistory
+from durable_core.simulation.determinism import Read, Source
+from durable_core.verifying.raised import told
+from durable_core.verifying.replay import VerifyOptions
+from durable_core.verifying.verification import CodeLine, Verification
+
+SLACK_SECONDS: Final = 30.0
+"""How much longer than `timeout` a worker's first answer may take: it has to start, and to import
+the handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How every source is verified.
+
+    `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
+    run of a history is in a process that has a hash seed of its own, so that there are at least as
+    many processes as `runs`, some of them idle.
+    """
+
+    spec: str
+    options: VerifyOptions = field(default_factory=VerifyOptions)
+    guard: GuardMode = GuardMode.BLOCK
+    runs: int = 2
+    timeout: float = 60.0
+    jobs: int = 1
+    function: str | None = None
+
+
+Task = str | RecordedHistory | DurableError
+"""What is to be verified: a file's name, or the history of what is no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker's first answer: the handler is loaded."""
+
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """There is no outcome, and it isn't one of ours to say why the handler did that.
+
+    `remedy` is what to do; `is_last`: the process that says so ends.
+    """
+
+    why: str
+    remedy: str
+    is_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a task; None: a history of another function. `reads` are those outside of steps
+    in this run, and when the handler was imported."""
+
+    outcome: Verification | DurableError | Lost | None
+    reads: tuple[Read, ...] = ()
+
+
+ENDED: Final = "the execution would be invoked again; run the handler by itself to see why"
+"""What to do where the handler takes its process down."""
+
+
+class Worker:
+    """A process, and what it does now. `number` of the run that it is for."""
+
+    def __init__(self, job: Job, number: int) -> None:
+        self.number = number
+        self._job = job
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, job, number), daemon=True)
+        with _hash_seed(number), _uninterrupted():
+            process.start()
+        self._process = process
+        theirs.close()
+        self.is_ready = False
+        self.task: int | None = None
+        self.deadline = monotonic() + job.timeout + SLACK_SECONDS
+
+    def give(self, index: int, task: Task) -> None:
+        """Let it verify the source of that index."""
+        self.task = index
+        self.deadline = monotonic() + self._job.timeout
+        self.pipe.send(task)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+
+    @property
+    def how_it_ended(self) -> str:
+        """How the process ended, in words."""
+        self._process.join(1)
+        code = self._process.exitcode
+        if code is None or code >= 0:
+            return f"its process ended without an answer (exit code {code})"
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return f"its process was ended by {name}"
+
+
+@contextmanager
+def _hash_seed(number: int) -> Iterator[None]:
+    """Start a process with a hash seed of its own: 0 for the first run, then others."""
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = str(number * 7919)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONHASHSEED"]
+        else:
+            os.environ["PYTHONHASHSEED"] = before
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Start a process that no Ctrl-C reaches: it is for us to say so, and to end it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# -- in the process ------------------------------------------------------------------------------
+
+
+def _work(pipe: Connection, job: Job, number: int) -> None:
+    """Verify what comes through the pipe, in a process of its own."""
+    _keep_quiet(number)
+    try:
+        _verify_all(pipe, job, number)
+    except BaseException:
+        os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
+    os._exit(0)  # what the handler left running or registered is not waited for
+
+
+_BROKEN: Final = 1
+
+
+def _keep_quiet(number: int) -> None:
+    """Let nobody but us say how things end; what the handler prints is shown of the first run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.excepthook = _say_nothing
+    sys.unraisablehook = _say_nothing
+    if number:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
+    os.dup2(2, 1)  # what the handler prints is no data of ours
+
+
+def _say_nothing(what: Any) -> None:
+    """Take the place of Python's own hooks, which print tracebacks."""
+
+
+def _verify_all(pipe: Connection, job: Job, number: int) -> None:
+    from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.process_exit import exit_is_told, watch_exits
+    from durable_core.adapters.readings import Readings
+    from durable_core.adapters.verify import replayer_of
+
+    # Odd variations: chance is over a half in the first run and far under it in the second.
+    readings = Readings(2 * number + 1, tuple(Source))
+    if job.runs > 1:
+        readings.install()
+    watch_exits()
+
+    def tell_exit(status: int, line: CodeLine | None) -> None:
+        at = "" if line is None else f" at {line}"
+        why = f"it ended its process with os._exit({status}){at}"
+        pipe.send(Answer(Lost(why, ENDED, is_last=True)))
+
+    with exit_is_told(tell_exit):
+        try:
+            replayer = replayer_of(HandlerLoader().load(job.spec).target)
+        except DurableError as error:
+            pipe.send(error)
+            return
+        imported = readings.forget_reads()
+        pipe.send(Ready(replayer.runtime.name))
+        guard = Guard(job.guard, stays=True)
+        home = os.getcwd()  # noqa: PTH109
+        while True:
+            try:
+                task = pipe.recv()
+            except EOFError:
+                return
+            readings.begin_again()
+            outcome = _verified(task, job, replayer, guard)
+            os.chdir(home)
+            pipe.send(Answer(outcome, (*readings.forget_reads(), *imported)))
+
+
+def _verified(
+    task: Task, job: Job, replayer: Any, guard: Guard
+) -> Verification | DurableError | Lost | None:
+    from durable_core.adapters.history_file import load_history, pausing_collection
+    from durable_core.verifying.replay import function_of, verify_history
+
+    if isinstance(task, DurableError):
+        return task
+    try:
+        with pausing_collection():
+            history = task if isinstance(task, RecordedHistory) else load_history(task)
+        if job.function is not None and function_of(history.arn) not in (None, job.function):
+            return None
+        return verify_history(replayer, history, job.options, guard)
+    except DurableError as error:
+        return error
+    except BaseException as error:
+        return Lost(told(error), "report it, with the handler")
