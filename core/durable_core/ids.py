@@ -12,15 +12,21 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 Path = tuple[int, ...]
 
+_MOST_IDS: Final = 8192
+"""How many are kept of each scheme: an execution asks for each again with every invocation."""
 
+
+@lru_cache(_MOST_IDS)
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+@lru_cache(_MOST_IDS)
 def _blake2b(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass")).hexdigest()[:64]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import wraps
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -17,7 +16,6 @@ running_body: ContextVar[str | None] = ContextVar("durable_body", default=None)
 def as_body(function: Callable[P, T]) -> Callable[P, T]:
     """Return a function whose reads are taken for those of a body: what it decides is recorded."""
 
-    @wraps(function)
     def called(*args: P.args, **keywords: P.kwargs) -> T:
         token = running_body.set("decision")
         try:

@@ -42,15 +42,17 @@ def calling_line() -> CodeLine | None:
     of the handler, whosever it is.
     """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__") != _CALLED_FROM:
+    while frame is not None:
         code = frame.f_code
         if is_users(code.co_filename):
             return CodeLine(code.co_filename, frame.f_lineno, code.co_name)
+        if code.co_filename == _CALLED_FROM:
+            return None
         frame = frame.f_back
     return None
 
 
-_CALLED_FROM = f"{__package__}.replay"
+_CALLED_FROM = str(Path(__file__).with_name("replay.py"))
 
 
 def is_backoff() -> bool:

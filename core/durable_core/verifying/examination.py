@@ -16,6 +16,7 @@ from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
+    BATCH_SUB_TYPES,
     ErrorObject,
     ExecutionStatus,
     OperationStatus,
@@ -198,7 +199,8 @@ class Examination:
                 "truncates can't be had",
                 answer.path,
             )
-        self.hand(str(line_at(answer.path, answer.identity)), recorded)
+        if self.stand_ins is not None:
+            self.hand(str(line_at(answer.path, answer.identity)), recorded)
 
     def hand(self, label: str, recorded: Recorded | None) -> None:
         """Note that what is recorded of an operation is handed to the code."""
@@ -255,7 +257,10 @@ class Examination:
         if recorded is None or recorded.operation.type is not OperationType.CONTEXT:
             return False
         operation = recorded.operation
-        summary = read_summary(operation.result) if operation.result else None
+        details = operation.context_details
+        is_said = details is not None and details.replay_children is not None
+        is_batch = operation.sub_type in BATCH_SUB_TYPES
+        summary = read_summary(operation.result) if is_batch and not is_said else None
         return replay_children_of(operation, summary).value
 
     def answered_by(self, position: str) -> str | None:

@@ -40,8 +40,9 @@ def planted(
         "sub_type": identity.sub_type,
     }
     if operation.type is kind:
-        same = all(getattr(operation, name) == value for name, value in changes.items())
-        return operation if same else replace(operation, **changes)
+        was = (operation.id, operation.parent_id, operation.name, operation.sub_type)
+        is_same = was == (operation_id, parent_id, identity.name, identity.sub_type)
+        return operation if is_same else replace(operation, **changes)
     return Operation(
         type=kind,
         status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,

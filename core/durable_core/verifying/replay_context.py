@@ -132,7 +132,7 @@ class VerifyingContext(DurableContext):
         self._trace = trace
         self._details: dict[str, object] = {}
         self._decide: Decide | None = None
-        super().__init__(execution, scope, replaying=True, **given)
+        super().__init__(execution, scope, replaying=False, **given)
 
     @property
     def _verified(self) -> VerifyingExecution:
@@ -149,9 +149,10 @@ class VerifyingContext(DurableContext):
         config: StepConfig | None = None,
     ) -> Any:
         """Return what the step came to, as recorded."""
-        strategy = (config or StepConfig()).retry_strategy or RetryPresets.default()
+        given = config.retry_strategy if config is not None else None
 
         def decide(error: object, attempt: int) -> int | None:
+            strategy = given or RetryPresets.default()
             decision = strategy(cast(Exception, error), attempt)
             return max(1, whole_seconds(decision.delay)) if decision.should_retry else None
 

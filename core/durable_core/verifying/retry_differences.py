@@ -41,9 +41,9 @@ def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDiffe
     polls = recorded.operation.sub_type == SubType.WAIT_FOR_CONDITION
     what = "poll" if polls else "attempt"
     for attempt, end in enumerate(recorded.ends, 1):
-        given = [end.payload] if polls else list(_errors(end))
         if polls != (end.error is None):
             continue  # a step that succeeded, or a poll that failed: no strategy was asked
+        given = [end.payload] if polls else list(_errors(end))
         decided = [_decided(decide, each, attempt) for each in given]
         if not decided or any(each != decided[0] for each in decided[1:]):
             continue

@@ -43,21 +43,22 @@ class Trace:
     raised_where: CodeLine | None = None
     escapes: bool = False
     sequence: list[Node | None] = field(init=False)
+    recorded: list[Identity | None] = field(init=False)
     alignment: Alignment = field(init=False)
 
     def __post_init__(self) -> None:
         # The units of a map or parallel are compared by their index, not as a sequence.
         has_sequence = self.node is not None and not self.node.is_batch
         self.sequence = self.node.sequence() if self.node and has_sequence else []
-        recorded = [identity_of(node) for node in self.sequence]
-        self.alignment = Alignment(recorded, borrows=self.borrows)
+        self.recorded = [identity_of(node) for node in self.sequence]
+        self.alignment = Alignment(self.recorded, borrows=self.borrows)
 
     def run(self) -> ContextRun:
         """Return it as a value to be compared."""
         return ContextRun(
             self.path,
             self.label,
-            [identity_of(node) for node in self.sequence],
+            self.recorded,
             [status_of(node) for node in self.sequence],
             self.asked,
             self.outcome,
