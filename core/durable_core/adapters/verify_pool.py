@@ -58,7 +58,7 @@ class _Pool:
         self._at_once = max(1, min(job.jobs, sources * job.runs))
         lanes = -(-self._at_once // job.runs)
         self._workers = [Worker(job, run) for _ in range(lanes) for run in range(self._runs)]
-        self._next = [0] * self._runs
+        self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
         self._reads: dict[int, dict[Read, None]] = {}
         self._all_reads: dict[Read, None] = {}
@@ -77,6 +77,7 @@ class _Pool:
             if len(answers) == self._runs:
                 del self._answers[told]
                 yield sources[told], self._told(sources[told], told, answers)
+                self._histories.pop(sources[told], None)
                 told += 1
                 on_done(told)
                 continue
@@ -111,7 +112,7 @@ class _Pool:
                 self._gone(worker, Lost(why, "--timeout gives it longer"), sources)
 
     def _busy(self) -> Iterator[Worker]:
-        return (each for each in self._workers if each.task is not None or not each.is_ready)
+        return (each for each in self._workers if each.todo or not each.is_ready)
 
     def _heard(self, worker: Worker, sources: Sequence[str]) -> None:
         try:
@@ -128,29 +129,39 @@ class _Pool:
             case Answer(outcome, reads):
                 if isinstance(outcome, Lost) and outcome.is_last:
                     self._gone(worker, outcome, sources)
-                elif worker.task is not None:
-                    self._reads.setdefault(worker.task, {}).update(dict.fromkeys(reads))
+                elif worker.todo:
+                    index = worker.take()
+                    self._reads.setdefault(index, {}).update(dict.fromkeys(reads))
                     self._all_reads.update(dict.fromkeys(reads))
-                    self._answers.setdefault(worker.task, {})[worker.number] = outcome
-                    worker.task = None
+                    self._answers.setdefault(index, {})[worker.number] = outcome
 
     def _feed(self, sources: Sequence[str]) -> None:
         """Give idle workers something to do, the run that is furthest behind first."""
-        idle = [each for each in self._workers if each.is_ready and each.task is None]
-        working = sum(each.task is not None for each in self._workers)
+        idle = [each for each in self._workers if each.is_ready and not each.todo]
+        working = sum(bool(each.todo) for each in self._workers)
         for _ in range(self._at_once - working):
-            open_ = [each for each in idle if self._next[each.number] < len(sources)]
+            open_ = [each for each in idle if self._open[each.number]]
             if not open_:
                 return
-            worker = min(open_, key=lambda each: self._next[each.number])
+            worker = max(open_, key=lambda each: len(self._open[each.number]))
             idle.remove(worker)
-            index = self._next[worker.number]
-            self._next[worker.number] = index + 1
-            worker.give(index, self._task(sources[index]))
+            self._give(worker, sources)
+
+    def _give(self, worker: Worker, sources: Sequence[str]) -> None:
+        """Give a worker its next sources: several files, or one that has to be held in memory."""
+        left = self._open[worker.number]
+        lanes = sum(each.number == worker.number for each in self._workers)
+        most = min(worker.turn, len(left) // lanes)
+        todo = [left.popleft()]
+        tasks = [self._task(sources[todo[0]])]
+        while len(todo) < most and isinstance(tasks[-1], str) and _is_file(sources[left[0]]):
+            todo.append(left.popleft())
+            tasks.append(sources[todo[-1]])
+        worker.give(todo, tasks)
 
     def _task(self, source: str) -> Task:
         """Return what a worker is given: a file's name, or the history of what is no file."""
-        if os.path.isfile(source):  # noqa: PTH113
+        if _is_file(source):
             return source
         if source not in self._histories:
             try:
@@ -162,10 +173,14 @@ class _Pool:
     def _gone(self, worker: Worker, lost: Lost, sources: Sequence[str]) -> None:
         worker.close()
         self._workers.remove(worker)
-        if worker.task is None:
-            if not worker.is_ready:
-                raise ImportFailed(self._job.spec, f"can't be imported: {lost.why}")
-        else:
-            self._answers.setdefault(worker.task, {})[worker.number] = lost
-        if self._next[worker.number] < len(sources):
+        if worker.todo:
+            self._answers.setdefault(worker.todo.popleft(), {})[worker.number] = lost
+            self._open[worker.number].extendleft(reversed(worker.todo))
+        elif not worker.is_ready:
+            raise ImportFailed(self._job.spec, f"can't be imported: {lost.why}")
+        if self._open[worker.number]:
             self._workers.append(Worker(self._job, worker.number))
+
+
+def _is_file(source: str) -> bool:
+    return os.path.isfile(source)  # noqa: PTH113

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -81,6 +82,9 @@ class Answer:
     reads: tuple[Read, ...] = ()
 
 
+_TURN_SECONDS: Final = 0.2
+_MOST_AT_ONCE: Final = 64
+
 ENDED: Final = "the execution would be invoked again; run the handler by itself to see why"
 """What to do where the handler takes its process down."""
 
@@ -99,14 +103,31 @@ class Worker:
         self._process = process
         theirs.close()
         self.is_ready = False
-        self.task: int | None = None
+        self.todo: deque[int] = deque()
         self.deadline = monotonic() + job.timeout + SLACK_SECONDS
+        self._began = 0.0
+        self._pace = _TURN_SECONDS
 
-    def give(self, index: int, task: Task) -> None:
-        """Let it verify the source of that index."""
-        self.task = index
-        self.deadline = monotonic() + self._job.timeout
-        self.pipe.send(task)
+    @property
+    def turn(self) -> int:
+        """How many sources to give it at once: processes that take turns wait for their memory."""
+        return max(1, min(_MOST_AT_ONCE, int(_TURN_SECONDS / self._pace)))
+
+    def give(self, todo: Sequence[int], tasks: list[Task]) -> None:
+        """Let it verify the sources of these indices, one after another."""
+        self.todo.extend(todo)
+        self._begin()
+        self.pipe.send(tasks)
+
+    def take(self) -> int:
+        """Return the index that it has just answered, and begin to count the time of the next."""
+        self._pace = max(monotonic() - self._began, _TURN_SECONDS / _MOST_AT_ONCE)
+        self._begin()
+        return self.todo.popleft()
+
+    def _begin(self) -> None:
+        self._began = monotonic()
+        self.deadline = self._began + self._job.timeout
 
     def close(self) -> None:
         """End it."""
@@ -215,13 +236,14 @@ def _verify_all(pipe: Connection, job: Job, number: int) -> None:
         home = os.getcwd()  # noqa: PTH109
         while True:
             try:
-                task = pipe.recv()
+                tasks: list[Task] = pipe.recv()
             except EOFError:
                 return
-            readings.begin_again()
-            outcome = _verified(task, job, replayer, guard)
-            os.chdir(home)
-            pipe.send(Answer(outcome, (*readings.forget_reads(), *imported)))
+            for task in tasks:
+                readings.begin_again()
+                outcome = _verified(task, job, replayer, guard)
+                os.chdir(home)
+                pipe.send(Answer(outcome, (*readings.forget_reads(), *imported)))
 
 
 def _verified(
