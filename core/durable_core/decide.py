@@ -92,6 +92,9 @@ class Decision:
     mismatches: tuple[Mismatch, ...] = ()
 
 
+_REUSE: Final = Decision(Verb.REUSE)
+
+
 def decide(recorded: Operation | None, asked: Asked, *, replay_children: bool = False) -> Decision:
     """Return what a replay does with an operation.
 
@@ -158,7 +161,7 @@ def _step(recorded: Operation, asked: Asked, _: bool) -> Decision:
     attempt = ((details.attempt if details else None) or 0) + 1
     match recorded.status:
         case OperationStatus.SUCCEEDED:
-            return Decision(Verb.REUSE)
+            return _REUSE
         case OperationStatus.PENDING:
             until = details.next_attempt_timestamp if details else None
             return Decision(Verb.SUSPEND, until=until, attempt=attempt)
@@ -182,7 +185,7 @@ def _context(recorded: Operation, _: Asked, replay_children: bool) -> Decision:
 def _wait(recorded: Operation, _: Asked, __: bool) -> Decision:
     match recorded.status:
         case OperationStatus.SUCCEEDED:
-            return Decision(Verb.REUSE)
+            return _REUSE
         case OperationStatus.CANCELLED:
             return Decision(Verb.RAISE)
     details = recorded.wait_details
@@ -192,7 +195,7 @@ def _wait(recorded: Operation, _: Asked, __: bool) -> Decision:
 def _answer(recorded: Operation, asked: Asked, _: bool) -> Decision:
     """Decide for what is answered from outside: a callback or a chained invoke."""
     if asked.want is Want.CALLBACK_ID or recorded.status is OperationStatus.SUCCEEDED:
-        return Decision(Verb.REUSE)
+        return _REUSE
     if recorded.is_terminal:
         return Decision(Verb.RAISE)
     return Decision(Verb.SUSPEND)

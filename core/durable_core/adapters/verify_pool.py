@@ -9,6 +9,7 @@ ends, the handler is not deterministic.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import wait
 from time import monotonic

@@ -54,6 +54,7 @@ from durable_core.native.waits import WaitForConditionConfig
 T = TypeVar("T")
 U = TypeVar("U")
 
+_STEP = StepConfig()
 _NAME = re.compile(r"[\x20-\x7E]{1,256}")
 
 
@@ -136,7 +137,7 @@ class DurableContext:
         A failed attempt is retried as `config.retry_strategy` says. Raises StepError when it failed
         for good, SerDesError when its result can't be written.
         """
-        config = config or StepConfig()
+        config = config or _STEP
         call = self._call(OperationType.STEP, config.sub_type or SubType.STEP, _name(name, func))
         return await self._perform(call, step.step(call, func, config, self.logger))
 

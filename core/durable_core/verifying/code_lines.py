@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import traceback
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -22,12 +21,21 @@ _SITE = tuple(
 _SDK = f"{os.sep}aws_durable_execution_sdk_python{os.sep}"
 
 
-@lru_cache(maxsize=4096)
+class _Files(dict[str, bool]):
+    """Whose each file is: asked for every frame of every call, so that a lookup is all it takes."""
+
+    def __missing__(self, file: str) -> bool:
+        users = not file.startswith(("<frozen", _OURS)) and _SDK not in file
+        self[file] = users and (not file.startswith(_STDLIB) or file.startswith(_SITE))
+        return self[file]
+
+
+_USERS = _Files()
+
+
 def is_users(file: str) -> bool:
     """Return True for a file that is neither ours, nor the SDK's, nor of Python itself."""
-    if file.startswith(("<frozen", _OURS)) or _SDK in file:
-        return False
-    return not file.startswith(_STDLIB) or file.startswith(_SITE)
+    return _USERS[file]
 
 
 def is_installed(file: str) -> bool:
@@ -43,10 +51,10 @@ def calling_line() -> CodeLine | None:
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        code = frame.f_code
-        if is_users(code.co_filename):
-            return CodeLine(code.co_filename, frame.f_lineno, code.co_name)
-        if code.co_filename == _CALLED_FROM:
+        file = frame.f_code.co_filename
+        if _USERS[file]:
+            return CodeLine(file, frame.f_lineno, frame.f_code.co_name)
+        if file == _CALLED_FROM:
             return None
         frame = frame.f_back
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from durable_core.ids import Path, position_text
 from durable_core.verifying.alignment import Fit, same
@@ -26,8 +26,7 @@ class Outcome(Enum):
     NOT_RUN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """An operation that the code asked for. `moment` orders what happened in a run.
 
     `took_from` is the context around, when the operation is a new context in which recorded

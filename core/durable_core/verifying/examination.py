@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from asyncio import CancelledError
 from collections.abc import Mapping
-from dataclasses import replace
 
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
@@ -158,7 +157,8 @@ class Examination:
         path = (*trace.path, index + 1)
         known = fits or is_invented or node is not None
         if fits and node is not None and node.recorded is not None:
-            self._compare_details(path, node.recorded, details or {})
+            if details:
+                self._compare_details(path, node.recorded, details)
             for each in retry_differences(node.recorded, decide) if decide is not None else ():
                 self.differ(each.what, path, each.recorded, each.current)
         return Answer(path, identity, node, known, trace, index)
@@ -170,7 +170,7 @@ class Examination:
             host = at.host
             index = host.alignment.lend(identity)
             if index is not None:
-                host.asked[at.host_index] = replace(host.asked[at.host_index], took_from=True)
+                host.asked[at.host_index] = host.asked[at.host_index]._replace(took_from=True)
                 return host.sequence[index]
             at = host
         return None
@@ -241,9 +241,9 @@ class Examination:
                 is_open and not is_new,
                 succeeded and not is_new,
                 is_exact=not is_new and around.is_exact,
-                where=around.asked[answer.index].where,
+                where=around.asked[answer.asked_at].where,
                 host=around if is_new else None,
-                host_index=answer.index,
+                host_index=answer.asked_at,
                 borrows=self.borrows,
             )
         )

@@ -32,6 +32,9 @@ def planted(
     if recorded is None:
         return None
     operation = recorded.operation
+    was = (operation.id, operation.parent_id, operation.type, operation.name, operation.sub_type)
+    if was == (operation_id, parent_id, identity.type, identity.name, identity.sub_type):
+        return operation
     kind = OperationType(identity.type)
     changes: dict[str, Any] = {
         "id": operation_id,
@@ -40,9 +43,7 @@ def planted(
         "sub_type": identity.sub_type,
     }
     if operation.type is kind:
-        was = (operation.id, operation.parent_id, operation.name, operation.sub_type)
-        is_same = was == (operation_id, parent_id, identity.name, identity.sub_type)
-        return operation if is_same else replace(operation, **changes)
+        return replace(operation, **changes)
     return Operation(
         type=kind,
         status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,

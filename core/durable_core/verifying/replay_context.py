@@ -70,9 +70,14 @@ class VerifyingExecution(Execution):
         while self.looks:
             look = self.looks.pop()
             if not look.done():
-                look.set_result(None)
+                _resolve(look)
                 return True
         return False
+
+
+def _resolve(look: asyncio.Future[None]) -> None:
+    if not look.done():
+        look.set_result(None)
 
 
 class VerifyingCall(Call):
@@ -246,11 +251,10 @@ class VerifyingContext(DurableContext):
                 await scope.close()
 
         loop = asyncio.get_running_loop()
-        task, given_up = loop.create_task(run()), loop.create_future()
-        execution.looks.append(given_up)
-        await asyncio.wait((task, given_up), return_when=asyncio.FIRST_COMPLETED)
-        if not given_up.done():
-            given_up.cancel()
+        task, look = loop.create_task(run()), loop.create_future()
+        execution.looks.append(look)
+        task.add_done_callback(lambda _: _resolve(look))
+        await look  # resolved with the body, or before it: see `give_up_a_look`
         ended = _ended(task)
         note_end(execution.examination, trace, ended)
         return ended

@@ -6,7 +6,7 @@ What fills them is `examination`. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from durable_core.fold import Recorded
 from durable_core.ids import Path
@@ -80,8 +80,7 @@ def status_of(node: Node | None) -> str | None:
     return node.recorded.operation.status.value
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What answers an operation: a recorded one (`node`), or nothing.
 
     `is_known` False: it is new, the driver stops here. A virtual context is known when it fits,
@@ -93,7 +92,7 @@ class Answer:
     node: Node | None
     is_known: bool
     trace: Trace
-    index: int
+    asked_at: int
 
     @property
     def recorded(self) -> Recorded | None:

@@ -49,7 +49,7 @@ def examine_units(
                 names,
                 is_flat,
                 examination.first_unit,
-                answer.trace.asked[answer.index].where,
+                answer.trace.asked[answer.asked_at].where,
                 examination.moment,
                 complete,
             )
@@ -73,7 +73,7 @@ def examine_units(
         stripped,
         answer.path,
         None if summary is None else summary.failures,
-        answer.trace.asked[answer.index].where,
+        answer.trace.asked[answer.asked_at].where,
     )
 
 
@@ -155,7 +155,7 @@ def _unit(
         not complete,
         status is UnitStatus.SUCCEEDED and complete,
         is_exact=answer.trace.is_exact and answer.is_known,
-        where=answer.trace.asked[answer.index].where,
+        where=answer.trace.asked[answer.asked_at].where,
         borrows=examination.borrows,
     )
     if runs:

@@ -8,6 +8,7 @@ order in which the code asks.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
@@ -40,8 +41,7 @@ class Cause(Word):
     NON_DETERMINISTIC = "non-deterministic"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What tells one operation from another at the same position.
 
     `virtual`: a context without an operation of its own (a FLAT unit, a virtual child context).
