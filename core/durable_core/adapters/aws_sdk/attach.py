@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from durable_core.adapters.aws_sdk.client import Client
 from durable_core.adapters.aws_sdk.installed import Sdk, SdkChanged, load_sdk
 from durable_core.adapters.aws_sdk.queue import UpdateQueue
+from durable_core.adapters.aws_sdk.stuck import UnitsEnded
 
 
 def attached_sdk() -> Sdk:
@@ -23,6 +24,7 @@ def attached_sdk() -> Sdk:
     attach(sdk.execution_state, sdk.version)
     _attach_results(sdk.child)
     _attach_semantics(sdk.step)
+    _attach_units(sdk.concurrent_executor)
     return sdk
 
 
@@ -32,19 +34,20 @@ def attach(state_class: Any, version: str) -> None:
     1. Which state belongs to which client, and a queue that doesn't wait for nothing.
     2. `stop_checkpointing` tells the queue: otherwise each invocation takes 0.1 s longer. Lowering
        the SDK's interval instead would also cut batches earlier.
-    3. `create_checkpoint` shows each update before it is queued, to find one that gets lost there.
-    4. Where the SDK tells its plugins which bodies run and which operations are replayed, it tells
+    3. `create_checkpoint` shows each update before it is queued.
+    4. `checkpoint_batches_forever` shows that it ended: nobody else tells those who wait for it.
+    5. Where the SDK tells its plugins which bodies run and which operations are replayed, it tells
        us. A plugin would be told the same, but the SDK then copies all operations at each
        checkpoint, so that the cost of a run would grow with the square of its size.
 
-    Nothing of it changes what the handler sees. Raises SdkChanged where what 1 to 3 need isn't
-    there; without 4 a report knows less.
+    Nothing of it changes what the handler sees. Raises SdkChanged where what 1 to 4 need isn't
+    there; without 5 a report knows less.
     """
     if hasattr(state_class, "durable_cli_client"):
         return
     try:
         init, stop = state_class.__init__, state_class.stop_checkpointing
-        create = state_class.create_checkpoint
+        create, send = state_class.create_checkpoint, state_class.checkpoint_batches_forever
     except AttributeError as error:
         raise SdkChanged(version, str(error)) from None
     for method, needed in ((init, "service_client"), (create, "operation_update is_sync")):
@@ -59,7 +62,6 @@ def attach(state_class: Any, version: str) -> None:
         if client is not None:
             if type(getattr(self, "_checkpoint_queue", None)) is not queue.Queue:
                 raise SdkChanged(version, "no _checkpoint_queue in ExecutionState")
-            client.state = self
             _CLIENTS[self.durable_execution_arn] = client
             self._checkpoint_queue = client.queue
 
@@ -76,10 +78,27 @@ def attach(state_class: Any, version: str) -> None:
         create(self, operation_update, is_sync)
 
     state_class.__init__ = attached_init
+    state_class.checkpoint_batches_forever = _telling_its_end(send)
     state_class.stop_checkpointing = attached_stop
     state_class.create_checkpoint = attached_create
     state_class.durable_cli_client = None
     _attach_watch(state_class)
+
+
+def _telling_its_end(send: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(send)
+    def attached_send(self: Any) -> None:
+        error = None
+        try:
+            send(self)
+        except Exception as raised:
+            error = raised
+            raise
+        finally:
+            if self.durable_cli_client is not None:
+                self.durable_cli_client.sender_ended(error)
+
+    return attached_send
 
 
 def _attach_watch(state_class: Any) -> None:
@@ -148,6 +167,38 @@ def _attach_semantics(step: Any) -> None:
 
     executor.__init__ = attached_init
     executor.durable_cli_attached = True
+
+
+def _attach_units(concurrent_executor: Any) -> None:
+    """Let a map or parallel of 1.x, which doesn't learn of every unit's end, not wait for ever."""
+    complete = getattr(concurrent_executor, "_on_task_complete", None)
+    if complete is None or hasattr(concurrent_executor, "durable_cli_lost"):
+        return
+    execute = concurrent_executor.execute
+
+    @wraps(execute)
+    def attached_execute(self: Any, execution_state: Any, executor_context: Any) -> Any:
+        client = execution_state.durable_cli_client
+        if client is not None and hasattr(self, "_completion_event"):
+            parent_id = getattr(executor_context, "_parent_id", None)
+            self._completion_event = client.units_ended(self, parent_id)
+        return execute(self, execution_state, executor_context)
+
+    @wraps(complete)
+    def attached_complete(self: Any, *args: Any, **keywords: Any) -> None:
+        try:
+            complete(self, *args, **keywords)
+        except BaseException as error:
+            if isinstance(self._completion_event, UnitsEnded):
+                if self._completion_event.ended:
+                    return  # nobody waits any more: it would only be logged
+                self.durable_cli_lost = error
+                self._completion_event.look_up(can_resume=True)
+            raise
+
+    concurrent_executor.execute = attached_execute
+    concurrent_executor._on_task_complete = attached_complete
+    concurrent_executor.durable_cli_lost = None
 
 
 def _telling(emit: Callable[..., None]) -> Callable[..., None]:

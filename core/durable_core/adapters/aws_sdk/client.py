@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakSet
 
-from durable_core.adapters.aws_sdk.desk import Desk, ServiceError
+from durable_core.adapters.aws_sdk.desk import Desk, Died, ServiceError
 from durable_core.adapters.aws_sdk.installed import Sdk
 from durable_core.adapters.aws_sdk.observed import Observed, sub_type_of
 from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
-from durable_core.errors import DurableError, WireError
+from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
+from durable_core.errors import WireError
 from durable_core.limits import KIB
-from durable_core.model import BATCH_SUB_TYPES, OperationUpdate, SubType
+from durable_core.model import BATCH_SUB_TYPES, SubType
 from durable_core.native.bodies import running_body
 from durable_core.service.values import INVALID_TOKEN, CheckpointAnswer
-from durable_core.wire import update_from_wire
 
 BATCH_BYTES: Final = 750 * KIB
 """What the SDK lets into one request by its own estimate (`CheckpointBatcherConfig`, 3.0.0)."""
-
-STUCK_SECONDS: Final = 2.0
-"""How long an update may lie in the SDK's queue, while nothing is sent, before it is lost there."""
-
-
-class HandlerStuck(DurableError):
-    """The SDK lost an update that is larger than a request may be, and waits for it for ever.
-
-    Seen in 3.0.0: such an update is sent alone when nothing is queued, but never when it comes
-    while another batch is being gathered. In the cloud the invocation runs into its timeout.
-    """
-
-    is_finding = True
-
-    def __init__(self, operation: str, size: int) -> None:
-        super().__init__(operation, size)
-        self.operation = operation
-        self.size = size
-
-    def __str__(self) -> str:
-        return (
-            f"{self.operation}: an update of {self.size:,} bytes is over the {BATCH_BYTES:,} bytes "
-            "that a request may have, and AWS's SDK waits for it for ever once it is queued behind "
-            "another one; in the cloud the invocation would time out"
-        )
 
 
 class Client:
@@ -55,10 +30,12 @@ class Client:
         self._sdk = sdk
         self._convert = convert
         self._desk = desk
-        self._oversized: dict[tuple[str, str], tuple[OperationUpdate, int]] = {}
+        self._oversized: dict[tuple[str, str], HandlerStuck] = {}
+        self._taken: Any = None
+        self._waiting: WeakSet[UnitsEnded] = WeakSet()
         self.observed = observed
-        self.queue = UpdateQueue()
-        self.state: Any = None
+        self.queue = UpdateQueue(self._take)
+        self.failure: BaseException | None = None
         self.stuck: HandlerStuck | None = None
 
     def checkpoint(
@@ -69,14 +46,23 @@ class Client:
         client_token: str | None = None,
     ) -> Any:
         """Persist the updates, as CheckpointDurableExecution."""
-        if self.stuck is not None:
-            raise self.stuck
+        try:
+            return self._checkpoint(checkpoint_token, updates)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def _checkpoint(self, checkpoint_token: str, updates: list[Any]) -> Any:
         try:
             ours = tuple(update_of(each) for each in updates)
         except WireError as error:  # botocore wouldn't send it either
             raise self._sdk.checkpoint_error.from_exception(error) from None
-        for each in ours if self._oversized else ():
-            self._oversized.pop((each.id, each.action), None)
+        if self._oversized:
+            for each in ours:
+                self._oversized.pop((each.id, each.action.value), None)
+            if self._oversized:
+                self.stuck = next(iter(self._oversized.values()))
+                raise self.stuck
         try:
             if not checkpoint_token:
                 code, message = INVALID_TOKEN.code, INVALID_TOKEN.message
@@ -114,28 +100,87 @@ class Client:
     # -- called by what `attach` puts into the SDK ----------------------------------------
 
     def queued(self, update: Any) -> None:
-        """Watch over an update that is too large for a request, from now until it is sent."""
+        """Note that the code asks for an update, which is about to be queued."""
         self.observed.asked(update.operation_id, update.parent_id)
-        payload = getattr(update, "payload", None)
-        if not payload or len(payload) * 6 < BATCH_BYTES:
-            return
-        wire = update.to_dict()
-        size = len(json.dumps(wire))
-        if size > BATCH_BYTES:
-            ours = update_from_wire(wire)
-            key = (ours.id, ours.action.value)
-            self._oversized[key] = (ours, size)
-            timer = threading.Timer(STUCK_SECONDS, self._give_up_on, (key,))
-            timer.daemon = True
-            timer.start()
 
-    def _give_up_on(self, key: tuple[str, str]) -> None:
-        lost = self._oversized.get(key)
-        if lost is None or self.queue.stopping:
+    def _take(self, update: Any) -> None:
+        """Note which update the SDK's thread took from the queue last, and whether it fits.
+
+        Seen in 1.7.0 to 3.0.0: one that is larger than a request may be is sent alone when it comes
+        first, but never when it comes while a request is being gathered.
+        """
+        self._taken = update
+        payload = getattr(update, "payload", None)
+        if not isinstance(payload, str) or len(payload) * 6 < BATCH_BYTES:
             return
-        update, size = lost
-        self.stuck = HandlerStuck(f"{update.type} {update.name or update.id}", size)
-        self.state.create_checkpoint(is_sync=False)  # empty: the thread looks up, and is told
+        size = len(json.dumps(update.to_dict()))
+        if size > BATCH_BYTES:
+            self._oversized[update.operation_id, update.action.value] = HandlerStuck(
+                _named(update),
+                f"an update of {size:,} bytes is over the {BATCH_BYTES:,} bytes that a request may "
+                "have, and AWS's SDK waits for it for ever once it is queued behind another one",
+            )
+
+    def sender_ended(self, error: BaseException | None) -> None:
+        """Note that the SDK's thread which sends checkpoints has ended, and by which error.
+
+        Those who wait for a checkpoint, now or later, are told that it failed.
+        """
+        if error is not None and self.stuck is None:
+            self.stuck = HandlerStuck(
+                _named(self._taken),
+                f"AWS's SDK {self._sdk.version} ended the thread that sends checkpoints with "
+                f"{type(error).__name__}: {error}, and waits for it for ever",
+            )
+        if self.stuck is not None:
+            self._fail(self.stuck)
+        elif not self.queue.stopping:
+            self._fail(Died("AWS's SDK has ended the thread that sends checkpoints"))
+        self.queue.end(
+            self._sdk.orphaned_error("The invocation is over.", "")
+            if self.failure is None
+            else self._sdk.background_error("Checkpoint creation failed", self.failure)
+        )
+
+    # -- maps and parallels of 1.x ---------------------------------------------------------
+
+    def units_ended(self, executor: Any, operation_id: str | None) -> UnitsEnded:
+        """Return what a map or parallel waits for, whose units it doesn't always learn of."""
+
+        def lost() -> BaseException:
+            error = self.failure or executor.durable_cli_lost
+            if self.stuck is None and not self._desk.dead:
+                self.stuck = HandlerStuck(
+                    self.observed.label(operation_id) or "a map or parallel",
+                    f"{self._why_lost(error)}, and AWS's SDK {self._sdk.version} waits for ever "
+                    "for the unit that it was in",
+                )
+            raised: BaseException = self._sdk.background_error("lost a unit", self.stuck or error)
+            return raised
+
+        event = UnitsEnded(lambda: executor.executables_with_state, lost)
+        self._waiting.add(event)
+        if self.failure is not None:
+            event.look_up(can_resume=False)
+        return event
+
+    def _why_lost(self, error: BaseException) -> str:
+        if self.failure is None:
+            return f"{type(error).__name__} was raised"
+        refusal = self._desk.refusal
+        if refusal is None:
+            return f"a checkpoint failed ({error})"
+        whose = self.observed.label(refusal.operation_id)
+        return f"a checkpoint{f' of {whose}' if whose else ''} was refused ({refusal})"
+
+    def _fail(self, error: BaseException) -> None:
+        """Note that no checkpoint can succeed any more."""
+        if self.failure is None:
+            self.failure = error
+        for event in list(self._waiting):
+            event.look_up(can_resume=False)
+
+    # -- what runs -------------------------------------------------------------------------
 
     def watched(
         self,
@@ -174,7 +219,15 @@ class Client:
         """Send what is queued, and nothing ever after: the process of the invocation ends."""
         self.queue.settle()
         self._desk.die()
+        self._fail(Died("the process of this invocation is gone"))
 
     def replayed(self, operation: Any) -> None:
         """Note that the code came to an operation that was recorded before."""
         self.observed.replayed(operation.operation_id)
+
+
+def _named(update: Any) -> str:
+    """Return an update as a person would name it: `STEP charge`."""
+    if update is None:
+        return "(no operation)"
+    return f"{update.operation_type.value} {update.name or update.operation_id}"

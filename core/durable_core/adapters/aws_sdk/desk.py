@@ -58,6 +58,7 @@ class Desk:
         self._closed = False
         self.elapsed = 0.0
         self.dead = False
+        self.refusal: RefusedCheckpoint | None = None
         link.elapsed = lambda: self.elapsed
 
     def real_moment(self, moment: datetime) -> datetime:
@@ -87,6 +88,7 @@ class Desk:
                     raise Died(str(error)) from None
                 except RefusedCheckpoint as error:
                     self._observed.sent(updates, attempt, refused=str(error))
+                    self.refusal = error
                     raise ServiceError(error.code, error.message, 400, call) from None
                 else:
                     self._observed.sent(updates, attempt)

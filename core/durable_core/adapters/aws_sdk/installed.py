@@ -52,6 +52,7 @@ class Sdk:
     execution_state: Any
     child: Any
     step: Any
+    concurrent_executor: Any
     invocation_input: Any
     initial_state: Any
     operation: Any
@@ -60,6 +61,8 @@ class Sdk:
     state_output: Any
     checkpoint_error: Any
     state_error: Any
+    background_error: Any
+    orphaned_error: Any
 
 
 def load_sdk() -> Sdk:
@@ -73,6 +76,7 @@ def load_sdk() -> Sdk:
     version = str(getattr(root, "__version__", "(unknown)"))
     try:
         from aws_durable_execution_sdk_python import exceptions, execution, lambda_service, state
+        from aws_durable_execution_sdk_python.concurrency import executor
         from aws_durable_execution_sdk_python.operation import child, step
 
         return Sdk(
@@ -80,6 +84,7 @@ def load_sdk() -> Sdk:
             state.ExecutionState,
             child,
             step,
+            executor.ConcurrentExecutor,
             execution.DurableExecutionInvocationInputWithClient,
             execution.InitialExecutionState,
             lambda_service.Operation,
@@ -88,6 +93,8 @@ def load_sdk() -> Sdk:
             lambda_service.StateOutput,
             exceptions.CheckpointError,
             exceptions.GetExecutionStateError,
+            exceptions.BackgroundThreadError,
+            getattr(exceptions, "OrphanedChildException", exceptions.BackgroundThreadError),
         )
     except (ImportError, AttributeError) as error:
         raise SdkChanged(version, str(error)) from None

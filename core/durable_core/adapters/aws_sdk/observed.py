@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from durable_core.batches.batching import Cut
-from durable_core.ids import BLAKE2B, IdScheme, Path
+from durable_core.ids import BLAKE2B, IdScheme, Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
     BATCH_SUB_TYPES,
@@ -231,6 +231,15 @@ class Observed:
 
     def _whole(self, key: str) -> Whole:
         return replace(self._serialized.get(key, Whole()), units=self._units.get(key))
+
+    def label(self, operation_id: str | None) -> str | None:
+        """Return an operation as reports name it, `Map "parts" (1)`; None for one not seen here."""
+        seen = next((each for each in self._seen if each[1] == operation_id), None)
+        if seen is None:
+            return None
+        path = self._positions.paths.get(seen[1])
+        name = f' "{seen[4]}"' if seen[4] else ""
+        return f"{seen[3] or seen[2]}{name}" + (f" ({position_text(path)})" if path else "")
 
     # -- when it is over -----------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakSet
 
 SETTLING_SECONDS: Final = 1.0
 """How long `settle` waits for the SDK's thread, which takes microseconds unless it has died."""
@@ -23,18 +25,32 @@ class UpdateQueue(queue.Queue[Any]):
     alone = True
     """Whether no map or parallel was seen yet: False for all where the SDK tells of none."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Callable[[Any], None]) -> None:
         super().__init__()
         self.stopping = False
+        self._taken = taken
+        self._unanswered: WeakSet[Any] = WeakSet()
+        self._ended: BaseException | None = None
         self._waits = False
         self._settling = False
         self._settled = threading.Event()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Add an item; note whether whoever adds it waits until it is sent."""
+        """Add an item; note whether whoever adds it waits until it is sent.
+
+        When its reader has ended nobody is left waiting.
+        """
+        answer = getattr(item, "completion_event", None)
         with self.mutex:
-            self._waits = self._waits or getattr(item, "completion_event", None) is not None
-        super().put(item, block, timeout)
+            if answer is not None:
+                self._waits = True
+                self._unanswered.add(answer)
+            if self._ended is None:
+                self._put(item)
+                self.unfinished_tasks += 1
+                self.not_empty.notify()
+            elif answer is not None:
+                answer.set(self._ended)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return the next item. Raises queue.Empty in time, or when none can come."""
@@ -50,7 +66,9 @@ class UpdateQueue(queue.Queue[Any]):
                     raise queue.Empty
                 self.not_empty.wait(left)
             self.not_full.notify()
-            return self._get()
+            item = self._get()
+        self._taken(getattr(item, "operation_update", None))
+        return item
 
     def settle(self) -> None:
         """Return when all that is queued has been sent. Never to be called by the queue's reader.
@@ -73,3 +91,12 @@ class UpdateQueue(queue.Queue[Any]):
         with self.mutex:
             self.stopping = True
             self.not_empty.notify_all()
+
+    def end(self, error: BaseException) -> None:
+        """Give `error` to all who wait for an answer, now or later: nobody reads any more."""
+        with self.mutex:
+            self._ended = error
+            unanswered = [each for each in self._unanswered if not each.is_set()]
+            self.queue.clear()
+        for answer in unanswered:
+            answer.set(error)

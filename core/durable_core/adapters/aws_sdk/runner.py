@@ -110,10 +110,12 @@ class AwsSdkRunner(Runner):
         except DurableError:
             raise
         except Exception as error:
-            if not desk.dead:
+            if not desk.dead and client.stuck is None:
                 return Lost(ErrorObject(message=str(error), type=type(error).__name__))
         finally:
             desk.close()
+        if client.stuck is not None:
+            raise client.stuck
         return Lost(exited=True) if desk.dead else output_of(answer)
 
     def _handed(self, given: InvocationInput, desk: Desk, client: Client) -> Any:
