@@ -46,10 +46,12 @@ matrix: setup
 	for version in $(AWS_SDKS); do \
 	  $(PYTHON) -m venv $(VENV)/aws-$$version && \
 	  $(VENV)/aws-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
-	    --editable . pytest aws-durable-execution-sdk-python==$$version && \
-	  $(VENV)/aws-$$version/bin/python -m pytest -q \
-	    tests/test_aws_sdk.py tests/test_isolated.py tests/test_simulation_findings.py \
-	    tests/test_conformance_aws.py || exit 1; \
+	    --editable . hypothesis pytest pytest-xdist aws-durable-execution-sdk-python==$$version && \
+	  $(VENV)/aws-$$version/bin/python -m pytest -q -n auto \
+	    tests/test_aws_sdk.py tests/test_aws_stuck.py tests/test_cli_simulate.py \
+	    tests/test_conformance_aws.py tests/test_isolated.py tests/test_replay.py \
+	    tests/test_retry_differences.py tests/test_simulation_findings.py \
+	    tests/test_stand_ins.py || exit 1; \
 	done
 
 bench: setup

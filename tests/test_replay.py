@@ -7,6 +7,7 @@ import importlib
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def test_a_handler_of_awss_sdk_is_compatible_with_what_it_recorded(name: str) ->
     from durable_core.adapters.aws_sdk.replay import AwsReplayer
     from durable_core.adapters.history_file import load_history
 
+    before_2 = version("aws-durable-execution-sdk-python").startswith("1.")
     record = importlib.import_module("record")
     recording = record.RECORDINGS.get(name)
     if recording is None:
@@ -96,7 +98,11 @@ def test_a_handler_of_awss_sdk_is_compatible_with_what_it_recorded(name: str) ->
     for mode in MODES:
         outcome = verify_history(AwsReplayer(handler), history, mode)
         assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
-        assert outcome.differences == ()
+        # What 3.0.0 recorded: errors of operations have other classes in 1.x.
+        told = [
+            each for each in outcome.differences if not (before_2 and each.what == "final error")
+        ]
+        assert told == []
 
 
 # -- no miss -------------------------------------------------------------------------------------

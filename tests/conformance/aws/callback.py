@@ -2,7 +2,7 @@
 
 import json
 
-from aws_durable_execution_sdk_python import CallbackError, DurableContext, durable_execution
+from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import CallbackConfig, Duration
 from aws_durable_execution_sdk_python.serdes import SerDes
 
@@ -67,6 +67,8 @@ def wait_afterwards(event, context: DurableContext):
 
 @durable_execution
 def failure_caught(event, context: DurableContext):
+    from aws_durable_execution_sdk_python import CallbackError  # which 1.x hasn't
+
     try:
         said = context.create_callback(name=event).result()
     except CallbackError as error:

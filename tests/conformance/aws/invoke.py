@@ -1,6 +1,6 @@
 """Suite 5: chained invokes. `echo`, `measure` and `refuse` are what they invoke."""
 
-from aws_durable_execution_sdk_python import DurableContext, InvokeError, durable_execution
+from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import InvokeConfig
 from aws_durable_execution_sdk_python.serdes import SerDes
 
@@ -44,6 +44,8 @@ def named_by_input(event, context: DurableContext):
 
 @durable_execution
 def failure_caught(_event, context: DurableContext):
+    from aws_durable_execution_sdk_python import InvokeError  # which 1.x hasn't
+
     try:
         return context.invoke("refuse", "please")
     except InvokeError:

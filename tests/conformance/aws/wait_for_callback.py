@@ -2,7 +2,7 @@
 
 import json
 
-from aws_durable_execution_sdk_python import CallbackError, DurableContext, durable_execution
+from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import (
     Duration,
     JitterStrategy,
@@ -53,6 +53,8 @@ def unnamed(_event, context: DurableContext):
 
 @durable_execution
 def failure_caught(event, context: DurableContext):
+    from aws_durable_execution_sdk_python import CallbackError  # which 1.x hasn't
+
     try:
         return context.wait_for_callback(submit, name=event)
     except CallbackError:

@@ -2,7 +2,6 @@
 
 from aws_durable_execution_sdk_python import (
     DurableContext,
-    WaitForConditionError,
     durable_execution,
 )
 from aws_durable_execution_sdk_python.config import Duration, JitterStrategy
@@ -93,6 +92,8 @@ def check_fails(_event, context: DurableContext):
 
 @durable_execution
 def failure_caught(_event, context: DurableContext):
+    from aws_durable_execution_sdk_python import WaitForConditionError  # which 1.x hasn't
+
     try:
         return context.wait_for_condition(broken, poll_until(bool, 0))
     except WaitForConditionError:
