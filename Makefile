@@ -44,7 +44,7 @@ AWS_SDKS ?= 3.0.0 2.1.0 1.7.0
 
 matrix: setup
 	for version in $(AWS_SDKS); do \
-	  $(PYTHON) -m venv $(VENV)/aws-$$version && \
+	  $(PYTHON) -m venv --clear $(VENV)/aws-$$version && \
 	  $(VENV)/aws-$$version/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --editable . hypothesis pytest pytest-xdist aws-durable-execution-sdk-python==$$version && \
 	  $(VENV)/aws-$$version/bin/python -m pytest -q -n auto \
