@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from durable_core.adapters.handler import HandlerKind
 from durable_core.adapters.history_file import load_history
 from durable_core.explaining.explain import explain
 from durable_core.simulation.crash_runs import CrashMode
+
+SDK = version("aws-durable-execution-sdk-python")
 
 ROOT = Path(__file__).parent.parent
 HANDLERS = ROOT / "fixtures/handlers"
@@ -723,6 +726,8 @@ def handler(event, context):
 def test_a_process_that_ends_in_a_step_has_begun_it_and_forgets_its_globals(
     tmp_path: Path, runtime: str, isolate: bool, end: str
 ) -> None:
+    if runtime == "aws-sdk" and not isolate and "_exit" in end and SDK.startswith("1."):
+        pytest.skip("os._exit needs --isolate with AWS's SDK 1.x")
     (tmp_path / "dies.py").write_text(DYING[runtime].replace("END", end))
     options = ["--isolate"] if isolate else []
     done = durable(tmp_path, "--handler", "dies:handler", "--record", "history.json", *options)
