@@ -86,7 +86,7 @@ def _divergence_lines(found: Divergence) -> list[str]:
     if found.where is not None:
         lines.append(f"  code:     {found.where} {found.where.text}")
     if found.consequence:
-        lines.append(f"  in the cloud: {found.consequence}")
+        lines.append(f"  if deployed: {found.consequence}")
     return [clean(line) for line in lines]
 
 

@@ -5,17 +5,14 @@ One pipeline: find the sources, verify each in a process, render, exit with the 
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from durable_cli.exits import Exit, code_of, worst
 from durable_cli.output import Output, json_text, message
 from durable_cli.progress import Progress
-from durable_core.errors import DurableError, UsageError
+from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
 from durable_core.verifying.verification import Verdict, Verification
 
@@ -45,8 +42,7 @@ def verify_command(
 
     Raises a HandlerError, SdkMissing or UsageError.
     """
-    found = expand(sources)
-    results, skipped = _results(job, found, read, fail_fast)
+    results, skipped = _results(job, sources, read, fail_fast)
     text = _rendered(results, skipped, format, output)
     if text:
         output.write(text)
@@ -57,28 +53,6 @@ def verify_command(
         code_of(outcome) if isinstance(outcome, DurableError) else CODES[outcome.verdict]
         for _, outcome in results
     )
-
-
-def expand(sources: Sequence[str]) -> list[str]:
-    """Return the sources, a folder as the JSON files in it and a pattern as what it matches.
-
-    Raises UsageError where nothing is found.
-    """
-    found: list[str] = []
-    for source in sources:
-        if os.path.isdir(source):  # noqa: PTH112
-            inside = sorted(str(path) for path in Path(source).rglob("*.json"))
-            if not inside:
-                raise UsageError(f"{source}: no history in it: expected files named *.json")
-            found += inside
-        elif glob.has_magic(source) and not os.path.exists(source):  # noqa: PTH110
-            matched = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
-            if not matched:
-                raise UsageError(f"{source}: matches no file")
-            found += matched
-        else:
-            found.append(source)
-    return list(dict.fromkeys(found))
 
 
 def _results(

@@ -275,6 +275,22 @@ def test_json_says_which_source_could_not_be_read(durable: Any, broken: str) -> 
     assert good["source"] == FLAT
 
 
+def test_a_folder_is_the_histories_in_it_and_a_pattern_what_it_matches(
+    durable: Any, tmp_path: Path
+) -> None:
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.json").write_bytes(Path(FLAT).read_bytes())
+    (tmp_path / "notes.txt").write_text("no history")
+    a, b = (str(tmp_path / f"{name}.json") for name in ("a", "b"))
+    for given, found in (
+        ([str(tmp_path)], [a, b]),
+        ([str(tmp_path / "*.json")], [a, b]),
+        ([b, str(tmp_path)], [b, a]),
+    ):
+        done = durable("replay", *given, "--format", "json")
+        assert [each["source"] for each in json.loads(done.out)["histories"]] == found
+
+
 def test_a_failed_execution_is_fine_to_explain(durable: Any) -> None:
     assert durable("replay", FAILED).code == 0
 
@@ -293,7 +309,8 @@ USAGE = [
     ["replay", FLAT, "-o"],
     ["replay", FLAT, "-o", "/nonexistent/folder/file"],
     ["replay", "/nonexistent/file.json"],
-    ["replay", str(ROOT)],
+    ["replay", str(ROOT / "fixtures" / "handlers")],
+    ["replay", str(ROOT / "fixtures" / "*.nothing")],
     ["replay", str(ROOT / "pyproject.toml")],
     ["replay", str(ROOT / "fixtures" / "updates" / "small_updates.json")],
     ["replay", str(ROOT / "fixtures" / "states" / "operations_state.json"), "--invocation", "1"],

@@ -166,11 +166,30 @@ def test_a_renamed_step_is_shown_on_both_sides_with_its_line(project: Path, call
     assert code == 1
     assert "first divergence at 2 in the handler: renamed" in out
     assert 'Step "charge" is now named "charge-card"' in out
-    shown = next(line for line in out.splitlines() if line.startswith("    >"))
+    shown = next(line for line in out.splitlines() if line.startswith("    ~"))
     assert '2 Step "charge" SUCCEEDED' in shown
     assert '2 Step "charge-card"' in shown
     assert "code: renamed.py:11 in handler" in out
     assert "NonDeterministicExecutionError" in out
+
+
+def test_a_new_operation_stands_alone_and_what_it_moves_is_in_one_row_but_not_marked_as_equal(
+    project: Path, call: Call
+) -> None:
+    added = ORDERS.replace(
+        "    receipt = await", '    await ctx.step(lambda _: 1, name="audit")\n    receipt = await'
+    )
+    (project / "added.py").write_text(added)
+    _, out, _ = call("histories/done.json", "--handler", "added:handler")
+    start = next(n for n, line in enumerate(out.splitlines()) if "recorded   " in line)
+    rows = [" ".join(line.split()) for line in out.splitlines()[start + 1 : start + 6]]
+    assert rows == [
+        '= 1 Step "reserve" 1 Step "reserve"',
+        '+ 2 Step "audit"',
+        '2 Step "charge" SUCCEEDED 3 Step "charge"',
+        '3 Wait "delivery" SUCCEEDED 4 Wait "delivery"',
+        '4 RunInChildContext "notify" SUCCEEDED 5 RunInChildContext "notify"',
+    ]
 
 
 def test_the_worst_verdict_makes_the_exit_code(project: Path, call: Call) -> None:
@@ -284,7 +303,9 @@ def test_reports_for_machines_name_the_place(project: Path, call: Call) -> None:
 def test_differences_are_findings_only_when_strict(project: Path, call: Call) -> None:
     code, out, _ = call("histories/done.json", "--handler", "odd:shorter_wait")
     assert code == 0
-    assert "wait of seconds recorded as 172800, now 86400" in out
+    assert (
+        'difference at 3 Wait "delivery" [odd.py:73]: wait of seconds: recorded 172800, now 86400'
+    ) in out
     assert call("histories/done.json", "--handler", "odd:shorter_wait", "--strict")[0] == 1
 
 

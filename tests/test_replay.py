@@ -344,6 +344,70 @@ def test_an_operation_of_a_lambda_is_at_the_line_of_the_call_that_the_lambda_is_
         assert found.where.text.startswith(text)
 
 
+def batch_of(*units: str) -> Callable[..., Any]:
+    def branch(name: str) -> Callable[..., Any]:
+        return lambda ctx: ctx.step(lambda _: 1, name=name)
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.parallel([branch(name) for name in units], name="checks")
+
+    return handler
+
+
+def test_what_one_line_changes_in_many_units_is_told_once_with_every_place() -> None:
+    def handler_of(name: str) -> Callable[..., Any]:
+        async def unit(ctx: DurableContext, item: int, *_: Any) -> None:
+            await ctx.step(lambda _: 1, name=name if item else "first")
+
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.map(list(range(30)), unit, name="all")
+
+        return handler
+
+    outcome = verified(handler_of("b"), recorded(handler_of("a")))
+    [found] = outcome.divergences
+    assert (found.position, found.why) == ("1.2.1", 'Step "a" is now named "b"')
+    assert found.also_at == tuple(f"1.{number}.1" for number in range(3, 31))
+    assert outcome.more_divergences == 0
+
+
+def test_units_that_moved_up_are_not_taken_for_renamed_ones() -> None:
+    history = recorded(batch_of("fraud", "credit", "sanctions"))
+    count, moved = verified(batch_of("fraud", "sanctions"), history).divergences
+    assert (count.expected and count.expected.units, count.current and count.current.units) == (
+        3,
+        2,
+    )
+    assert moved.cause is Cause.UNIT_COUNT
+    assert moved.why == 'unit 1 now does what unit 2 did: Step "credit" is now named "sanctions"'
+
+
+def test_units_that_changed_places_are_reordered_not_renamed() -> None:
+    history = recorded(batch_of("fraud", "credit", "sanctions"))
+    outcome = verified(batch_of("credit", "fraud", "sanctions"), history)
+    assert [each.cause for each in outcome.divergences] == [Cause.REORDERED] * 2
+    assert outcome.first is not None
+    assert outcome.first.why.startswith("unit 0 now does what unit 1 did: ")
+
+
+def test_a_unit_that_does_something_of_its_own_is_no_moved_one() -> None:
+    outcome = verified(batch_of("fraud", "rating"), recorded(batch_of("fraud", "credit")))
+    assert [each.cause for each in outcome.divergences] == [Cause.RENAMED]
+
+
+def test_a_difference_says_of_which_operation_and_where_it_is_asked_for() -> None:
+    def handler_of(days: int) -> Callable[..., Any]:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.wait(timedelta(days=days), name="delivery")
+
+        return handler
+
+    [difference] = verified(handler_of(2), recorded(handler_of(1))).differences
+    assert (difference.position, difference.operation) == ("1", 'Wait "delivery"')
+    assert difference.where is not None
+    assert difference.where.text == 'await ctx.wait(timedelta(days=days), name="delivery")'
+
+
 def test_what_the_cloud_would_do_inside_of_a_completed_context_is_not_to_run_it() -> None:
     def handler_of(name: str, size: int) -> Callable[..., Any]:
         async def child(ctx: DurableContext) -> str:
@@ -358,13 +422,17 @@ def test_what_the_cloud_would_do_inside_of_a_completed_context_is_not_to_run_it(
     small = verified(handler_of("b", 1), recorded(handler_of("a", 1))).first
     assert small is not None
     assert small.consequence == (
-        'durable answers from the checkpoint of 1 RunInChildContext "child", which is complete, '
-        "and doesn't run this code; in an execution that is still inside of it, it ends the "
-        "execution as FAILED with NonDeterministicExecutionError"
+        "in an execution that is past this point and still inside of 1 RunInChildContext "
+        '"child", durable\'s native runtime ends the execution as FAILED with '
+        "NonDeterministicExecutionError. Where that context is complete, as here, a replay answers "
+        "from its checkpoint and doesn't run this code"
     )
     stripped = verified(handler_of("b", 300_000), recorded(handler_of("a", 300_000))).first
     assert stripped is not None
-    assert stripped.consequence.startswith("durable ends the execution as FAILED")
+    assert stripped.consequence.endswith(
+        "past this point, durable's native runtime ends the execution as FAILED with "
+        "NonDeterministicExecutionError"
+    )
 
 
 def test_divergences_of_several_contexts_are_all_told_the_first_one_first() -> None:

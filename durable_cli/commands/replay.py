@@ -40,7 +40,7 @@ def command(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...", help="Histories: files, - for stdin, or ARNs of executions."
+            metavar="SOURCE...", help="Histories: files, folders, patterns, - for stdin, or ARNs."
         ),
     ],
     handler: Annotated[
@@ -111,6 +111,7 @@ def command(
     """
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
+    from durable_cli.sources import all_sources
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
@@ -118,6 +119,7 @@ def command(
 
     read = Sources(Connection(profile, region, endpoint_url)).history
     target = Output(output, color, width)
+    sources = all_sources(sources)
     target.spare(sources)
     if handler is not None:
         from durable_cli.verifying import verify_command

@@ -97,11 +97,12 @@ def _non_deterministic(
     if seen is None:
         seen = Divergence("end", "the handler", Cause.NON_DETERMINISTIC, "")
     why = (
-        f"two runs on the same record differ (run 1: {_short(first)}; run {number + 1}, with "
-        "other values for time, random, uuid, urandom and another hash seed: "
-        f"{_short(other)}): {_read(reads)}"
+        f"{_read(reads)}; two runs on the same record, each with other time, chance and hash seed, "
+        f"differ: run 1 {_short(first)}, run {number + 1} {_short(other)}"
     )
-    consequence = f"{first.runtime} goes one way or the other, from one invocation to the next"
+    consequence = "each replay may go another way, also of executions that start after the deploy"
+    if seen.consequence:
+        consequence += f"; where it leaves the record, {seen.consequence}"
     told = replace(seen, cause=Cause.NON_DETERMINISTIC, why=why, consequence=consequence)
     return replace(
         outcome,
@@ -122,12 +123,14 @@ def _read(reads: Sequence[Read]) -> str:
     reads = [each for each in reads if not is_installed(each.file)] or reads
     if not reads:
         return "nothing else was read outside of steps, so it depends on the order of a set"
-    places = [
-        f"{each.function} at {shown(CodeLine(each.file, each.line))}"
-        for each in reads[:_MOST_READS]
-    ]
+    places = [f"{each.function} at {_place_of(each)}" for each in reads[:_MOST_READS]]
     more = f" and {len(reads) - _MOST_READS:,} more" if len(reads) > _MOST_READS else ""
     return f"the code outside of steps reads {', '.join(places)}{more}"
+
+
+def _place_of(read: Read) -> str:
+    line = shown(CodeLine(read.file, read.line))
+    return f"{line} ({line.text})" if line is not None and line.text else str(line)
 
 
 _MOST_READS: Final = 5
@@ -135,8 +138,8 @@ _MOST_READS: Final = 5
 
 def _short(outcome: Verification) -> str:
     if outcome.first is not None:
-        return f"at {outcome.first.position} {outcome.first.why}"
+        return f"diverges at {outcome.first.position} ({outcome.first.why})"
     if outcome.differences:
         each = outcome.differences[0]
         return f"{each.what} {each.current}"
-    return outcome.verdict.value
+    return "is compatible" if outcome else outcome.verdict.value

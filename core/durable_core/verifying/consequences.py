@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from durable_core.verifying.verification import Cause, Divergence
+from durable_core.verifying.verification import Cause, Divergence, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,16 @@ def with_consequence(
 
     `inside` is the completed context around it that a replay answers from its checkpoint, if any.
     """
-    does = _consequence(divergence, runtime)
-    if inside is not None:
-        does = (
-            f"answers from the checkpoint of {inside}, which is complete, and doesn't run this "
-            f"code; in an execution that is still inside of it, it {does}"
+    does = f"{runtime.name} {_consequence(divergence, runtime)}"
+    if inside is None:
+        told = f"in an execution that is past this point, {does}"
+    else:
+        told = (
+            f"in an execution that is past this point and still inside of {inside}, {does}. Where "
+            "that context is complete, as here, a replay answers from its checkpoint and doesn't "
+            "run this code"
         )
-    return replace(divergence, consequence=f"{runtime.name} {does}")
+    return replace(divergence, consequence=told)
 
 
 _UNSEEN = "doesn't notice: what is recorded is never reached, and the execution goes on without it"
@@ -54,18 +57,22 @@ def _consequence(divergence: Divergence, runtime: Runtime) -> str:
         return _UNSEEN
     if expected is None:
         return "doesn't notice: it runs the new operation"
-    if divergence.cause is Cause.UNIT_COUNT and not runtime.is_native:
-        return (
-            "doesn't compare the number of units: it silently returns another result, or runs the "
-            "new units"
-        )
+    if current.units is not None and not runtime.is_native:
+        return f"doesn't compare the number of units: {_other_units(expected, current)}"
     if runtime.is_native:
         return "ends the execution as FAILED with NonDeterministicExecutionError"
     if runtime.compares:
         return (
-            "raises NonDeterministicExecutionError, an ordinary Exception: a handler that catches "
-            "it goes on; otherwise the execution is FAILED"
+            "raises NonDeterministicExecutionError, and the execution is FAILED; code that catches "
+            "it (it is an ordinary Exception) goes on without this operation"
         )
     if expected.type == current.type:
         return f"doesn't notice: it silently returns what is recorded for {expected} to {current}"
     return f"doesn't compare identities: it reads the record of {expected} as that of {current}"
+
+
+def _other_units(expected: Line, current: Line) -> str:
+    stored = "complete with its results stored, it returns those of all that are recorded"
+    if (current.units or 0) < (expected.units or 0):
+        return f"{stored}; in flight or rebuilt, only those of the units that are left"
+    return f"{stored}; in flight or rebuilt, it runs the new units"

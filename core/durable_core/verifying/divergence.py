@@ -128,6 +128,8 @@ def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: i
         matching=_asked_lines(run, max(0, index - SHOWN), index),
         next_recorded=_recorded_lines(run, index + 1, index + 1 + SHOWN),
         next_current=_asked_lines(run, index + 1, index + 1 + SHOWN),
+        more_recorded=sum(each is not None for each in run.recorded[index + 1 + SHOWN :]),
+        more_current=max(0, len(run.asked) - index - 1 - SHOWN),
         distance=distance,
         traceback=run.traceback if asked is None else None,
         escapes=run.escapes and asked is None,

@@ -158,9 +158,9 @@ class Examination:
         known = fits or is_invented or node is not None
         if fits and node is not None and node.recorded is not None:
             if details:
-                self._compare_details(path, node.recorded, details)
+                self._compare_details(path, asked, node.recorded, details)
             for each in retry_differences(node.recorded, decide) if decide is not None else ():
-                self.differ(each.what, path, each.recorded, each.current)
+                self.differ(each.what, path, each.recorded, each.current, asked)
         return Answer(path, identity, node, known, trace, index)
 
     def _lent(self, trace: Trace, identity: Identity) -> Node | None:
@@ -176,7 +176,7 @@ class Examination:
         return None
 
     def _compare_details(
-        self, path: Path, recorded: Recorded, details: Mapping[str, object]
+        self, path: Path, asked: Asked, recorded: Recorded, details: Mapping[str, object]
     ) -> None:
         known = {
             "wait of seconds": recorded.wait_seconds,
@@ -187,7 +187,7 @@ class Examination:
             if before is None or before == now or is_backoff():
                 continue
             if self.stand_ins is None or self.stand_ins.differ(before, now):
-                self.differ(what, path, str(before), str(now))
+                self.differ(what, path, str(before), str(now), asked)
 
     def take_payload(self, answer: Answer) -> None:
         """Note that a recorded value is needed: a value that isn't there can't be known."""
@@ -330,7 +330,8 @@ class Examination:
         if self.stand_ins is not None and not self.stand_ins.compares(operation):
             return
         if not _same_json(operation.result, payload):
-            self.differ("context result", answer.path, operation.result, payload)
+            asked = answer.trace.asked[answer.asked_at]
+            self.differ("context result", answer.path, operation.result, payload, asked)
 
     def compare_final_result(self, payload: str | None) -> None:
         """Note where the handler returned something else than is recorded."""
@@ -370,10 +371,20 @@ class Examination:
         """Note what a person should know, whatever the verdict."""
         self.remarks.append(text)
 
-    def differ(self, what: str, path: Path | None, recorded: str | None, now: str | None) -> None:
-        """Note what isn't as recorded, though no replay stumbles over it."""
+    def differ(
+        self,
+        what: str,
+        path: Path | None,
+        recorded: str | None,
+        now: str | None,
+        asked: Asked | None = None,
+    ) -> None:
+        """Note what isn't as recorded, though no replay stumbles over it; of `asked`, if any."""
         position = None if path is None else position_text(path)
-        self.differences.append(Difference(what, position, _short(recorded), _short(now)))
+        operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
+        self.differences.append(
+            Difference(what, position, _short(recorded), _short(now), operation, where)
+        )
 
 
 def _error_text(error: ErrorObject) -> str:

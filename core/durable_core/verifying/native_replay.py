@@ -26,7 +26,7 @@ from durable_core.verifying.traces import Ended
 class NativeReplayer:
     """Runs an `async def handler(event, ctx)`."""
 
-    runtime: Final = Runtime("durable", is_native=True, compares=True)
+    runtime: Final = Runtime("durable's native runtime", is_native=True, compares=True)
     scheme: Final = SHA256
 
     def __init__(self, handler: Handler) -> None:

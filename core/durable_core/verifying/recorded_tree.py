@@ -44,6 +44,13 @@ class Node:
         last = max(self.children, default=0)
         return [self.children.get(number) for number in range(1, last + 1)]
 
+    def at(self, path: Path) -> Node | None:
+        """Return the node at a position below this one, if there is one."""
+        node: Node | None = self
+        for number in path:
+            node = None if node is None else node.children.get(number)
+        return node
+
     def open_operations(self) -> Iterator[Operation]:
         """Return what the execution may wait for: nothing inside of a completed context is."""
         for node in self.children.values():

@@ -6,7 +6,7 @@ that the record holds is done again and nothing new is done; see `examination`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -138,7 +138,8 @@ def _run(
     if not found:
         examination.compare_final_error()
     compared = max(so_far.compared, sum(len(trace.asked) for trace in examination.traces))
-    differences = tuple(dict.fromkeys((*so_far.differences, *examination.differences)))
+    new = (replace(each, where=shown(each.where)) for each in examination.differences)
+    differences = tuple(dict.fromkeys((*so_far.differences, *new)))
     outcome = replace(
         so_far,
         compared=compared,
@@ -156,15 +157,15 @@ def _run(
         doubt = stand_ins.strict_doubt() if options.strict else None
         noted = replace(outcome, notes=(stand_ins.note(), *outcome.notes))
         return noted if doubt is None else _unsure(outcome, doubt)
+    alike = _alike(found, examination)
     told = tuple(
-        _told(each.divergence, replayer.runtime, picture.number, examination)
-        for each in found[: options.most]
+        _told(each, replayer.runtime, picture.number, examination) for each in alike[: options.most]
     )
     outcome = replace(
         outcome,
         verdict=Verdict.DIVERGED,
         divergences=told,
-        more_divergences=len(found) - len(told),
+        more_divergences=len(alike) - len(told),
     )
     doubt = stand_ins.doubt(found[0]) if stand_ins is not None else None
     return outcome if doubt is None else _unsure(outcome, doubt)
@@ -207,6 +208,24 @@ def _examined(
 
 
 _MAY_BE_NEW: Final = (Cause.RENAMED, Cause.TYPE_CHANGED, Cause.REPLACED)
+
+
+def _alike(found: Sequence[Found], examination: Examination) -> list[Divergence]:
+    """Return the divergences, those that one line of code makes in several contexts as one."""
+    alike: dict[Any, list[Divergence]] = {}
+    for each in found:
+        one = each.divergence
+        sides = [
+            line and replace(line, position="", status=None) for line in (one.expected, one.current)
+        ]
+        answered = examination.answered_by(one.position)
+        place = one.where or one.position
+        key = (one.cause, one.why, place, *sides, answered)
+        alike.setdefault(key, []).append(one)
+    return [
+        replace(first, also_at=tuple(each.position for each in rest))
+        for first, *rest in alike.values()
+    ]
 
 
 def _unsure(outcome: Verification, doubt: Doubt) -> Verification:

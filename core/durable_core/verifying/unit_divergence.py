@@ -7,7 +7,7 @@ each is a context of its own (NESTED) or not (FLAT).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from durable_core.ids import Path, position_text
 from durable_core.verifying.divergence import Found
@@ -50,12 +50,8 @@ def batch_divergence(run: BatchRun) -> Found | None:
     if run.total not in (None, count) or count < known:
         had = run.total if run.total is not None else known
         more = "" if run.total is not None else "at least "
-        return _units_found(
-            run,
-            None,
-            Cause.UNIT_COUNT,
-            f"{run.identity} had {more}{had:,} units, the code asks for {count:,}{_first(run)}",
-        )
+        why = f"{run.identity} had {more}{had:,} units, the code asks for {count:,}{_first(run)}"
+        return _units_found(run, None, Cause.UNIT_COUNT, why, (had, count))
     for index, name in enumerate(run.names):
         unit = run.units.get(index)
         if unit is None:
@@ -88,9 +84,16 @@ def _cause_of_names(run: BatchRun) -> Cause:
     return Cause.RENAMED
 
 
-def _units_found(run: BatchRun, index: int | None, cause: Cause, why: str) -> Found:
+def _units_found(
+    run: BatchRun,
+    index: int | None,
+    cause: Cause,
+    why: str,
+    units: tuple[int | None, int | None] = (None, None),
+) -> Found:
     if index is None:
-        expected = current = line_at(run.path, run.identity)
+        line = line_at(run.path, run.identity)
+        expected, current = (replace(line, units=each) for each in units)
         position = run.path
     else:
         position = (*run.path, run.first + index)

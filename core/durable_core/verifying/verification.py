@@ -75,7 +75,8 @@ class CodeLine:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An operation at its position, recorded or asked for."""
+    """An operation at its position, recorded or asked for. `units`: how many a batch has, where
+    that is what differs."""
 
     position: str
     type: str
@@ -83,6 +84,7 @@ class Line:
     name: str | None = None
     status: str | None = None
     virtual: bool = False
+    units: int | None = None
 
     def __str__(self) -> str:
         label = self.sub_type or self.type
@@ -107,8 +109,10 @@ class Divergence:
 
     `expected` is what is recorded at the position and `current` what the code does there; either is
     None where there is nothing. `matching` are the last operations before it that agree,
-    `next_recorded` and `next_current` what follows on each side. `distance` is how many edits lie
-    between the two sequences of the context. `consequence` is what the runtime of the handler would
+    `next_recorded` and `next_current` what follows on each side, and `more_recorded` and
+    `more_current` how many come after those. `also_at` are the positions, in other contexts, at
+    which the same line of code diverges in the same way. `distance` is how many edits lie between
+    the two sequences of the context. `consequence` is what the runtime of the handler would
     do there in production. `escapes`: what is raised there is no Exception, and has no answer.
     """
 
@@ -122,6 +126,9 @@ class Divergence:
     matching: tuple[Line, ...] = ()
     next_recorded: tuple[Line, ...] = ()
     next_current: tuple[Line, ...] = ()
+    more_recorded: int = 0
+    more_current: int = 0
+    also_at: tuple[str, ...] = ()
     distance: int = 0
     consequence: str = ""
     traceback: str | None = None
@@ -131,12 +138,17 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that a replay doesn't stumble over, but that isn't as it was recorded."""
+    """Something that a replay doesn't stumble over, but that isn't as it was recorded.
+
+    `operation` is what it is about, at its `position` in the code, `where` the line of the call.
+    """
 
     what: str
     position: str | None = None
     recorded: str | None = None
     current: str | None = None
+    operation: str | None = None
+    where: CodeLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +164,8 @@ class Doubt:
 class Verification:
     """The outcome for one history. Truthy when it is compatible.
 
-    `divergences` come in the order in which the code met them, one a context. `notes` are sentences
+    `divergences` come in the order in which the code met them, at most one a context, those that
+    one line of code makes in several contexts as one. `notes` are sentences
     about what a green verdict leaves open. `operations` counts what the history holds, `compared`
     what the code asked for.
     """
