@@ -6,6 +6,7 @@ its end, and the pool sees the rest from outside.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -244,6 +245,18 @@ def _verify_all(pipe: Connection, job: Job, number: int) -> None:
                 outcome = _verified(task, job, replayer, guard)
                 os.chdir(home)
                 pipe.send(Answer(outcome, (*readings.forget_reads(), *imported)))
+                if not isinstance(task, str) or _size(task) > _LARGE:
+                    gc.collect()  # a run leaves cycles, which would hold its history for long
+
+
+_LARGE: Final = 2**20
+
+
+def _size(file: str) -> int:
+    try:
+        return os.path.getsize(file)  # noqa: PTH202
+    except OSError:
+        return 0
 
 
 def _verified(
