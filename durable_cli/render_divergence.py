@@ -28,7 +28,7 @@ def divergence_lines(found: Divergence, is_first: bool, surface: Surface) -> lis
         *wrapped(found.why, surface, "    "),
     ]
     if found.also_at:
-        lines += wrapped(f"the same at {_listed(found.also_at)}", surface, "    ")
+        lines += wrapped(f"the same at {listed(found.also_at)}", surface, "    ")
     lines += ["", *_sides(found, surface), ""]
     if found.where is not None:
         # Of what is no longer asked for there is no line, only the one of what was before it.
@@ -64,7 +64,8 @@ def _around(found: Divergence) -> str:
     return f", {label}" if position == found.position else f" in {label} ({position})"
 
 
-def _listed(positions: Sequence[str]) -> str:
+def listed(positions: Sequence[str]) -> str:
+    """Return positions in words: `2.1.2, 2.2.2 and 4 more positions`."""
     if len(positions) > _MOST_LISTED:
         more = plural(len(positions) - _MOST_LISTED, "more position")
         return f"{', '.join(positions[:_MOST_LISTED])} and {more}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from durable_cli.output import clean
+from durable_cli.render_divergence import listed
 from durable_cli.render_verify import VERDICT_WORDS, Result, summary_text
 from durable_core.errors import DurableError
 from durable_core.verifying.verification import Divergence, Doubt, Verdict, Verification
@@ -83,6 +84,8 @@ def _divergence_lines(found: Divergence) -> list[str]:
         f"  recorded: {found.expected or '(nothing)'}",
         f"  current:  {found.current or '(nothing)'}",
     ]
+    if found.also_at:
+        lines.append(f"  the same at {listed(found.also_at)}")
     if found.where is not None:
         lines.append(f"  code:     {found.where} {found.where.text}")
     if found.consequence:

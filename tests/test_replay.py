@@ -371,6 +371,18 @@ def test_what_one_line_changes_in_many_units_is_told_once_with_every_place() -> 
     assert outcome.more_divergences == 0
 
 
+def test_however_far_it_is_verified_the_history_has_all_its_invocations() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        for number in range(3):
+            await ctx.wait(timedelta(days=1), name=f"day-{number}")
+
+    async def renamed(event: Any, ctx: DurableContext) -> None:
+        await ctx.wait(timedelta(days=1), name="day")
+
+    outcome = verified(renamed, recorded(handler), every_invocation=True)
+    assert (outcome.first and outcome.first.invocation, outcome.invocations) == (1, 4)
+
+
 def test_units_that_moved_up_are_not_taken_for_renamed_ones() -> None:
     history = recorded(batch_of("fraud", "credit", "sanctions"))
     count, moved = verified(batch_of("fraud", "sanctions"), history).divergences

@@ -145,7 +145,6 @@ def _run(
         compared=compared,
         differences=differences,
         notes=tuple(notes_of(examination, is_green=not found)),
-        invocations=len(picture.folded.invocations) or 1,
     )
     first = found[0].moment if found else None
     doubts = tuple(each for moment, each in examination.doubts if first is None or moment < first)
