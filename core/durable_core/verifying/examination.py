@@ -7,7 +7,6 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 
 from __future__ import annotations
 
-import json
 from asyncio import CancelledError
 from collections.abc import Mapping
 
@@ -16,7 +15,6 @@ from durable_core.ids import Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
     BATCH_SUB_TYPES,
-    ErrorObject,
     ExecutionStatus,
     OperationStatus,
     OperationType,
@@ -37,12 +35,13 @@ from durable_core.verifying.divergence import (
     Outcome,
 )
 from durable_core.verifying.planting import invented
-from durable_core.verifying.raised import told
+from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Ended, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
+from durable_core.verifying.values import same_json, shortened
 from durable_core.verifying.verification import (
     CodeLine,
     Difference,
@@ -128,11 +127,12 @@ class Examination:
         identity: Identity,
         details: Mapping[str, object] | None = None,
         decide: Decide | None = None,
+        line: CodeLine | None = None,
     ) -> Answer:
         """Say what answers the next operation of a context.
 
         `details` are what of it may change and is worth telling then; `decide` is what its code
-        now decides about a further attempt.
+        now decides about a further attempt; `line` is the one that asks, if not the one that runs.
         """
         self.moment += 1
         index = len(trace.asked)
@@ -151,7 +151,7 @@ class Examination:
                 node = Node((*trace.path, index + 1), invented(identity))
             elif (inner := _same_inside(node, identity)) is not None:
                 node, out_of = inner, identity_of(node)
-        where = calling_line() or trace.where
+        where = line or calling_line() or trace.where
         asked = Asked(identity, where, self.moment, match.fit, out_of=out_of)
         trace.asked.append(asked)
         path = (*trace.path, index + 1)
@@ -329,7 +329,7 @@ class Examination:
             return
         if self.stand_ins is not None and not self.stand_ins.compares(operation):
             return
-        if not _same_json(operation.result, payload):
+        if not same_json(operation.result, payload):
             asked = answer.trace.asked[answer.asked_at]
             self.differ("context result", answer.path, operation.result, payload, asked)
 
@@ -339,11 +339,11 @@ class Examination:
         if self.stand_ins is not None and not self.stand_ins.compares_result(facts.result):
             return
         if facts.status is ExecutionStatus.SUCCEEDED:
-            if facts.result is not None and not _same_json(facts.result, payload):
+            if facts.result is not None and not same_json(facts.result, payload):
                 self.differ("final result", None, facts.result, payload)
         elif facts.status is ExecutionStatus.FAILED:
             error = facts.error
-            was = _error_text(error) if error is not None else "an error"
+            was = told_as_recorded(error) if error is not None else "an error"
             self.differ("end", None, f"failed with {was}", "returns")
 
     def compare_final_error(self) -> None:
@@ -354,7 +354,7 @@ class Examination:
             return
         if self.root.outcome is not Outcome.RAISED or self.stand_ins is not None:
             return
-        was = _error_text(error)
+        was = told_as_recorded(error)
         if was != now:
             self.differ("final error", None, was, now)
 
@@ -383,14 +383,8 @@ class Examination:
         position = None if path is None else position_text(path)
         operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
         self.differences.append(
-            Difference(what, position, _short(recorded), _short(now), operation, where)
+            Difference(what, position, shortened(recorded), shortened(now), operation, where)
         )
-
-
-def _error_text(error: ErrorObject) -> str:
-    """Return an error in the words in which `note_end` notes what a body raised."""
-    name = (error.type or "Exception").rpartition(".")[2]
-    return f"{name}: {error.message}" if error.message else name
 
 
 def _same_inside(node: Node | None, identity: Identity) -> Node | None:
@@ -401,16 +395,3 @@ def _same_inside(node: Node | None, identity: Identity) -> Node | None:
         if each is not None and identity_of(each) == identity:
             return each
     return None
-
-
-def _short(text: str | None) -> str | None:
-    return text if text is None or len(text) <= 200 else f"{text[:200]}..."
-
-
-def _same_json(one: str | None, other: str | None) -> bool:
-    if one == other:
-        return True
-    try:
-        return bool(json.loads(one or "null") == json.loads(other or "null"))
-    except ValueError:
-        return False

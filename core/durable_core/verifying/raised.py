@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 
+from durable_core.model import ErrorObject
+
 
 def told(error: BaseException) -> str:
     """Return an error's name and text. The text is the handler's: having it may raise anything."""
@@ -13,6 +15,12 @@ def told(error: BaseException) -> str:
     except BaseException as failure:
         text = f"(its text can't be had: {type(failure).__name__})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def told_as_recorded(error: ErrorObject) -> str:
+    """Return a recorded error in the words of `told`."""
+    name = (error.type or "Exception").rpartition(".")[2]
+    return f"{name}: {error.message}" if error.message else name
 
 
 def is_from_outside(error: BaseException) -> bool:

@@ -45,6 +45,7 @@ from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize
 from durable_core.native.signals import InvocationEnding
 from durable_core.native.types import StepContext, WaitForConditionCheckContext
 from durable_core.native.waits import WaitForConditionConfig
+from durable_core.verifying.call_lines import notes_lines
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination, note_end
 from durable_core.verifying.planting import planted
@@ -52,7 +53,7 @@ from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.retry_differences import Decide
 from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
-from durable_core.verifying.verification import Identity
+from durable_core.verifying.verification import CodeLine, Identity
 
 T = TypeVar("T")
 
@@ -128,6 +129,7 @@ class VerifyingCall(Call):
         return cast(VerifyingExecution, self.execution).examination
 
 
+@notes_lines
 class VerifyingContext(DurableContext):
     """The context that a handler is given while it is verified."""
 
@@ -137,6 +139,7 @@ class VerifyingContext(DurableContext):
         self._trace = trace
         self._details: dict[str, object] = {}
         self._decide: Decide | None = None
+        self.line: CodeLine | None = None
         super().__init__(execution, scope, replaying=False, **given)
 
     @property
@@ -207,8 +210,9 @@ class VerifyingContext(DurableContext):
         identity = Identity(kind.value, sub_type, call.name, virtual)
         details, self._details = self._details, {}
         decide, self._decide = self._decide, None
+        line, self.line = self.line, None
         examination = self._verified.examination
-        call.answer = examination.ask(self._trace, identity, details, decide)
+        call.answer = examination.ask(self._trace, identity, details, decide, line)
         self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
         return call
 

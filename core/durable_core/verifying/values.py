@@ -1,0 +1,20 @@
+"""Payloads, as they are compared and shown. Pure."""
+
+from __future__ import annotations
+
+import json
+
+
+def same_json(one: str | None, other: str | None) -> bool:
+    """Return True for payloads that are the same JSON value; no payload is null."""
+    if one == other:
+        return True
+    try:
+        return bool(json.loads(one or "null") == json.loads(other or "null"))
+    except ValueError:
+        return False
+
+
+def shortened(text: str | None) -> str | None:
+    """Return what of a payload is shown where two differ."""
+    return text if text is None or len(text) <= 200 else f"{text[:200]}..."
