@@ -219,7 +219,11 @@ def test_the_order_of_a_set_is_found(capsys: pytest.CaptureFixture[str]) -> None
     code, found = check(capsys, "clock_app:by_set", 3)
     assert code == 1
     first = found["differences"][0]
-    assert (first["fed_by"], first["reads"]) == (["hash seed"], [])
+    assert first["fed_by"] == ["hash seed"]
+    (read,) = first["reads"]
+    assert read["function"] == "the order of a set"
+    line = Path(read["file"]).read_text().splitlines()[read["line"] - 1]
+    assert line.strip().startswith("for name in {")
 
 
 def test_a_branch_that_chance_takes_is_found_in_few_runs(

@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 
-from durable_core.adapters.readings import Readings
+from durable_core.adapters.readings import Readings, readings_of_verification
 from durable_core.simulation.determinism import Source
-
-FIRST, SECOND = 1, 3
-"""The variations of the first two runs of a verification."""
 
 
 def runs() -> tuple[Readings, Readings]:
-    return Readings(FIRST, tuple(Source)), Readings(SECOND, tuple(Source))
+    return readings_of_verification(0), readings_of_verification(1)
 
 
 QUESTIONS: dict[str, Callable[[float], Any]] = {
@@ -72,7 +69,7 @@ CHOICES = [
 
 
 def test_what_is_chosen_by_chance_is_another_one_in_the_second_run() -> None:
-    drawn = [drawn_in(variation) for variation in (FIRST, SECOND)]
+    drawn = [drawn_in(run) for run in (0, 1)]
     same = [code for code, *each in zip(CHOICES, *drawn, strict=True) if each[0] == each[1]]
     assert same == []
 
@@ -80,21 +77,40 @@ def test_what_is_chosen_by_chance_is_another_one_in_the_second_run() -> None:
 def test_chance_with_a_seed_of_the_users_own_is_pythons() -> None:
     code = "[random.Random(7).choice(range(100)), random.Random(7).random()]"
     random_of = [random.Random(7).choice(range(100)), random.Random(7).random()]
-    assert drawn_in(FIRST, [code]) == [repr(random_of)]
+    assert drawn_in(0, [code]) == [repr(random_of)]
 
 
-def drawn_in(variation: int, codes: Sequence[str] = CHOICES) -> list[str]:
-    """Return what the expressions come to in a process that reads what the variation says."""
+def drawn_in(run: int, codes: Sequence[str] = CHOICES) -> list[str]:
+    """Return what the expressions come to in a process of one of the runs."""
     script = (
         "import os, random, secrets, uuid\n"
-        "from durable_core.adapters.readings import Readings\n"
-        "from durable_core.simulation.determinism import Source\n"
-        f"Readings({variation}, tuple(Source)).install()\n"
+        "from durable_core.adapters.readings import readings_of_verification\n"
+        f"readings_of_verification({run}).install()\n"
         f"for code in {list(codes)!r}:\n"
         "    print(repr(eval(code)))\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return ran.stdout.splitlines()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1, 60, 3_600, 86_400])
+def test_more_time_than_any_goes_by_between_two_readings_of_one_run_only(seconds: float) -> None:
+    gone_by = [-(each.seconds() - each.seconds()) for each in runs()]
+    assert [each > seconds for each in gone_by] == [False, True]
+
+
+def test_code_that_waits_for_the_time_to_pass_gets_there() -> None:
+    first, _ = runs()
+    begins = first.seconds()
+    assert any(first.seconds() > begins + 3_600 for _ in range(100))
+
+
+@pytest.mark.parametrize("question", [each for each in QUESTIONS if each != "the month"])
+def test_what_is_asked_of_a_later_time_has_another_answer_too(question: str) -> None:
+    first, second = runs()
+    ask = QUESTIONS[question]
+    for _ in range(4):
+        assert ask(first.seconds()) != ask(second.seconds())
 
 
 def test_every_random_bit_is_the_other_one_in_the_second_run() -> None:

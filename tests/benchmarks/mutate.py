@@ -218,11 +218,10 @@ def print_allowed(of: str, handler: str | None, is_listing: bool) -> int:
 
 
 def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
-    from durable_core.adapters.readings import Readings
-    from durable_core.simulation.determinism import Source
+    from durable_core.adapters.readings import readings_of_verification
 
     logging.disable()
-    readings = Readings(2 * number + 1, tuple(Source))
+    readings = readings_of_verification(number)
     readings.install()
     for subject in subjects(of):
         if handler is not None and subject.name != handler:

@@ -24,15 +24,20 @@ from random import Random as _RealRandom
 from types import FrameType
 from typing import Any, Final
 
+from durable_core.adapters import process_readings, set_orders
 from durable_core.native.bodies import running_body
 from durable_core.simulation.determinism import Read, Source
+from durable_core.verifying.code_lines import is_installed, is_users
 
 _EXEMPT: Final = frozenset(
     {"aws_durable_execution_sdk_python", "asyncio", "botocore", "concurrent", "durable_core"}
     | {"importlib", "logging", "queue", "selectors", "sched", "socket", "ssl", "subprocess"}
     | {"tempfile", "threading", "urllib3", "weakref", "zipfile", "_strptime"}
 )
-_INSIDE: Final = frozenset({"datetime", "random", "secrets", "time", "uuid", __name__})
+_INSIDE: Final = frozenset(
+    {"datetime", "random", "secrets", "time", "uuid", __name__}
+    | {process_readings.__name__, set_orders.__name__}
+)
 """Modules through which a source is read: who called them is the one who reads."""
 
 _BEGINS_AT: Final = 1_767_225_600.0  # 2026-01-01T00:00:00Z, where simulated executions start
@@ -40,20 +45,48 @@ _RUNS_APART: Final = 40 * 86_400 + 7 * 3_600 + 13 * 60 + 17.25
 _PAIRS_APART: Final = 3_661.001001
 """On top of it, so that whatever is asked of the time has another answer in a verification's second
 run: morning or afternoon, the day of the week, an even or odd hour, minute, second or fraction."""
-_READS_APART: Final = 3 * 3_600 + 7 * 60 + 11.5
+_READS_APART: Final = 14 * 86_400.0
+"""Between one reading of the time and the next: the same weekday, hour, minute and second, so that
+what is asked of a later one has another answer too."""
+_HASTE_AFTER: Final = 20
+
+
+def _ambling(reads: int) -> float:
+    """Return how much later it is after some readings where next to no time goes by: a verification
+    has one run in which it takes next to nothing between two readings, and one in which it takes
+    days. Code that waits for the time to pass gets there nevertheless."""
+    return reads * 0.002 + max(0, reads - _HASTE_AFTER) * 60.0
 
 
 _MIRRORED: Final = 1
-"""Of four variations, the one that draws the opposite: a verification's first run."""
+"""Of four variations, the one that draws the opposite: a verification's second run."""
+_TURNED: Final = (1, 2)
+"""Of four variations, those in which orders are turned round."""
+
+
+def readings_of_verification(run: int) -> Readings:
+    """Return the readings of a verification's run, from 0, which vary everything.
+
+    The first and the second draw opposite numbers and walk in opposite orders, and time goes by in
+    one of them only.
+    """
+    return Readings(2 * (run ^ 1) + 1, tuple(Source), ambles=run % 2 == 0)
 
 
 class Readings:
-    """The values of one run. `variation` numbers the run, `varied` are the sources to vary."""
+    """The values of one run. `variation` numbers the run, `varied` are the sources to vary.
 
-    def __init__(self, variation: int, varied: Collection[Source]) -> None:
+    `ambles`: next to no time goes by between two readings of it; else it is days.
+    """
+
+    def __init__(self, variation: int, varied: Collection[Source], *, ambles: bool = False) -> None:
+        self._ambles = ambles
         self._variation = variation
         self._varied = frozenset(varied)
         self._counts: Counter[object] = Counter()
+        self._numbers: dict[int, tuple[int, object]] = {}
+        self._imported: dict[int, tuple[int, object]] | None = None
+        self.epoch = 0
         self._reads: dict[Read, None] = {}
         self._real_urandom = os.urandom
 
@@ -71,6 +104,10 @@ class Readings:
     def begin_again(self) -> None:
         """Let all sources begin again: what is read doesn't depend on what was read before."""
         self._counts.clear()
+        if self._imported is None:
+            self._imported = dict(self._numbers)
+        self._numbers = dict(self._imported)
+        self.epoch += 1
 
     def forget_reads(self) -> tuple[Read, ...]:
         """Return the places noted so far, to note none of them from now on but those read again."""
@@ -95,7 +132,8 @@ class Readings:
         series, count = self._number(Source.TIME)
         if series == str(self._variation) and Source.TIME in self._varied:
             apart = self._variation * _RUNS_APART + self._variation // 2 * _PAIRS_APART
-            return _BEGINS_AT + apart + count * _READS_APART
+            later = _ambling(count) if self._ambles else count * _READS_APART
+            return _BEGINS_AT + apart + later
         return _BEGINS_AT + count * 0.001
 
     def nanoseconds(self, seconds: float) -> int:
@@ -123,17 +161,45 @@ class Readings:
 
     # -- who reads it --------------------------------------------------------------------------
 
-    def note(self, source: Source, function: str) -> bool:
-        """Note who reads a source. Return False for one who has to get the real thing."""
+    def note(self, source: Source, function: str, *, by_users: bool = False) -> bool:
+        """Note who reads a source. Return False for one who has to get the real thing.
+
+        Of what Python itself does the line is told that has it done. `by_users`: only those read it
+        who do so by a line of the user's own.
+        """
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and _module_of(frame) in _INSIDE:
             frame = frame.f_back
         if frame is None or _module_of(frame).partition(".")[0] in _EXEMPT:
             return False
+        reader = frame
+        while frame is not None and not is_users(frame.f_code.co_filename):
+            frame = frame.f_back
+        reader = frame or reader
+        file = reader.f_code.co_filename
+        if by_users and (frame is None or is_installed(file) or file.startswith("<")):
+            return False
         if running_body.get() is None:
-            read = Read(source, function, frame.f_code.co_filename, frame.f_lineno)
-            self._reads.setdefault(read)
+            self._reads.setdefault(Read(source, function, file, reader.f_lineno))
         return True
+
+    # -- in which order ------------------------------------------------------------------------
+
+    def is_turned(self, source: Source) -> bool:
+        """Return True in a run in which orders are the other way round: every other one of them,
+        but never in the body of a step, nor where the source is held."""
+        is_varied = source in self._varied and running_body.get() is None
+        return is_varied and self._variation % 4 in _TURNED
+
+    def number(self, thing: object) -> int:
+        """Return a number for an object: in the order in which they are first asked about.
+
+        Objects that were numbered while the handler was imported keep theirs.
+        """
+        found = self._numbers.get(_real_id(thing))
+        if found is None or found[1] is not thing:
+            found = self._numbers[_real_id(thing)] = (len(self._numbers) + 1, thing)
+        return found[0]
 
     # -- putting it in place -------------------------------------------------------------------
 
@@ -143,6 +209,8 @@ class Readings:
         self._install_datetime()
         self._install_random()
         self._install_uuid()
+        set_orders.install(self)
+        process_readings.install(self)
 
     def _install_time(self) -> None:
         def clock(name: str, convert: Callable[[float], Any]) -> None:
@@ -168,9 +236,21 @@ class Readings:
 
             setattr(time, name, read)
 
-        for name in ("time", "monotonic", "perf_counter"):
+        def clock_of(name: str, convert: Callable[[float], Any]) -> None:
+            real = getattr(time, name, None)
+
+            def read(clock_id: int) -> Any:
+                noted = self.note(Source.TIME, f"time.{name}")
+                return convert(self.seconds()) if noted else real(clock_id)  # type: ignore[misc]
+
+            if real is not None:
+                setattr(time, name, read)
+
+        for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
             clock(name, float)
             clock(f"{name}_ns", self.nanoseconds)
+        clock_of("clock_gettime", float)
+        clock_of("clock_gettime_ns", self.nanoseconds)
         for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0), ("strftime", 1)):
             calendar(name, position)
 
@@ -223,54 +303,13 @@ class Readings:
             setattr(datetime_module, name, kind)
 
     def _install_random(self) -> None:
-        readings = self
-
-        class Random(_RealRandom):
-            """Seeded by the user it is Python's own; not seeded, it draws what we choose."""
-
-            _seeded = False
-
-            def seed(self, a: Any = None, version: int = 2) -> None:
-                if a is None or readings._is_ours(sys._getframe(1)):
-                    self._seeded = False
-                    super().seed(0)
-                else:
-                    self._seeded = True
-                    super().seed(a, version)
-
-            def random(self) -> float:
-                if self._seeded:
-                    return super().random()
-                readings.note(Source.RANDOM, "random")
-                return readings.fraction()
-
-            def getrandbits(self, k: int, /) -> int:
-                if self._seeded:
-                    return super().getrandbits(k)
-                readings.note(Source.RANDOM, "random")
-                high = int(readings.fraction() * (1 << min(k, 52)))
-                if k <= 52:
-                    return high
-                low = _RealRandom(high).getrandbits(k - 52)
-                return high << (k - 52) | low
-
-            def _randbelow(self, n: int) -> int:
-                # What choice, randint and shuffle draw by; getrandbits would draw until one fits.
-                if self._seeded:
-                    return int(super()._randbelow(n))  # type: ignore[misc]
-                readings.note(Source.RANDOM, "random")
-                return int(readings.fraction() * n)
-
+        Random = _random_class(self)
         shared: Any = Random()
         for name in dir(shared):
             if not name.startswith("_") and callable(getattr(random, name, None)):
                 setattr(random, name, getattr(shared, name))
         random.__dict__["Random"] = Random
         random.__dict__["_inst"] = shared
-
-    @staticmethod
-    def _is_ours(frame: FrameType) -> bool:
-        return _module_of(frame).partition(".")[0] in _EXEMPT
 
     def _install_uuid(self) -> None:
         def urandom(count: int, /) -> bytes:
@@ -309,4 +348,58 @@ def _module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
+def _is_ours(frame: FrameType) -> bool:
+    return _module_of(frame).partition(".")[0] in _EXEMPT
+
+
+def _random_class(readings: Readings) -> Any:
+    """Return the class that takes the place of `random.Random`."""
+
+    class Random(_RealRandom):
+        """Seeded by the user in this run it is Python's own; else it draws what we choose.
+
+        One that was seeded before goes on where what ran before has left it.
+        """
+
+        _seeded_in = -1
+
+        @property
+        def _seeded(self) -> bool:
+            return self._seeded_in == readings.epoch
+
+        def seed(self, a: Any = None, version: int = 2) -> None:
+            if a is None or _is_ours(sys._getframe(1)):
+                self._seeded_in = -1
+                super().seed(0)
+            else:
+                self._seeded_in = readings.epoch
+                super().seed(a, version)
+
+        def random(self) -> float:
+            if self._seeded:
+                return super().random()
+            readings.note(Source.RANDOM, "random")
+            return readings.fraction()
+
+        def getrandbits(self, k: int, /) -> int:
+            if self._seeded:
+                return super().getrandbits(k)
+            readings.note(Source.RANDOM, "random")
+            high = int(readings.fraction() * (1 << min(k, 52)))
+            if k <= 52:
+                return high
+            low = _RealRandom(high).getrandbits(k - 52)
+            return high << (k - 52) | low
+
+        def _randbelow(self, n: int) -> int:
+            # What choice, randint and shuffle draw by; getrandbits would draw until one fits.
+            if self._seeded:
+                return int(super()._randbelow(n))  # type: ignore[misc]
+            readings.note(Source.RANDOM, "random")
+            return int(readings.fraction() * n)
+
+    return Random
+
+
 _real_seconds = time.time
+_real_id = id

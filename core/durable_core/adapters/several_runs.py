@@ -97,7 +97,7 @@ def _non_deterministic(
     if seen is None:
         seen = Divergence("end", "the handler", Cause.NON_DETERMINISTIC, "")
     why = (
-        f"{_read(reads)}; two runs on the same record, each with other time, chance and hash seed, "
+        f"{_read(reads)}; two runs on the same record, with other times, chance, ids and orders, "
         f"differ: run 1 {_short(first)}, run {number + 1} {_short(other)}"
     )
     consequence = "each replay may go another way, also of executions that start after the deploy"
@@ -122,7 +122,10 @@ def _read(reads: Sequence[Read]) -> str:
     """Say what was read outside of steps, and where: by the user's code, if any of it was."""
     reads = [each for each in reads if not is_installed(each.file)] or reads
     if not reads:
-        return "nothing else was read outside of steps, so it depends on the order of a set"
+        return (
+            "nothing was seen to be read outside of steps, so it depends on the order of a set of "
+            "an installed package, on an address in memory, or on what is outside of the process"
+        )
     places = [f"{each.function} at {_place_of(each)}" for each in reads[:_MOST_READS]]
     more = f" and {len(reads) - _MOST_READS:,} more" if len(reads) > _MOST_READS else ""
     return f"the code outside of steps reads {', '.join(places)}{more}"

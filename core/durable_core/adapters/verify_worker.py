@@ -23,7 +23,7 @@ from typing import Any, Final
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
-from durable_core.simulation.determinism import Read, Source
+from durable_core.simulation.determinism import Read
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions
 from durable_core.verifying.verification import CodeLine, Verification
@@ -211,11 +211,10 @@ def _say_nothing(what: Any) -> None:
 def _verify_all(pipe: Connection, job: Job, number: int) -> None:
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.process_exit import exit_is_told, watch_exits
-    from durable_core.adapters.readings import Readings
+    from durable_core.adapters.readings import readings_of_verification
     from durable_core.adapters.verify import replayer_of
 
-    # Odd variations: chance is over a half in the first run and far under it in the second.
-    readings = Readings(2 * number + 1, tuple(Source))
+    readings = readings_of_verification(number)
     if job.runs > 1:
         readings.install()
     watch_exits()

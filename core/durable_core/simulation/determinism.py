@@ -32,7 +32,11 @@ class Source(StrEnum):
     UUID = "uuid"
     URANDOM = "urandom"
     HASH_SEED = "hash seed"
-    """It decides in which order a set is walked; no call reads it."""
+    """It decides in which order a set is walked."""
+    PROCESS = "process"
+    """Ids of processes and threads, addresses in memory, the host."""
+    FILES = "order of files"
+    """In which order a folder lists what is in it."""
 
 
 @dataclass(frozen=True, slots=True)

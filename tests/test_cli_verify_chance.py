@@ -1,0 +1,324 @@
+"""`durable replay --handler`: code that asks by what isn't the same in each invocation is caught.
+
+Every source is read to decide between two orders of the same two steps. The strings in sets are so
+many that some of them have one order under both hash seeds: what is found is not found by luck.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_cli.app import run
+from durable_core.adapters.handler import HandlerLoader
+from durable_core.simulation.simulate import simulate
+from durable_core.wire import event_to_wire
+
+HELPER = """
+TONES = frozenset({"one", "two"})
+
+
+def first_of(names):
+    return [each for each in names][0]
+"""
+
+ORDERS = '''
+import asyncio
+import datetime
+import os
+import random
+import secrets
+import socket
+import threading
+import time
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import helper
+
+RNG = random.Random(4)
+STARTED = datetime.datetime.now().second % 2
+PROCESS = uuid.uuid4().int % 2
+FLAGS = {"one", "two"}
+
+
+class Config:
+    day = datetime.date.today().day % 2
+
+
+@dataclass
+class Basket:
+    names: set = field(default_factory=set)
+
+
+class Thing:
+    pass
+
+
+def turned(is_turned):
+    return ["two", "one"] if is_turned else ["one", "two"]
+
+
+def pairs(event):
+    """Return many pairs of strings, so that some stand in one order whatever the seed."""
+    return [(f"a{number}", f"b{number}") for number in range(event["pair"], event["pair"] + 1)]
+
+
+ONE, TWO = Thing(), Thing()
+
+
+def order(how, event):
+    (a, b), = pairs(event)
+    match how:
+        case "a set":
+            return turned(list({a, b})[0] == a)  # read here: the order of a set
+        case "a set in a loop":
+            for each in {a, b}:  # read here: the order of a set
+                return turned(each == a)
+        case "a set of a list":
+            return turned(next(iter(set([a, b]))) == a)  # read here: the order of a set
+        case "a comprehension":
+            return turned([*{each for each in (a, b)}][0] == a)  # read here: the order of a set
+        case "a frozenset":
+            return turned(", ".join(frozenset((a, b))).startswith(a))  # read here: the order
+        case "a constant":
+            return list(FLAGS)  # read here: the order of a set
+        case "a constant of another module":
+            return turned(helper.first_of(helper.TONES) == "one")
+        case "keys in common":
+            one, other = {a: 1, b: 2}, {a: 1, b: 3, "c": 4}
+            return turned(list(one.keys() & other.keys())[0] == a)  # read here
+        case "what is left":
+            return turned(({a, b, "c"} - {"c"}).pop() == a)  # read here: the order of a set
+        case "united":
+            both = {a}.union([b])
+            return turned(min(both, key=len) == a)  # read here: the order of a set
+        case "a set that grows":
+            names = set()
+            names.add(b)
+            names |= {a}
+            return turned(tuple(names)[0] == a)  # read here: the order of a set
+        case "a field":
+            basket = Basket()
+            basket.names.update([a, b])
+            return turned(str(basket.names)[2] == "a")  # read here: the order of a set
+        case "a default":
+            groups = defaultdict(set)
+            groups["x"] |= {a, b}
+            return turned(list(groups["x"])[0] == a)  # read here: the order of a set
+        case "a set of pairs":
+            return turned(list({(1, a), (1, b)})[0][1] == a)  # read here: the order of a set
+        case "a set of objects":
+            return turned(list({ONE, TWO})[0] is ONE)  # read here: the order of a set
+        case "hash":
+            return turned(hash(a) % 2)  # read here: hash
+        case "id":
+            return turned(sorted([ONE, TWO], key=lambda each: id(each))[0] is ONE)  # read here: id
+        case "pid":
+            return turned(os.getpid() % 2)  # read here: os.getpid
+        case "thread":
+            return turned(threading.get_ident() % 2)  # read here: threading.get_ident
+        case "host":
+            return turned(socket.gethostname() < "m")  # read here: socket.gethostname
+        case "files":
+            return turned(os.listdir("files")[0] == "a")  # read here: os.listdir
+        case "paths":
+            return turned(next(Path("files").iterdir()).name == "a")  # read here: os.
+        case "globbed":
+            return turned(next(iter(Path("files").glob("*"))).name == "a")  # read here: os.scandir
+        case "walked":
+            return turned(next(os.walk("files"))[2][0] == "a")  # read here: os.scandir
+        case "time at import":
+            return turned(STARTED)
+        case "date at import":
+            return turned(Config.day)
+        case "uuid at import":
+            return turned(PROCESS)
+        case "seeded at import":
+            return turned(RNG.random() < 0.5)  # read here: random
+        case "shuffled by what is seeded at import":
+            names = ["one", "two"]
+            RNG.shuffle(names)  # read here: random
+            return names
+        case "uuid1":
+            return turned(uuid.uuid1().int % 2)  # read here: uuid.uuid1
+        case "secrets":
+            return turned(secrets.randbelow(2))  # read here: os.urandom
+        case "monotonic":
+            return turned(int(time.monotonic() * 1000) % 2)  # read here: time.monotonic
+        case "perf_counter":
+            return turned(time.perf_counter_ns() % 2)  # read here: time.perf_counter_ns
+        case "process_time":
+            return turned(int(time.process_time() * 1000) % 2)  # read here: time.process_time
+        case "clock_gettime":
+            now = time.clock_gettime(time.CLOCK_MONOTONIC)  # read here: time.clock_gettime
+            return turned(int(now * 1000) % 2)
+        case "mail":
+            from email.utils import formatdate
+
+            return turned(int(formatdate()[20:22]) % 2)  # read here: time.time
+
+    return fine(how, event)
+
+
+def fine(how, event):
+    (a, b), = pairs(event)
+    match how:
+        case "numbers":
+            return turned(list({1, 2})[0] == 2)
+        case "pairs of numbers":
+            return turned(list({(1, 2), (2, 3)})[0] == list({(1, 2), (2, 3)})[1])
+        case "sorted":
+            return sorted({"one", "two"})
+        case "smallest":
+            return turned(min({"one", "two"}) == "two")
+        case "one only":
+            return turned(list({"one"}) != ["one"])
+        case "is in":
+            return turned("three" in FLAGS or len(FLAGS) == 3 or FLAGS != {"two", "one"})
+        case "a dict":
+            return list({"one": 1, "two": 2})
+        case "hash of a number":
+            return turned(hash(7) != 7)
+        case "seeded here":
+            return turned(random.Random(3).random() > 0.3)
+        case "sorted files":
+            return turned(sorted(os.listdir("files"))[0] != "a")
+        case "same object":
+            return turned(id(ONE) == id(TWO) or id(ONE) != id(ONE))
+        case "types":
+            is_set = isinstance({"one"}, set) and isinstance(frozenset(), frozenset)
+            return turned(not is_set or {1} | {2} != {1, 2} or 7 - 2 != 5 or 6 & 3 != 2)
+    return turned(False)
+'''
+
+NATIVE = """
+import asyncio
+import orders
+
+
+async def handler(event, ctx):
+    if event["how"] == "as completed":
+        wanted = [ctx.step(lambda _: 1, name=each) for each in ("one", "two")]
+        for each in asyncio.as_completed(wanted):  # read here: asyncio.as_completed
+            await each
+        return
+    if event["how"] == "waited for":
+        tasks = [asyncio.create_task(asyncio.sleep(0, each)) for each in ("one", "two")]
+        done, _ = await asyncio.wait(tasks)
+        for each in done:  # read here: the order of a set
+            await ctx.step(lambda _: 1, name=each.result())
+        return
+    for name in orders.order(event["how"], event):
+        await ctx.step(lambda _: 1, name=name)
+"""
+
+AWS = """
+import orders
+from aws_durable_execution_sdk_python import durable_execution
+
+
+@durable_execution
+def handler(event, ctx):
+    for name in orders.order(event["how"], event):
+        ctx.step(lambda _: 1, name=name)
+"""
+
+
+def cases(text: str) -> list[str]:
+    return [line.split('"')[1] for line in text.splitlines() if line.strip().startswith('case "')]
+
+
+VARYING, FINE = (cases(part) for part in ORDERS.split("def fine"))
+NATIVE_ONLY = ["as completed", "waited for"]
+AT_IMPORT = {
+    "time at import": ("datetime.now", "STARTED ="),
+    "date at import": ("date.today", "day ="),
+    "uuid at import": ("uuid.uuid4", "PROCESS ="),
+    "a constant of another module": ("the order of a set", "return [each"),
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose handlers read what the input of each history says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sources = {"helper": HELPER, "orders": ORDERS, "native": NATIVE, "aws": AWS}
+    for name, text in sources.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    files = tmp_path / "files"
+    files.mkdir()
+    for name in ("b", "a"):
+        (files / name).touch()
+    return tmp_path
+
+
+def write_histories(runtime: str, inputs: dict[str, dict[str, Any]]) -> None:
+    loader = HandlerLoader()
+    handler: Any = loader.load(f"{runtime}:handler").target
+    if runtime == "aws":
+        from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+        handler = AwsSdkRunner(handler)
+    simulation = simulate(handler, {"how": "", "pair": 0})
+    loader.forget()
+    events = json.dumps([event_to_wire(each) for each in simulation.events], default=str)
+    Path("histories").mkdir()
+    for name, given in inputs.items():
+        changed = json.loads(events)
+        changed[0]["ExecutionStartedDetails"]["Input"]["Payload"] = json.dumps(given)
+        document = {"DurableExecutionArn": simulation.arn, "Events": changed}
+        (Path("histories") / f"{name}.json").write_text(json.dumps(document))
+
+
+def line_of(how: str) -> tuple[str, str]:
+    """Return the file and line at which it is said to be read, and what is."""
+    told, start = AT_IMPORT.get(how, ("", ""))
+    for file in ("native.py", "orders.py", "helper.py"):
+        lines = Path(file).read_text().splitlines()
+        at = next((n for n, line in enumerate(lines) if f'"{how}"' in line), len(lines))
+        for number, line in enumerate(lines):
+            if start and start in line:
+                return f"{file}:{number + 1}", told
+            if number >= at and not start and "# read here" in line:
+                return f"{file}:{number + 1}", line.partition("# read here: ")[2]
+    raise AssertionError(how)
+
+
+@pytest.mark.parametrize("runtime", ["native", "aws"])
+def test_code_that_depends_on_what_varies_is_not_deterministic_and_its_line_is_told(
+    runtime: str, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if runtime == "aws":
+        pytest.importorskip("aws_durable_execution_sdk_python")
+    varying = [*VARYING, *(NATIVE_ONLY if runtime == "native" else ())]
+    inputs = {
+        f"{how}#{pair}": {"how": how, "pair": pair} for pair in range(4) for how in varying
+    } | {how: {"how": how, "pair": 0} for how in FINE}
+    write_histories(runtime, inputs)
+    assert run(["replay", "histories", "--handler", f"{runtime}:handler", "--format", "json"]) == 1
+    out, err = capfd.readouterr()
+    assert err == ""
+    found = {Path(each["source"]).stem: each for each in json.loads(out)["histories"]}
+    missed = [
+        name
+        for name, each in found.items()
+        if "#" in name
+        and [one["cause"] for one in each["divergences"][:1]] != ["non-deterministic"]
+    ]
+    assert missed == []
+    for how in varying:
+        place, told = line_of(how)
+        for pair in range(4):
+            why = found[f"{how}#{pair}"]["divergences"][0]["why"]
+            assert f" at {place}" in why, (how, why)
+            assert told in why, (how, why)
+    for how in FINE:
+        assert found[how]["verdict"] == "compatible", (how, found[how]["divergences"])
+        assert found[how]["notes"] == []
