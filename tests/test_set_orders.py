@@ -41,6 +41,22 @@ class Basket:
     either: int | None = None
 
 
+@dataclass(frozen=True)
+class Place:
+    name: str
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+    def __hash__(self):
+        return hash(self.name)
+
+
 @singledispatch
 def told(value):
     return "something"
@@ -74,6 +90,10 @@ def facts():
     yield sorted(NAMES, key=str.upper), max(NAMES), min({"q", "p"}), any(NAMES), all({"", "x"})
     yield list({Number.TWO, Number.ONE}), shown({Colour.RED, Colour.BLUE})
     yield sorted({None, "a"}, key=str)
+    keys = {Colour.RED: 1, Place("x"): 2, Named("y"): 3, copy.copy(Named("z")): 4, "s": 5}
+    yield keys[Colour.RED], keys[Place("x")], keys[Named("y")], keys[Named("z")], keys["s"]
+    yield copy.deepcopy(keys)[Place("x")], pickle.loads(pickle.dumps(keys))[Named("y")]
+    yield hash("a") == hash("a"), hash(("a", 1)) == hash(("a", 1.0)), hash(1), id(keys) == id(keys)
     yield [*map(shown, map(set, ["ab", "c"]))]
     names = {"a", "b"}
     names |= {"c"}

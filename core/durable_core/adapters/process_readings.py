@@ -41,16 +41,18 @@ def _install_hash_and_id(readings: Readings) -> None:
 
     def chosen_hash(thing: object, /) -> int:
         real = real_hash(thing)
-        if not varies(thing) or not readings.note(Source.HASH_SEED, "hash", by_users=True):
+        if not varies(thing) or not readings.note(Source.HASH_SEED, "hash", directly=True):
             return real
         even = real - real % _MANY
-        return ~even if readings.is_turned(Source.HASH_SEED) else even
+        # The same in bodies: what is equal there has one hash.
+        return ~even if readings.is_turned(Source.HASH_SEED, in_bodies=True) else even
 
     def chosen_id(thing: object, /) -> int:
-        if not readings.note(Source.PROCESS, "id", by_users=True):
+        if not readings.note(Source.PROCESS, "id", directly=True):
             return real_id(thing)
         number = readings.number(thing) * 16
-        return _FIRST_ADDRESS + (-number if readings.is_turned(Source.PROCESS) else number)
+        is_turned = readings.is_turned(Source.PROCESS, in_bodies=True)
+        return _FIRST_ADDRESS + (-number if is_turned else number)
 
     vars(builtins).update(hash=chosen_hash, id=chosen_id)
 
@@ -63,7 +65,7 @@ def _install_process(readings: Readings) -> None:
 
         def read(*args: Any) -> Any:
             said = f"{module.__name__}.{name}"
-            if not readings.note(Source.PROCESS, said, by_users=True):
+            if not readings.note(Source.PROCESS, said, directly=True):
                 return real(*args)
             return values[readings.is_turned(Source.PROCESS)]
 

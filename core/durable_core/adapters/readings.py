@@ -161,23 +161,27 @@ class Readings:
 
     # -- who reads it --------------------------------------------------------------------------
 
-    def note(self, source: Source, function: str, *, by_users: bool = False) -> bool:
+    def note(
+        self, source: Source, function: str, *, by_users: bool = False, directly: bool = False
+    ) -> bool:
         """Note who reads a source. Return False for one who has to get the real thing.
 
         Of what Python itself does the line is told that has it done. `by_users`: only those read it
-        who do so by a line of the user's own.
+        who do so by a line of the user's own project; `directly`: not through Python's modules.
         """
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and _module_of(frame) in _INSIDE:
             frame = frame.f_back
         if frame is None or _module_of(frame).partition(".")[0] in _EXEMPT:
             return False
-        reader = frame
+        top = reader = frame
         while frame is not None and not is_users(frame.f_code.co_filename):
             frame = frame.f_back
         reader = frame or reader
         file = reader.f_code.co_filename
-        if by_users and (frame is None or is_installed(file) or file.startswith("<")):
+        if (by_users or directly) and (frame is None or is_installed(file) or file[0] == "<"):
+            return False
+        if directly and reader is not top:
             return False
         if running_body.get() is None:
             self._reads.setdefault(Read(source, function, file, reader.f_lineno))
@@ -185,11 +189,11 @@ class Readings:
 
     # -- in which order ------------------------------------------------------------------------
 
-    def is_turned(self, source: Source) -> bool:
+    def is_turned(self, source: Source, *, in_bodies: bool = False) -> bool:
         """Return True in a run in which orders are the other way round: every other one of them,
-        but never in the body of a step, nor where the source is held."""
-        is_varied = source in self._varied and running_body.get() is None
-        return is_varied and self._variation % 4 in _TURNED
+        not where the source is held, nor in the body of a step unless `in_bodies`."""
+        is_turned = source in self._varied and self._variation % 4 in _TURNED
+        return is_turned and (in_bodies or running_body.get() is None)
 
     def number(self, thing: object) -> int:
         """Return a number for an object: in the order in which they are first asked about.
