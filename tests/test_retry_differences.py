@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from durable_core import (
+    CallbackConfig,
+    CallbackTimeoutError,
     DurableContext,
     JitterStrategy,
     RetryDecision,
@@ -17,7 +19,11 @@ from durable_core import (
     StepConfig,
     WaitForConditionConfig,
     WaitForConditionDecision,
+    WaitStrategyConfig,
+    WithRetryConfig,
     create_retry_strategy,
+    create_wait_strategy,
+    with_retry,
 )
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.simulation.simulate import simulate
@@ -241,4 +247,171 @@ def test_steps_and_polls_of_awss_sdk_are_decided_likewise() -> None:
     assert [(each.what, each.recorded, each.current) for each in changed.differences] == [
         ("retry after attempt 1", "another after 5 s", "another after 50 s"),
         ("retry after poll 1", "another after 4 s", "no further one"),
+    ]
+
+
+def jittered(seconds: int, jitter: JitterStrategy, most: int = 5) -> Any:
+    return create_retry_strategy(
+        RetryStrategyConfig(
+            max_attempts=most,
+            initial_delay=timedelta(seconds=seconds),
+            backoff_rate=1,
+            jitter_strategy=jitter,
+        )
+    )
+
+
+def test_a_delay_that_no_chance_can_bring_about_any_more_is_told() -> None:
+    history = recorded(refused_twice(every(10)))
+    half = JitterStrategy.HALF
+    assert told(refused_twice(jittered(16, half)), history) == []
+    assert told(refused_twice(jittered(60, half)), history) == [
+        ("retry after attempt 1", "1", "another after 10 s", "another after 30 to 60 s"),
+        ("retry after attempt 2", "1", "another after 10 s", "another after 30 to 60 s"),
+    ]
+    assert told(refused_twice(jittered(9, JitterStrategy.FULL)), history)[0][3] == (
+        "another after 1 to 9 s"
+    )
+    assert told(refused_twice(jittered(10, JitterStrategy.FULL)), history) == []
+
+
+def test_a_strategy_that_draws_as_it_likes_is_only_told_where_it_decides_otherwise() -> None:
+    import secrets
+
+    def by_chance(error: Exception, attempt: int) -> RetryDecision:
+        return RetryDecision.retry(timedelta(seconds=2 + secrets.randbelow(1_000)))
+
+    assert told(refused_twice(by_chance), recorded(refused_twice(every(7)))) == []
+
+
+def test_a_poll_whose_attempts_would_have_run_out_is_told() -> None:
+    def waiting(most: int) -> Any:
+        config = WaitStrategyConfig(
+            should_continue_polling=lambda state: state < 4,
+            max_attempts=most,
+            initial_delay=timedelta(seconds=10),
+            backoff_rate=1,
+            jitter_strategy=JitterStrategy.NONE,
+        )
+        return polling(create_wait_strategy(config))
+
+    history = recorded(waiting(60))
+    assert told(waiting(50), history) == []
+    assert told(waiting(3), history) == [
+        ("retry after poll 3", "1", "another after 10 s", "fails with WaitForConditionError")
+    ]
+
+
+def blocks(strategy: Any, *, wraps: bool = True, name: str | None = "block") -> Callable[..., Any]:
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        async def body(inner: DurableContext, attempt: int) -> str:
+            await inner.step(lambda _: attempt, name="try")
+            if attempt < 3:
+                raise Refused(503, "later")
+            return "done"
+
+        config = WithRetryConfig[str](strategy, wraps)
+        return await with_retry(ctx, body, config, name)
+
+    return handler
+
+
+@pytest.mark.parametrize("wraps", [True, False])
+@pytest.mark.parametrize("name", ["block", None])
+def test_another_backoff_of_a_block_is_told(wraps: bool, name: str | None) -> None:
+    def block(strategy: Any) -> Callable[..., Any]:
+        return blocks(strategy, wraps=wraps, name=name)
+
+    history = recorded(block(every(7)))
+    at = "1." if wraps else ""
+    assert told(block(every(7)), history) == []
+    assert told(block(jittered(7, JitterStrategy.FULL)), history) == []
+    assert told(block(every(9)), history) == [
+        ("retry after attempt 1", f"{at}2", "another after 7 s", "another after 9 s"),
+        ("retry after attempt 2", f"{at}4", "another after 7 s", "another after 9 s"),
+    ]
+    assert told(block(jittered(40, JitterStrategy.HALF)), history)[1][3] == (
+        "another after 20 to 40 s"
+    )
+
+
+def test_fewer_attempts_of_a_block_are_a_divergence() -> None:
+    history = recorded(blocks(every(7)))
+    outcome = verify_history(NativeReplayer(blocks(every(7, most=2))), history)
+    assert outcome.first is not None
+    assert (outcome.first.position, outcome.first.cause) == ("1.4", "raised")
+
+
+def callbacks(timeout: int, heartbeat: int) -> Callable[..., Any]:
+    async def handler(event: Any, ctx: DurableContext) -> Any:
+        config = CallbackConfig(
+            timeout=timedelta(seconds=timeout), heartbeat_timeout=timedelta(seconds=heartbeat)
+        )
+        callback = await ctx.create_callback("approval", config)
+        try:
+            return await callback.result()
+        except CallbackTimeoutError:
+            return "late"
+
+    return handler
+
+
+def test_other_timeouts_of_a_callback_are_told() -> None:
+    history = recorded(callbacks(600, 60))
+    assert told(callbacks(600, 60), history) == []
+    assert told(callbacks(900, 30), history) == [
+        ("callback timeout of seconds", "1", "600", "900"),
+        ("callback heartbeat of seconds", "1", "60", "30"),
+    ]
+    assert told(callbacks(600, 0), history) == [
+        ("callback heartbeat of seconds", "1", "60", "none")
+    ]
+
+
+def test_another_backoff_of_a_block_of_awss_sdk_is_told() -> None:
+    retries = pytest.importorskip("aws_durable_execution_sdk_python.retries")
+    if not hasattr(retries, "with_retry"):
+        pytest.skip("this version of the SDK has none")
+    from aws_durable_execution_sdk_python.config import CallbackConfig as AwsCallbackConfig
+    from aws_durable_execution_sdk_python.config import Duration
+    from aws_durable_execution_sdk_python.config import JitterStrategy as AwsJitter
+    from aws_durable_execution_sdk_python.execution import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    def handler_of(seconds: int, jitter: AwsJitter, timeout: int = 600) -> Any:
+        def body(inner: Any, attempt: int) -> str:
+            inner.step(lambda _: attempt, name="try")
+            if attempt < 2:
+                raise Refused(503, "later")
+            return "done"
+
+        @durable_execution
+        def handler(event: Any, context: Any) -> str:
+            strategy = retries.create_retry_strategy(
+                retries.RetryStrategyConfig(
+                    initial_delay=Duration.from_seconds(seconds), jitter_strategy=jitter
+                )
+            )
+            config = retries.WithRetryConfig(strategy)
+            done: str = retries.with_retry(context, body, config, name="block")
+            config = AwsCallbackConfig(timeout=Duration.from_seconds(timeout))
+            context.create_callback(name="approval", config=config)
+            return done
+
+        return handler
+
+    first = handler_of(8, AwsJitter.NONE)
+    simulation = simulate(AwsSdkRunner(first))
+    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    for same in (first, handler_of(8, AwsJitter.FULL), handler_of(16, AwsJitter.HALF)):
+        assert verify_history(AwsReplayer(same), history).differences == ()
+    changed = verify_history(AwsReplayer(handler_of(60, AwsJitter.HALF, 30)), history)
+    assert changed.verdict is Verdict.COMPATIBLE, str(changed)
+    assert [
+        (each.what, each.position, each.recorded, each.current) for each in changed.differences
+    ] == [
+        ("retry after attempt 1", "1.2", "another after 8 s", "another after 30 to 60 s"),
+        ("callback timeout of seconds", "2", "600", "30"),
     ]

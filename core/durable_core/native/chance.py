@@ -6,6 +6,7 @@ draws from a source made of the seed, the operation's id and the attempt's numbe
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,32 @@ def chance_of(seed: int, operation_id: str, attempt: int) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def chance_is(fraction: float | None) -> Iterator[None]:
+    """Let every draw in the block be one number, also by `random.random`; None: as it likes."""
+    if fraction is None:
+        yield
+        return
+    token = _current.set(_Fixed(fraction))
+    before, random.random = random.random, lambda: fraction
+    try:
+        yield
+    finally:
+        random.random = before
+        _current.reset(token)
+
+
+class _Fixed(Random):
+    """Draws one number only."""
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__(0)
+        self._fraction = fraction
+
+    def random(self) -> float:
+        return self._fraction
 
 
 def draw() -> float:

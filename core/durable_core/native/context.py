@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 
@@ -43,6 +42,7 @@ from durable_core.native.operations import batch as batches
 from durable_core.native.operations import child as children
 from durable_core.native.operations import condition, step, wait
 from durable_core.native.operations.wait import Callback
+from durable_core.native.retries import RetryDecision, RetryStrategy
 from durable_core.native.types import (
     ExecutionContext,
     StepContext,
@@ -102,13 +102,17 @@ class DurableContext:
             extra["parentId"] = self._parent_id
         self.logger = Logger(new_logger, extra, self.is_replaying)
 
-    def chance(self, attempt: int) -> AbstractContextManager[None]:
-        """Return the block in which strategies of this context draw the chance of an attempt.
+    def decide_retry(
+        self, strategy: RetryStrategy, error: Exception, attempt: int
+    ) -> RetryDecision:
+        """Ask a retry strategy about a failed attempt of a block of operations.
 
-        Steps and polls do so by themselves; the next operation's position counts too.
+        Steps and polls do so by themselves; the next operation's position counts too where the
+        strategy draws by chance.
         """
         next_id, _ = self._execution.scheme.child(self._prefix, self._count + 1)
-        return chance_of(self._execution.seed, next_id, attempt)
+        with chance_of(self._execution.seed, next_id, attempt):
+            return strategy(error, attempt)
 
     # -- operations ----------------------------------------------------------------------------
 

@@ -47,8 +47,7 @@ async def with_retry(
             except (ExecutionError, InvocationError):
                 raise
             except Exception as error:
-                with ctx.chance(attempt):
-                    decision = strategy(error, attempt)
+                decision = ctx.decide_retry(strategy, error, attempt)
                 if not decision.should_retry:
                     raise
             await ctx.wait(decision.delay, f"{name}-backoff-{attempt}" if name else None)

@@ -63,22 +63,6 @@ def calling_line() -> CodeLine | None:
 _CALLED_FROM = str(Path(__file__).with_name("replay.py"))
 
 
-def is_backoff() -> bool:
-    """Return True when an operation is asked for by `with_retry`, not by the user's own code.
-
-    Its waits are as long as a retry strategy says, which mostly leaves a part to chance.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and not is_users(frame.f_code.co_filename):
-        if frame.f_globals.get("__name__") in _BACKOFFS:
-            return True
-        frame = frame.f_back
-    return False
-
-
-_BACKOFFS = ("aws_durable_execution_sdk_python.retries", "durable_core.native.retrying")
-
-
 def raising_line(error: BaseException) -> CodeLine | None:
     """Return the innermost line of the user's code that the error came through."""
     found = None

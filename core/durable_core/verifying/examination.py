@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Mapping
+from typing import Final
 
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
@@ -25,7 +26,6 @@ from durable_core.summaries.stripped import replay_children_of
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.code_lines import (
     calling_line,
-    is_backoff,
     raising_line,
     users_traceback,
 )
@@ -37,7 +37,7 @@ from durable_core.verifying.divergence import (
 from durable_core.verifying.planting import invented
 from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
-from durable_core.verifying.retry_differences import Decide, retry_differences
+from durable_core.verifying.retry_differences import Backoff, Decide, retry_differences
 from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Ended, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -178,16 +178,16 @@ class Examination:
     def _compare_details(
         self, path: Path, asked: Asked, recorded: Recorded, details: Mapping[str, object]
     ) -> None:
-        known = {
-            "wait of seconds": recorded.wait_seconds,
-            "invoked function": recorded.function_name,
-        }
         for what, now in details.items():
-            before = known.get(what)
-            if before is None or before == now or is_backoff():
-                continue
-            if self.stand_ins is None or self.stand_ins.differ(before, now):
-                self.differ(what, path, str(before), str(now), asked)
+            before = getattr(recorded, DETAILS[what])
+            if before is None or before == now:
+                continue  # not all that write histories tell all of it
+            if isinstance(now, Backoff):
+                told = now.difference(before)
+                if told is not None:
+                    self.differ(told.what, path, told.recorded, told.current, asked)
+            elif self.stand_ins is None or self.stand_ins.differ(before, now):
+                self.differ(what, path, _detail(before), _detail(now), asked)
 
     def take_payload(self, answer: Answer) -> None:
         """Note that a recorded value is needed: a value that isn't there can't be known."""
@@ -385,6 +385,20 @@ class Examination:
         self.differences.append(
             Difference(what, position, shortened(recorded), shortened(now), operation, where)
         )
+
+
+DETAILS: Final = {
+    "wait of seconds": "wait_seconds",
+    "invoked function": "function_name",
+    "callback timeout of seconds": "callback_timeout_seconds",
+    "callback heartbeat of seconds": "callback_heartbeat_seconds",
+    "tenant": "tenant_id",
+}
+"""What of an operation isn't its identity but is told when it changes, and where it is recorded."""
+
+
+def _detail(value: object) -> str:
+    return str(value) if value else "none"
 
 
 def _same_inside(node: Node | None, identity: Identity) -> Node | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
@@ -30,27 +29,22 @@ from durable_core.model import (
     UnitStatus,
 )
 from durable_core.native.batch_result import BatchItem, BatchResult
-from durable_core.native.bodies import as_body
 from durable_core.native.call import Call, called
-from durable_core.native.config import ChildConfig, InvokeConfig, StepConfig
+from durable_core.native.config import ChildConfig
 from durable_core.native.context import DurableContext
-from durable_core.native.durations import whole_seconds
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Did
 from durable_core.native.operations import batch as batches
 from durable_core.native.operations.batch_payload import read_inline
 from durable_core.native.operations.units import Unit
-from durable_core.native.retries import RetryPresets
-from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize
+from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
-from durable_core.native.types import StepContext, WaitForConditionCheckContext
-from durable_core.native.waits import WaitForConditionConfig
 from durable_core.verifying.call_lines import notes_lines
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination, note_end
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
-from durable_core.verifying.retry_differences import Decide
+from durable_core.verifying.telling_context import TellingContext
 from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
 from durable_core.verifying.verification import CodeLine, Identity
@@ -130,15 +124,13 @@ class VerifyingCall(Call):
 
 
 @notes_lines
-class VerifyingContext(DurableContext):
+class VerifyingContext(TellingContext):
     """The context that a handler is given while it is verified."""
 
     _call_type = VerifyingCall
 
     def __init__(self, execution: VerifyingExecution, scope: Scope, trace: Trace, **given: Any):
         self._trace = trace
-        self._details: dict[str, object] = {}
-        self._decide: Decide | None = None
         self.line: CodeLine | None = None
         super().__init__(execution, scope, replaying=False, **given)
 
@@ -150,57 +142,6 @@ class VerifyingContext(DurableContext):
         """Return True: whatever is logged was logged before."""
         return True
 
-    async def step(
-        self,
-        func: Callable[[StepContext], Any],
-        name: str | None = None,
-        config: StepConfig | None = None,
-    ) -> Any:
-        """Return what the step came to, as recorded."""
-        given = config.retry_strategy if config is not None else None
-
-        def decide(error: object, attempt: int) -> int | None:
-            strategy = given or RetryPresets.default()
-            decision = strategy(cast(Exception, error), attempt)
-            return max(1, whole_seconds(decision.delay)) if decision.should_retry else None
-
-        self._decide = as_body(decide)
-        return await super().step(func, name, config)
-
-    async def wait_for_condition(
-        self,
-        check: Callable[[T, WaitForConditionCheckContext], Awaitable[T] | T],
-        config: WaitForConditionConfig[T],
-        name: str | None = None,
-    ) -> T:
-        """Return the state that was polled for, as recorded."""
-
-        def decide(payload: object, attempt: int) -> int | None:
-            serdes = config.serdes or JSON
-            given = SerDesContext("", self._execution.arn)
-            state = deserialize(serdes, cast("str | None", payload), given)
-            decision = config.wait_strategy(state, attempt)
-            return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
-
-        self._decide = as_body(decide)
-        return await super().wait_for_condition(check, config, name)
-
-    async def wait(self, duration: timedelta, name: str | None = None) -> None:
-        """Wait, as recorded."""
-        self._details = {"wait of seconds": whole_seconds(duration)}
-        await super().wait(duration, name)
-
-    async def invoke(
-        self,
-        function_name: str,
-        payload: Any,
-        name: str | None = None,
-        config: InvokeConfig | None = None,
-    ) -> Any:
-        """Invoke, as recorded."""
-        self._details = {"invoked function": function_name}
-        return await super().invoke(function_name, payload, name, config)
-
     # -- asking --------------------------------------------------------------------------------
 
     def _call(
@@ -208,8 +149,7 @@ class VerifyingContext(DurableContext):
     ) -> Call:
         call = cast(VerifyingCall, super()._call(kind, sub_type, name))
         identity = Identity(kind.value, sub_type, call.name, virtual)
-        details, self._details = self._details, {}
-        decide, self._decide = self._decide, None
+        details, decide = self.told()
         line, self.line = self.line, None
         examination = self._verified.examination
         call.answer = examination.ask(self._trace, identity, details, decide, line)

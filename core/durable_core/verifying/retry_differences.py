@@ -1,23 +1,27 @@
 """Where code would now decide otherwise about a further attempt than it is recorded to have.
 
 No body runs for it: a retry strategy is asked about the errors that are recorded, the strategy of a
-wait_for_condition about the states. What chance has a part in is told only as far as all draws
-agree. Pure but for what the strategy does.
+wait_for_condition about the states. Where chance has a part in it, a strategy is asked what it says
+at both ends of chance: what is recorded must lie in between. Pure but for what the strategy does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from durable_core.fold import AttemptEnd, Recorded
 from durable_core.model import ErrorObject, SubType
 
-Decide = Callable[[object, int], int | None]
-"""Takes an error, or the payload of a state, and the attempt's number, from 1; returns after how
-many seconds there is another attempt, None: there is none. What it raises makes the decision
-unknown."""
+Said = int | str | None
+"""What a strategy decides: after how many seconds there is another attempt; None: there is none; a
+text: how the operation fails instead."""
+
+Decide = Callable[[object, int, float | None], Said]
+"""Takes an error, or the payload of a state, the attempt's number, from 1, and what chance draws: a
+number from 0 up to 1, or None, whatever it likes. What it raises makes the decision unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,12 @@ class RetryDifference:
 
 
 _DRAWS: Final = 16
-"""How often a strategy is asked: one with jitter then doesn't pass for one without."""
+"""How often a strategy is asked that draws in a way of its own: then it doesn't pass for one that
+doesn't draw."""
+
+_ENDS_OF_CHANCE: Final = (0.0, 0.5, 1 - 2**-53)
+_TWICE: Final = 3
+"""How often it is asked at an end of chance, to see whether it draws in a way of its own."""
 
 _MOST: Final = 4
 """How many classes of one name are tried; of more than these nobody knows which was raised."""
@@ -44,30 +53,75 @@ def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDiffe
         if polls != (end.error is None):
             continue  # a step that succeeded, or a poll that failed: no strategy was asked
         given = [end.payload] if polls else list(_errors(end))
-        decided = [_decided(decide, each, attempt) for each in given]
-        if not decided or any(each != decided[0] for each in decided[1:]):
+        seen = [options_of(partial(decide, each, attempt)) for each in given]
+        if not seen or seen[0] is None or any(each != seen[0] for each in seen[1:]):
             continue
-        seen = decided[0]
-        if not seen or (None in seen and len(seen) > 1):
-            continue
-        if len(seen) == 1 and end.retry_seconds in seen:
-            continue
-        if len(seen) > 1 and end.retry_seconds is not None:
-            continue
-        now = "another after some delay" if len(seen) > 1 else _said(min(seen, key=str))
-        yield RetryDifference(f"retry after {what} {attempt}", _said(end.retry_seconds), now)
+        if not seen[0].allows(end.retry_seconds):
+            yield RetryDifference(
+                f"retry after {what} {attempt}", said(end.retry_seconds), str(seen[0])
+            )
 
 
-def _said(seconds: int | None) -> str:
-    return "no further one" if seconds is None else f"another after {seconds:,} s"
+def said(decision: Said) -> str:
+    """Return a decision in words."""
+    if isinstance(decision, str):
+        return decision
+    return "no further one" if decision is None else f"another after {decision:,} s"
 
 
-def _decided(decide: Decide, given: object, attempt: int) -> frozenset[int | None]:
-    """Return all that the strategy says when it is asked several times; empty: nobody knows."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """All that a strategy may say. `is_whole`: seconds in between are possible, no others are."""
+
+    decisions: frozenset[Said]
+    is_whole: bool
+
+    @property
+    def _seconds(self) -> list[int]:
+        return sorted(each for each in self.decisions if isinstance(each, int))
+
+    def allows(self, seconds: int | None) -> bool:
+        """Return True for what may have been decided so."""
+        if seconds in self.decisions or (None in self.decisions and self._seconds):
+            return True
+        if seconds is None or not self._seconds:
+            return False
+        if self.is_whole:
+            return self._seconds[0] <= seconds <= self._seconds[-1]
+        return len(self.decisions) > 1
+
+    def __str__(self) -> str:
+        if len(self.decisions) == 1:
+            return said(next(iter(self.decisions)))
+        if not self.is_whole:
+            return "another after some delay"
+        return f"another after {self._seconds[0]:,} to {self._seconds[-1]:,} s"
+
+
+def options_of(decide: Callable[[float | None], Said]) -> Options | None:
+    """Return all that a strategy may say, whatever chance does; None: nobody knows."""
     try:
-        return frozenset(decide(given, attempt) for _ in range(_DRAWS))
+        ends = [frozenset(decide(chance) for _ in range(_TWICE)) for chance in _ENDS_OF_CHANCE]
+        if all(len(each) == 1 for each in ends):
+            return Options(frozenset().union(*ends), is_whole=True)
+        return Options(frozenset(decide(None) for _ in range(_DRAWS)), is_whole=False)
     except Exception:
-        return frozenset()
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A wait between two attempts of a block: which attempt failed, and what may be waited for."""
+
+    attempt: int
+    options: Options | None
+
+    def difference(self, waited: int) -> RetryDifference | None:
+        """Return how the recorded wait is none of those that the block would make now."""
+        if self.options is None or self.options.allows(waited):
+            return None
+        what = f"retry after attempt {self.attempt}"
+        return RetryDifference(what, said(waited), str(self.options))
 
 
 # -- the error that was raised -------------------------------------------------------------------

@@ -26,6 +26,7 @@ class Parts:
     child_executor: type
     step_executor: Any
     condition_executor: Any
+    condition_error: type[Exception]
     default_retry: Callable[[], Any]
     serialize: Callable[..., Any]
     deserialize: Callable[..., Any]
@@ -76,6 +77,10 @@ class VerifyingClient(Client):
         """Note nothing: the examination keeps what was asked."""
 
 
+class _Never(Exception):
+    """What a version of the SDK never raises."""
+
+
 def load_parts(version: str) -> Parts:
     """Return what is used of the SDK, which from now on asks runs under examination.
 
@@ -108,6 +113,7 @@ def load_parts(version: str) -> Parts:
             child.ChildOperationExecutor,
             step.StepOperationExecutor,
             wait_for_condition.WaitForConditionOperationExecutor,
+            getattr(exceptions, "WaitForConditionError", _Never),
             retries.RetryPresets.default,
             serdes.serialize,
             serdes.deserialize,

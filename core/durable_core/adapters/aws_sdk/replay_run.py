@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from durable_core.adapters.aws_sdk.decisions import decider, details_of
 from durable_core.adapters.aws_sdk.replay_attach import Parts
 from durable_core.fold import Recorded
 from durable_core.model import (
@@ -21,12 +22,10 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
-from durable_core.native.bodies import as_body
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination, note_end
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
-from durable_core.verifying.retry_differences import Decide
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
 from durable_core.verifying.verification import Identity
@@ -65,8 +64,8 @@ class ReplayRun:
         virtual = bool(getattr(executor, "is_virtual", False))
         identity = _identity(executor, virtual)
         trace = self._issued.get(operation_id, self.examination.root)
-        decide = self._decider(executor)
-        answer = self.examination.ask(trace, identity, _details_of(executor), decide)
+        decide = decider(executor, self.parts, self._arn)
+        answer = self.examination.ask(trace, identity, details_of(executor), decide)
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
         if isinstance(executor, self.parts.child_executor):
             return self._context(executor, original, answer, operation)
@@ -74,26 +73,6 @@ class ReplayRun:
             raise self.parts.suspend("not recorded any further")
         self.examination.take_payload(answer)
         return self._from_record(executor, original, operation, answer)
-
-    def _decider(self, executor: Any) -> Decide | None:
-        """Return what a step's or condition's code decides about a further attempt."""
-        if isinstance(executor, self.parts.step_executor):
-            retry = executor.config.retry_strategy or self.parts.default_retry()
-            return as_body(lambda error, attempt: _seconds(retry(error, attempt), "should_retry"))
-        if isinstance(executor, self.parts.condition_executor):
-            config, identifier = executor.config, executor.operation_identifier
-
-            def decide(payload: object, attempt: int) -> int | None:
-                state = self.parts.deserialize(
-                    serdes=config.serdes,
-                    data=payload,
-                    operation_id=identifier.operation_id,
-                    durable_execution_arn=self._arn,
-                )
-                return _seconds(config.wait_strategy(state, attempt), "should_continue")
-
-            return as_body(decide)
-        return None
 
     def _from_record(
         self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
@@ -328,17 +307,3 @@ def _identity(executor: Any, virtual: bool) -> Identity:
 def _summarizes(executor: Any, answer: Answer) -> bool:
     is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)  # these always do
     return not is_batch and getattr(executor.config, "summary_generator", None) is not None
-
-
-def _seconds(decision: Any, goes_on: str) -> int | None:
-    return max(1, int(decision.delay_seconds)) if getattr(decision, goes_on) else None
-
-
-def _details_of(executor: Any) -> dict[str, object]:
-    """Return what isn't the identity of an operation but is worth telling when it changes."""
-    details: dict[str, object] = {}
-    if isinstance(seconds := getattr(executor, "seconds", None), int):
-        details["wait of seconds"] = seconds
-    if isinstance(function := getattr(executor, "function_name", None), str):
-        details["invoked function"] = function
-    return details

@@ -1,0 +1,123 @@
+"""A native context that tells what of its operations may change without a divergence.
+
+Just before an operation is asked for: how long it waits, whom it invokes, what its code decides
+about further attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from durable_core.exceptions import WaitForConditionError
+from durable_core.native.bodies import as_body
+from durable_core.native.chance import chance_is
+from durable_core.native.config import CallbackConfig, InvokeConfig, StepConfig
+from durable_core.native.context import DurableContext
+from durable_core.native.durations import whole_seconds
+from durable_core.native.operations.wait import Callback
+from durable_core.native.retries import RetryDecision, RetryPresets, RetryStrategy
+from durable_core.native.serdes import JSON, SerDesContext, deserialize
+from durable_core.native.types import StepContext, WaitForConditionCheckContext
+from durable_core.native.waits import WaitForConditionConfig
+from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
+
+T = TypeVar("T")
+
+
+class TellingContext(DurableContext):
+    """The context of a run whose operations are compared with recorded ones."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        self._details: dict[str, object] = {}
+        self._decide: Decide | None = None
+        self._backoff: Backoff | None = None
+        super().__init__(*args, **given)
+
+    def told(self) -> tuple[dict[str, object], Decide | None]:
+        """Return what is told of the operation that is asked for now, and forget it."""
+        details, decide = self._details, self._decide
+        self._details, self._decide = {}, None
+        return details, decide
+
+    async def step(
+        self,
+        func: Callable[[StepContext], Any],
+        name: str | None = None,
+        config: StepConfig | None = None,
+    ) -> Any:
+        """Return what the step came to, as recorded."""
+        strategy = None if config is None else config.retry_strategy
+        self._decide = as_body(partial(_asked, strategy))
+        return await super().step(func, name, config)
+
+    async def wait_for_condition(
+        self,
+        check: Callable[[T, WaitForConditionCheckContext], Awaitable[T] | T],
+        config: WaitForConditionConfig[T],
+        name: str | None = None,
+    ) -> T:
+        """Return the state that was polled for, as recorded."""
+
+        def decide(payload: object, attempt: int, chance: float | None) -> Said:
+            serdes = config.serdes or JSON
+            given = SerDesContext("", self._execution.arn)
+            state = deserialize(serdes, cast("str | None", payload), given)
+            try:
+                with chance_is(chance):
+                    decision = config.wait_strategy(state, attempt)
+            except WaitForConditionError as error:
+                return f"fails with {type(error).__name__}"
+            return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
+
+        self._decide = as_body(decide)
+        return await super().wait_for_condition(check, config, name)
+
+    async def wait(self, duration: timedelta, name: str | None = None) -> None:
+        """Wait, as recorded."""
+        backoff, self._backoff = self._backoff, None
+        self._details = {"wait of seconds": backoff or whole_seconds(duration)}
+        await super().wait(duration, name)
+
+    async def invoke(
+        self,
+        function_name: str,
+        payload: Any,
+        name: str | None = None,
+        config: InvokeConfig | None = None,
+    ) -> Any:
+        """Invoke, as recorded."""
+        tenant = None if config is None else config.tenant_id
+        self._details = {"invoked function": function_name, "tenant": tenant}
+        return await super().invoke(function_name, payload, name, config)
+
+    async def create_callback(
+        self, name: str | None = None, config: CallbackConfig | None = None
+    ) -> Callback[Any]:
+        """Create a callback, as recorded."""
+        given = config or CallbackConfig()
+        self._details = {
+            "callback timeout of seconds": whole_seconds(given.timeout) or None,
+            "callback heartbeat of seconds": whole_seconds(given.heartbeat_timeout) or None,
+        }
+        return await super().create_callback(name, config)
+
+    def decide_retry(
+        self, strategy: RetryStrategy, error: Exception, attempt: int
+    ) -> RetryDecision:
+        """Ask the strategy of a block, and about the wait that it leads to."""
+        decision = super().decide_retry(strategy, error, attempt)
+        asked = as_body(partial(_asked, strategy, error, attempt))
+        self._backoff = Backoff(attempt, options_of(asked)) if decision.should_retry else None
+        return decision
+
+
+def _asked(
+    strategy: RetryStrategy | None, error: object, attempt: int, chance: float | None
+) -> Said:
+    """Return what a retry strategy decides about an error, for `retry_differences`."""
+    with chance_is(chance):
+        decision = (strategy or RetryPresets.default())(cast(Exception, error), attempt)
+    return max(1, whole_seconds(decision.delay)) if decision.should_retry else None
