@@ -109,8 +109,8 @@ def _aligned(found: Divergence, ellipsis: str) -> Iterator[_Row]:
     hidden = [found.more_recorded, found.more_current]
     if found.current is None:
         # What the code does instead is no operation: it stands beside what it no longer asks for.
-        right = [_nothing(found)]
-        edits = [("replace", 0, len(left), 0, 1)]
+        right = [f"raises {clean(found.traceback.splitlines()[-1])}"] if found.traceback else []
+        edits = [("replace", 0, len(left), 0, len(right))]
     else:
         one, other = (
             [replace(each, position="", status=None) for each in side]
@@ -134,12 +134,6 @@ def _aligned(found: Divergence, ellipsis: str) -> Iterator[_Row]:
 
 def _mark(before: str | None, now: str | None) -> str:
     return "+" if before is None else "-" if now is None else "~"
-
-
-def _nothing(found: Divergence) -> str:
-    if found.traceback:
-        return f"raises {clean(found.traceback.splitlines()[-1])}"
-    return "(nothing)"
 
 
 def _said(line: Line) -> str:
