@@ -19,6 +19,8 @@ from durable_core.model import Event, ExecutionStatus, OperationStatus, Operatio
 class Kind(Enum):
     """What may stand in a field of an event's details."""
 
+    __hash__ = object.__hash__  # looked up for every field of every event
+
     PAYLOAD = "an object with Payload"
     ERROR = "an object with an error object as Payload"
     RETRY = "an object with CurrentAttempt and NextAttemptDelaySeconds"

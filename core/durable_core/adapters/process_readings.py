@@ -11,12 +11,14 @@ import builtins
 import os
 import platform
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.set_orders import WalkedSet, varies
 from durable_core.simulation.determinism import Source
+from durable_core.verifying.code_lines import is_users
 
 if TYPE_CHECKING:
     from durable_core.adapters.readings import Readings
@@ -41,6 +43,8 @@ def _install_hash_and_id(readings: Readings) -> None:
 
     def chosen_hash(thing: object, /) -> int:
         real = real_hash(thing)
+        if not is_users(sys._getframe(1).f_code.co_filename):
+            return real  # Python hashes and looks up addresses all the time
         if not varies(thing) or not readings.note(Source.HASH_SEED, "hash", directly=True):
             return real
         even = real - real % _MANY
@@ -48,6 +52,8 @@ def _install_hash_and_id(readings: Readings) -> None:
         return ~even if readings.is_turned(Source.HASH_SEED, in_bodies=True) else even
 
     def chosen_id(thing: object, /) -> int:
+        if not is_users(sys._getframe(1).f_code.co_filename):
+            return real_id(thing)
         if not readings.note(Source.PROCESS, "id", directly=True):
             return real_id(thing)
         number = readings.number(thing) * 16
