@@ -22,8 +22,9 @@ from durable_cli.simulation_words import (
 from durable_cli.words import plural, size_text
 from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
+from durable_core.reads import Source
 from durable_core.simulation.crash_runs import CrashReport, clipped, fault_text
-from durable_core.simulation.determinism import DeterminismReport, Difference, Source
+from durable_core.simulation.determinism import DeterminismReport, Difference
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.report import Doing, InvocationBlock, SimulationReport
 

@@ -14,10 +14,9 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext
+from durable_core.reads import Read, Source
 from durable_core.simulation.determinism import (
     Difference,
-    Read,
-    Source,
     Unclear,
     compare,
     fingerprint,

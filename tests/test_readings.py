@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from durable_core.adapters.readings import Readings, readings_of_verification
-from durable_core.simulation.determinism import Source
+from durable_core.reads import Source
 
 
 def runs() -> tuple[Readings, Readings]:

@@ -133,7 +133,7 @@ def test_sets_of_the_users_modules_are_those_of_python_but_for_their_order(
     script = (
         "import sys\n"
         "from durable_core.adapters.readings import Readings\n"
-        "from durable_core.simulation.determinism import Source\n"
+        "from durable_core.reads import Source\n"
         f"Readings({variation}, tuple(Source)).install()\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "import module\n"

@@ -27,11 +27,11 @@ from durable_core.adapters.runners import (
 from durable_core.errors import DurableError, printable
 from durable_core.model import CheckpointRequest, InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked
+from durable_core.reads import Source
 from durable_core.simulation.determinism import (
     DeterminismReport,
     Difference,
     Fingerprint,
-    Source,
     StepEnds,
     Unclear,
     compare,

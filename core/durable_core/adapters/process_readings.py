@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.set_orders import WalkedSet, varies
-from durable_core.simulation.determinism import Source
+from durable_core.reads import Source
 from durable_core.verifying.code_lines import is_users
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from durable_core.adapters import process_readings, set_orders
 from durable_core.native.bodies import running_body
-from durable_core.simulation.determinism import Read, Source
+from durable_core.reads import Read, Source
 from durable_core.verifying.code_lines import is_installed, is_users
 
 _EXEMPT: Final = frozenset(

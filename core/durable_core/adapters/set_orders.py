@@ -22,7 +22,7 @@ from enum import Enum
 from numbers import Number
 from typing import Any, Final, Protocol
 
-from durable_core.simulation.determinism import Source
+from durable_core.reads import Source
 from durable_core.verifying.code_lines import is_installed, is_users
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from durable_core.adapters.verify_worker import Lost
 from durable_core.errors import DurableError
-from durable_core.simulation.determinism import Read
+from durable_core.reads import Read
 from durable_core.verifying.code_lines import is_installed, shown
 from durable_core.verifying.verification import (
     Cause,

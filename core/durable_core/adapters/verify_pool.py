@@ -20,7 +20,7 @@ from durable_core.adapters.several_runs import Outcome, combined
 from durable_core.adapters.verify_worker import ENDED, Answer, Job, Lost, Ready, Task, Worker
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
-from durable_core.simulation.determinism import Read
+from durable_core.reads import Read
 from durable_core.verifying.replay import unverified
 from durable_core.verifying.verification import Verification
 

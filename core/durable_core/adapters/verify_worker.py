@@ -23,7 +23,7 @@ from typing import Any, Final
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
-from durable_core.simulation.determinism import Read
+from durable_core.reads import Read
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions
 from durable_core.verifying.verification import CodeLine, Verification

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 from durable_core.ids import Placed, detect, position_text, resolve
@@ -20,33 +19,9 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
+from durable_core.reads import Read, Source
 from durable_core.simulation.crash_runs import clipped
 from durable_core.simulation.outcome import Simulation
-
-
-class Source(StrEnum):
-    """What a handler can read that is another thing each time."""
-
-    TIME = "time"
-    RANDOM = "random"
-    UUID = "uuid"
-    URANDOM = "urandom"
-    HASH_SEED = "hash seed"
-    """It decides in which order a set is walked."""
-    PROCESS = "process"
-    """Ids of processes and threads, addresses in memory, the host."""
-    FILES = "order of files"
-    """In which order a folder lists what is in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A place outside of steps that reads a source: a function, called at a line of a file."""
-
-    source: Source
-    function: str
-    file: str
-    line: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,31 @@
+"""What a handler reads outside of steps: where its runs may differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """What a handler can read that is another thing each time."""
+
+    TIME = "time"
+    RANDOM = "random"
+    UUID = "uuid"
+    URANDOM = "urandom"
+    HASH_SEED = "hash seed"
+    """It decides in which order a set is walked."""
+    PROCESS = "process"
+    """Ids of processes and threads, addresses in memory, the host."""
+    FILES = "order of files"
+    """In which order a folder lists what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A place outside of steps that reads a source: a function, called at a line of a file."""
+
+    source: Source
+    function: str
+    file: str
+    line: int
