@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import traceback
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -53,7 +54,7 @@ def calling_line() -> CodeLine | None:
     while frame is not None:
         file = frame.f_code.co_filename
         if _USERS[file]:
-            return CodeLine(file, frame.f_lineno, frame.f_code.co_name)
+            return _line(file, frame.f_lineno, frame.f_code.co_name)
         if file == _CALLED_FROM:
             return None
         frame = frame.f_back
@@ -61,6 +62,11 @@ def calling_line() -> CodeLine | None:
 
 
 _CALLED_FROM = str(Path(__file__).with_name("replay.py"))
+
+
+@lru_cache(maxsize=4096)
+def _line(file: str, line: int, function: str) -> CodeLine:
+    return CodeLine(file, line, function)
 
 
 def raising_line(error: BaseException) -> CodeLine | None:

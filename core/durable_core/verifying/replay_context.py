@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NoReturn, TypeVar, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
@@ -75,6 +76,12 @@ def _resolve(look: asyncio.Future[None]) -> None:
         look.set_result(None)
 
 
+@cache
+def _asked(kind: OperationType, want: Want) -> Asked:
+    """Return what is asked for where the identity is compared elsewhere."""
+    return Asked(kind, want=want, check=False)
+
+
 class VerifyingCall(Call):
     """An operation that is answered from the record and does nothing."""
 
@@ -83,9 +90,7 @@ class VerifyingCall(Call):
 
     def decide(self, want: Want = Want.OPERATION) -> Decision:
         """Return what a replay does with it; what would run something ends here instead."""
-        recorded = self.recorded
-        asked = Asked(self.type, self.sub_type, self.name, self.parent_id, want, check=False)
-        decision = decide(recorded, asked)
+        decision = decide(self.recorded, _asked(self.type, want))
         if decision.verb in (Verb.REUSE, Verb.RAISE):
             self._examination.take_payload(self.answer)
         runs = decision.verb in (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED)
