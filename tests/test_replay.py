@@ -105,6 +105,39 @@ def test_a_handler_of_awss_sdk_is_compatible_with_what_it_recorded(name: str) ->
         assert told == []
 
 
+def test_plugins_that_the_environment_names_do_nothing_while_a_handler_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python", minversion="3")
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.history_file import load_history
+
+    (tmp_path / "noticing.py").write_text(
+        "from aws_durable_execution_sdk_python.plugin import DurableInstrumentationPlugin\n"
+        "noticed = []\n"
+        "class Noticing(DurableInstrumentationPlugin):\n"
+        "    def on_invocation_start(self, info):\n"
+        "        noticed.append(info)\n"
+        "class Factory:\n"
+        "    def create_plugin(self, info):\n"
+        "        return Noticing()\n"
+        "FACTORY = Factory()\n"
+    )
+    provider = tmp_path / "noticing-1.0.dist-info"
+    provider.mkdir()
+    (provider / "METADATA").write_text("Metadata-Version: 2.1\nName: noticing\nVersion: 1.0\n")
+    (provider / "entry_points.txt").write_text(
+        "[aws_durable_execution.plugins]\nnoticing = noticing:FACTORY\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("DURABLE_EXECUTION_PLUGINS", "noticing")
+    history = load_history(str(ROOT / "fixtures" / "histories" / "waits.json"))
+    handler = importlib.import_module("aws_waits").handler
+    outcome = verify_history(AwsReplayer(handler), history, VerifyOptions())
+    assert outcome.verdict is Verdict.COMPATIBLE
+    assert importlib.import_module("noticing").noticed == []
+
+
 # -- no miss -------------------------------------------------------------------------------------
 
 

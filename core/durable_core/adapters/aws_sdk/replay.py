@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -37,6 +38,9 @@ from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination
 
+PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
+"""The variable that names plugins for every handler (`plugin_discovery.py`, 3.0.0)."""
+
 
 class AwsReplayer:
     """Runs one `@durable_execution` handler under examinations.
@@ -50,7 +54,8 @@ class AwsReplayer:
         self._sdk = attached_sdk()
         self._parts = load_parts(self._sdk.version)
         self._run: ReplayRun | None = None
-        self._handler = self._parts.durable_execution(self._spy_on(_users_function(handler)))
+        with _without_plugins():
+            self._handler = self._parts.durable_execution(self._spy_on(_users_function(handler)))
         self.runtime = Runtime(
             f"AWS's SDK {self._sdk.version}", is_native=False, compares=self._parts.compares
         )
@@ -128,6 +133,17 @@ def _in_closure(layer: Any) -> Any:
     """Return the decorated function of a wrapper that doesn't say it, as before 3.0."""
     cells = zip(layer.__code__.co_freevars, layer.__closure__ or (), strict=True)
     return next((cell.cell_contents for name, cell in cells if name == "func"), None)
+
+
+@contextmanager
+def _without_plugins() -> Iterator[None]:
+    """Keep the SDK from loading what the environment names: plugins send and write things."""
+    names = os.environ.pop(PLUGINS, None)
+    try:
+        yield
+    finally:
+        if names is not None:
+            os.environ[PLUGINS] = names
 
 
 @contextmanager
