@@ -37,6 +37,7 @@ from durable_core.verifying.divergence import (
 from durable_core.verifying.planting import invented
 from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
+from durable_core.verifying.refusals import REFUSED, ended_by_refusal
 from durable_core.verifying.retry_differences import Backoff, Decide, retry_differences
 from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Ended, Trace, status_of
@@ -97,7 +98,10 @@ class Examination:
         self.extra: list[Found] = []
         self.unclear: dict[Path, Identity] = {}
         status = facts.status
-        ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
+        self._refused = ended_by_refusal(facts)
+        ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED) and not self._refused
+        if self._refused:
+            self.remark(REFUSED)
         self.root = self.follow(
             Trace(
                 (),
@@ -336,6 +340,8 @@ class Examination:
     def compare_final_result(self, payload: str | None) -> None:
         """Note where the handler returned something else than is recorded."""
         facts = self.facts
+        if self._refused:
+            return
         if self.stand_ins is not None and not self.stand_ins.compares_result(facts.result):
             return
         if facts.status is ExecutionStatus.SUCCEEDED:
@@ -350,7 +356,7 @@ class Examination:
         """Note where the handler raised another error than the execution is recorded to have failed
         with."""
         error, now = self.facts.error, self.root.error
-        if error is None or self.facts.status is not ExecutionStatus.FAILED:
+        if error is None or self._refused or self.facts.status is not ExecutionStatus.FAILED:
             return
         if self.root.outcome is not Outcome.RAISED or self.stand_ins is not None:
             return

@@ -1,0 +1,25 @@
+"""Executions that ended because the service refused a request of updates."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from durable_core.fold import ExecutionFacts
+from durable_core.model import ExecutionStatus
+
+REFUSED: Final = (
+    "the service refused a checkpoint, which ended the recorded execution: what the code asks for "
+    "after the last recorded operation is not compared"
+)
+
+
+def ended_by_refusal(facts: ExecutionFacts) -> bool:
+    """Return True when AWS's Python SDK ended the execution since a request was refused.
+
+    What the code asked for in that request isn't recorded then. The SDK lets no handler catch it
+    (`BackgroundThreadError`, 3.0.0); the native runtime does, and has recorded what was asked.
+    """
+    kind = (facts.error and facts.error.type) or ""
+    if facts.status is not ExecutionStatus.FAILED or kind.startswith("durable_core."):
+        return False
+    return kind.rpartition(".")[2] == "CheckpointError"
