@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -90,6 +91,39 @@ def test_a_durable_target_of_aws_s_sdk_knows_its_tenant(tenant: str | None) -> N
 
     simulation = run_with(AwsSdkRunner(target), tenant=tenant)
     assert json.loads(simulation.result or "") == tenant
+
+
+@pytest.mark.parametrize(
+    ("value", "payload"),
+    [
+        ({"price": 25, "of": ["é", None]}, '{"price": 25, "of": ["é", null]}'),
+        ((1, Decimal("2.5")), "[1, 2.5]"),
+        (b'{"already": "JSON"}', '{"already": "JSON"}'),
+    ],
+)
+def test_what_a_plain_target_returns_becomes_the_payload_that_lambda_makes_of_it(
+    value: object, payload: str
+) -> None:
+    simulation = run_with(lambda event, context: value)
+    [invoke] = (each for each in simulation.operations.values() if each.chained_invoke_details)
+    assert invoke.result == payload
+
+
+def test_a_plain_target_whose_result_is_no_json_fails_as_lambda_reports_it() -> None:
+    simulation = run_with(lambda event, context: {1})
+    assert json.loads(simulation.result or "") == [
+        "Runtime.MarshalError",
+        "Unable to marshal response: Object of type set is not JSON serializable",
+    ]
+
+
+def test_an_error_of_a_plain_target_goes_by_the_name_of_its_class_alone() -> None:
+    class OutOfStock(Exception): ...
+
+    def raises(event: Any, context: Any) -> None:
+        raise OutOfStock("none left")
+
+    assert json.loads(run_with(raises).result or "") == ["OutOfStock", "none left"]
 
 
 def test_a_plain_target_that_exits_fails_as_lambda_reports_it() -> None:

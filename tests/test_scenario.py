@@ -102,6 +102,10 @@ def test_the_file_of_the_design_is_read_as_meant() -> None:
             "s.toml: [[invoke]] 1: error: expected {type = '...', message = '...'}, found 'boom'",
         ),
         (
+            "[[invoke]]\nfunction = 'a'\nerror = {stack_trace = 'line 1'}",
+            "s.toml: [[invoke]] 1 error: stack_trace: expected a list of strings, found 'line 1'",
+        ),
+        (
             "[[crash]]\ncheckpoint = 0",
             "s.toml: [[crash]] 1: checkpoint: expected a whole number from 1, found 0",
         ),
@@ -149,7 +153,8 @@ def test_functions_match_by_name_qualified_name_and_arn(spelling: str) -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 names = texts.filter(bool)
-errors = st.builds(ErrorObject, st.none() | texts, st.none() | texts, st.none() | texts)
+traces = st.none() | st.lists(texts).map(tuple)
+errors = st.builds(ErrorObject, st.none() | texts, st.none() | texts, st.none() | texts, traces)
 seconds = st.integers(0, 1000).map(float)
 callbacks = st.one_of(
     st.builds(

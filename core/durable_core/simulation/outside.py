@@ -11,11 +11,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from durable_core.exceptions import error_object
 from durable_core.model import ErrorObject, OperationStatus, OperationType
-from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
 from durable_core.service.simulated import SimulatedService
@@ -220,14 +220,36 @@ def _plain_context(effect: InvokeRequested, caller: str, moment: datetime) -> La
 def _plain_result(
     effect: InvokeRequested, target: Callable[..., Any], context: LambdaContext
 ) -> InvokeResult:
-    """Run a plain Lambda handler on the payload."""
+    """Run a plain Lambda handler on the payload, as Lambda's runtime for Python does.
+
+    Source of what it makes of results and errors: `awslambdaric` 4 (`lambda_runtime_marshaller.py`,
+    `handle_event_request`).
+    """
     key, payload = effect.operation_id, effect.payload
     try:
         event = None if payload is None else json.loads(payload)
-        result = serialize(JSON, target(event, context), SerDesContext())
+        value = target(event, context)
     except SystemExit:
         crash = exit_crash(context.aws_request_id)
         return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     except Exception as error:
-        return InvokeResult(key, OperationStatus.FAILED, error=error_object(error))
-    return InvokeResult(key, OperationStatus.SUCCEEDED, result)
+        said = replace(error_object(error), type=type(error).__name__)
+        return InvokeResult(key, OperationStatus.FAILED, error=said)
+    try:
+        return InvokeResult(key, OperationStatus.SUCCEEDED, _marshalled(value))
+    except Exception as error:
+        said = ErrorObject(f"Unable to marshal response: {error}", "Runtime.MarshalError")
+        return InvokeResult(key, OperationStatus.FAILED, error=said)
+
+
+def _marshalled(value: object) -> str:
+    """Return what a plain function returned as the payload that Lambda answers with."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return json.dumps(value, ensure_ascii=False, default=_decimal)
+
+
+def _decimal(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

@@ -241,11 +241,16 @@ class _Reader:
             return None
         if not isinstance(value, dict):
             raise self._wrong("error", "{type = '...', message = '...'}", value, where)
-        self._check_keys(value, {"type", "message", "data"}, f"{where} error")
+        self._check_keys(value, {"type", "message", "data", "stack_trace"}, f"{where} error")
         message, kind, data = (
             self._optional_text(value, key, where) for key in ("message", "type", "data")
         )
-        return ErrorObject(message, kind, data)
+        trace = value.get("stack_trace")
+        if trace is not None and not (
+            isinstance(trace, list) and all(isinstance(line, str) for line in trace)
+        ):
+            raise self._wrong("stack_trace", "a list of strings", trace, f"{where} error")
+        return ErrorObject(message, kind, data, None if trace is None else tuple(trace))
 
 
 _LONGEST: Final = 31_622_400
@@ -312,8 +317,10 @@ def fault_text(fault: Fault) -> str:
 
 def _error_line(error: ErrorObject) -> str:
     pairs = (("type", error.type), ("message", error.message), ("data", error.data))
-    inside = ", ".join(f"{key} = {_quoted(value)}" for key, value in pairs if value is not None)
-    return f"error = {{{inside}}}"
+    inside = [f"{key} = {_quoted(value)}" for key, value in pairs if value is not None]
+    if error.stack_trace is not None:
+        inside.append(f"stack_trace = [{', '.join(map(_quoted, error.stack_trace))}]")
+    return f"error = {{{', '.join(inside)}}}"
 
 
 def _quoted(text: str) -> str:
