@@ -176,7 +176,7 @@ def _answers_wanted(simulation: Simulation, surface: Surface) -> list[str]:
 
 def error_text(error: ErrorObject) -> str:
     """Return an error as one line of text."""
-    return clean(f"{error.type}: {error.message}" if error.message else str(error.type))
+    return clean(str(error))
 
 
 def _crashes(report: CrashReport, surface: Surface) -> list[str]:

@@ -793,6 +793,19 @@ def test_an_sdk_that_cant_be_unwound_needs_isolation_for_a_process_that_ends(
     assert "use --isolate" in done.stderr
 
 
+def test_an_execution_that_timed_out_says_so_without_a_type_that_there_is_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "from datetime import timedelta\n"
+        "async def handler(event, ctx):\n"
+        "    await ctx.wait(timedelta(hours=1))\n"
+    )
+    done = durable(tmp_path, "--handler", "slow:handler", "--execution-timeout", "10")
+    assert done.returncode == 1
+    assert "  error         Execution timed out after 10 seconds." in done.stdout
+
+
 def test_a_child_process_of_the_handler_may_end_itself(tmp_path: Path) -> None:
     (tmp_path / "forks.py").write_text(
         "import os\n"

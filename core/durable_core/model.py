@@ -161,6 +161,10 @@ class ErrorObject:
     stack_trace: tuple[str, ...] | None = None
     extra: Mapping[str, Any] = NOTHING
 
+    def __str__(self) -> str:
+        said = (each for each in (self.type, self.message) if each)
+        return ": ".join(said) or "an error that says nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionDetails:

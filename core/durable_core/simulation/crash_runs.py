@@ -109,7 +109,7 @@ def _other_ends(clean: Simulation, crashed: Simulation) -> Iterator[str]:
         )
     elif crashed.status is not clean.status:
         error = crashed.error
-        why = f" with {error.type}: {error.message}" if error is not None else ""
+        why = f" with {error}" if error is not None else ""
         yield f"it ends {crashed.status.value}{why} instead of {clean.status.value}"
     elif crashed.result != clean.result:
         yield (

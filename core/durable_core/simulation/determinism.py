@@ -93,7 +93,7 @@ def fingerprint(simulation: Simulation, reads: Sequence[Read] = ()) -> Fingerpri
         ),
         status=simulation.status.value,
         result=simulation.result,
-        error=None if error is None else f"{error.type}: {error.message}",
+        error=None if error is None else str(error),
         reads=tuple(reads),
     )
 

@@ -75,7 +75,7 @@ def ended_because(
         case InvocationEnd.PENDING:
             return f"waits for {_some([_wait(each, now) for each in pending]) or 'nothing'}"
     error = outcome.error
-    text = "no error was given" if error is None else f"{error.type}: {error.message}"
+    text = "no error was given" if error is None else str(error)
     return text if end is InvocationEnd.CRASHED else f"the handler failed: {text}"
 
 

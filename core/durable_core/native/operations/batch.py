@@ -295,7 +295,7 @@ def _freeze(unit: Unit, *, dispatched: bool) -> None:
     elif unit.frozen is UnitStatus.FAILED:
         unit.status, unit.value = UnitStatus.FAILED, None
     elif unit.frozen is UnitStatus.SUCCEEDED and unit.status is UnitStatus.FAILED:
-        raised = f"{unit.error.type}: {unit.error.message}" if unit.error else "an error"
+        raised = str(unit.error) if unit.error else "an error"
         raise unit.call.diverged(
             "recorded as SUCCEEDED; run again to rebuild its result, which was too large to be "
             f"stored, its body raised {raised}"
