@@ -22,6 +22,7 @@ from durable_core.adapters.handler import (
     NotAHandler,
     kind_of,
 )
+from durable_core.adapters.verify import replayer_of
 
 NATIVE = "async def handler(event, ctx):\n    return 1\n"
 AWS = """from aws_durable_execution_sdk_python import durable_execution
@@ -138,6 +139,48 @@ def outer(event, context):
     loader = project(aws_app=wrapped)
     assert loader.load("aws_app:handler").kind is HandlerKind.AWS_SDK
     assert loader.load("aws_app:outer").kind is HandlerKind.AWS_SDK
+
+
+DECORATED = {
+    "a decorator that names nothing": "hiding(handler)",
+    "two of them": "hiding(hiding(handler))",
+    "one below functools.wraps": "naming(hiding(handler))",
+    "a partial": "functools.partial(handler)",
+    "a decorator around a partial": "hiding(functools.partial(handler))",
+    "an object": "Object(handler)",
+}
+
+
+@pytest.mark.parametrize("made", DECORATED.values(), ids=DECORATED)
+def test_whatever_decorates_a_handler_of_awss_sdk_it_is_found_and_verified(
+    project: Write, made: str
+) -> None:
+    source = f"""{AWS}
+import functools
+def hiding(function):
+    def around(event, context):
+        return function(event, context)
+    return around
+def naming(function):
+    @functools.wraps(function)
+    def around(event, context):
+        return function(event, context)
+    return around
+class Object:
+    def __init__(self, function):
+        self.function = function
+    def __call__(self, event, context):
+        return self.function(event, context)
+decorated = {made}
+"""
+    loaded = project(decorated_app=source).load("decorated_app:decorated")
+    assert loaded.kind is HandlerKind.AWS_SDK
+    assert not replayer_of(loaded.target).runtime.is_native
+
+
+def test_a_plain_function_that_only_uses_a_durable_one_stays_plain(project: Write) -> None:
+    source = f"{AWS}\ndef helper(event, context):\n    return handler.__name__\n"
+    assert project(plain_app=source).load("plain_app:helper").kind is HandlerKind.PLAIN
 
 
 async def native(event: Any, ctx: Any) -> None: ...

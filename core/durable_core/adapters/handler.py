@@ -20,10 +20,10 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final
 
+from durable_core.adapters.aws_sdk.installed import found_below
 from durable_core.errors import DurableError, printable
 from durable_core.verifying.raised import is_from_outside
 
-_AWS_SDK: Final = "aws_durable_execution_sdk_python.execution"
 _OURS: Final = frozenset({"durable_core", "durable_cli"})
 _OUR_FOLDER: Final = str(Path(__file__).resolve().parent.parent)
 _LIBRARIES: Final = tuple(
@@ -247,7 +247,10 @@ def _handlers_in(module: ModuleType, most: int = 5) -> list[str]:
         name
         for name, value in vars(module).items()
         if inspect.isfunction(value)
-        and (_is_made_by_aws(value) or (_is_async(value) and value.__module__ == module.__name__))
+        and (
+            found_below(value) is not None
+            or (_is_async(value) and value.__module__ == module.__name__)
+        )
     ]
     return names if len(names) <= most else [*names[:most], "..."]
 
@@ -259,9 +262,9 @@ def kind_of(spec: str, target: Callable[..., Any]) -> HandlerKind:
     """Return which runtime a callable is written for. Raises NotAHandler. Imports no SDK."""
     if inspect.isclass(target):
         raise NotAHandler(spec, "no handler, but a class: expected a function")
-    layers = list(_unwrapped(target))
-    if any(_is_made_by_aws(layer) for layer in layers):
+    if found_below(target) is not None:
         return HandlerKind.AWS_SDK
+    layers = list(_unwrapped(target))
     if any(map(inspect.isasyncgenfunction, layers)):
         raise NotAHandler(spec, "no handler, but an async generator: a handler doesn't yield")
     try:
@@ -290,10 +293,6 @@ def _unwrapped(target: object) -> Iterator[object]:
 def _is_async(target: object) -> bool:
     call = vars(type(target)).get("__call__")  # an object with `async def __call__` will do
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
-
-
-def _is_made_by_aws(target: object) -> bool:
-    return getattr(target, "__globals__", {}).get("__name__") == _AWS_SDK
 
 
 # -- whose frames ------------------------------------------------------------------------------

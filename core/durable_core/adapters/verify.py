@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from durable_core.adapters.aws_sdk.installed import is_aws_handler
+from durable_core.adapters.aws_sdk.installed import found_below
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory
@@ -47,11 +47,8 @@ def verify(
 
 def replayer_of(handler: Callable[..., Any]) -> Replayer:
     """Return what runs a handler, whatever SDK it is written with."""
-    layer: Any = handler
-    while layer is not None:
-        if is_aws_handler(layer):
-            from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    if found_below(handler) is None:
+        return NativeReplayer(handler)
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
 
-            return AwsReplayer(handler)
-        layer = getattr(layer, "__wrapped__", None)
-    return NativeReplayer(handler)
+    return AwsReplayer(handler)

@@ -7,7 +7,8 @@ runner is made, and gives out what an invocation is made of; nothing else of our
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import FunctionType
+from functools import partial
+from types import CellType, FunctionType
 from typing import Any, Final
 
 from durable_core.errors import DurableError, UsageError
@@ -23,6 +24,38 @@ _DECORATORS: Final = frozenset(
 def is_aws_handler(handler: object) -> bool:
     """Return True for what `@durable_execution` made, without importing the SDK."""
     return isinstance(handler, FunctionType) and handler.__globals__.get("__name__") in _DECORATORS
+
+
+def found_below(handler: object) -> FunctionType | None:
+    """Return what `@durable_execution` made of a handler, whatever decorates that; None: nothing.
+
+    Decorators say in `__wrapped__` what they are around, `partial` in `func`; others only hold it,
+    a function in its closure and an object in an attribute.
+    """
+    waiting: list[object] = [handler]
+    seen: set[int] = set()
+    while waiting:
+        layer = waiting.pop()
+        if isinstance(layer, FunctionType) and is_aws_handler(layer):
+            return layer
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            held = layer.func if isinstance(layer, partial) else getattr(layer, "__wrapped__", None)
+            waiting += [held] if held is not None else _held_by(layer)
+    return None
+
+
+def _held_by(layer: object) -> list[object]:
+    if isinstance(layer, FunctionType):
+        held = held_in_closure(layer)
+    else:
+        held = [] if isinstance(layer, type) else list(getattr(layer, "__dict__", {}).values())
+    return [each for each in held if isinstance(each, FunctionType | partial)]
+
+
+def held_in_closure(function: FunctionType) -> list[object]:
+    """Return the values that a function took along from the one in which it was made."""
+    return [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
 
 
 class SdkMissing(UsageError):

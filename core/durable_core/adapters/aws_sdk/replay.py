@@ -18,7 +18,7 @@ from inspect import signature
 from typing import Any, Final, cast
 
 from durable_core.adapters.aws_sdk.attach import attached_sdk
-from durable_core.adapters.aws_sdk.installed import SdkChanged, is_aws_handler
+from durable_core.adapters.aws_sdk.installed import SdkChanged, found_below, is_aws_handler
 from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts
 from durable_core.adapters.aws_sdk.replay_run import BEGAN, ReplayRun
 from durable_core.ids import BLAKE2B
@@ -112,9 +112,7 @@ class AwsReplayer:
 
 def _users_function(handler: Any) -> Callable[[Any, Any], Any]:
     """Return the function that `@durable_execution` decorates, whatever decorates that again."""
-    layer = handler
-    while layer is not None and not is_aws_handler(layer):
-        layer = getattr(layer, "__wrapped__", None)
+    layer: Any = found_below(handler)
     while is_aws_handler(layer):  # one layer, or two where plugins have their own
         layer = getattr(layer, "__wrapped__", None) or _in_closure(layer)
     if layer is None:
