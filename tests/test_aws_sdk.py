@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +102,23 @@ def test_a_missing_sdk_names_the_extra_in_one_line(monkeypatch: pytest.MonkeyPat
     assert str(raised.value) == (
         "the handler needs AWS's SDK, which isn't installed: pip install 'durable-cli[aws-sdk]'"
     )
+
+
+def test_a_handler_that_imports_a_missing_sdk_names_the_extra_in_one_line() -> None:
+    handler = Path(__file__).parents[1] / "fixtures/handlers/aws_flat_overflow.py"
+    script = (
+        "import sys; sys.modules['aws_durable_execution_sdk_python'] = None; "
+        "from durable_cli.app import run; sys.exit(run(['simulate', '--handler', sys.argv[1]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, f"{handler}:handler"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.endswith("pip install 'durable-cli[aws-sdk]'")
 
 
 def test_an_sdk_that_has_changed_is_named_with_what_is_missing() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final
 
-from durable_core.adapters.aws_sdk.installed import found_below
+from durable_core.adapters.aws_sdk.installed import EXTRA, PACKAGE, found_below
 from durable_core.errors import DurableError, printable
 from durable_core.verifying.raised import is_from_outside
 
@@ -212,6 +212,8 @@ def _not_found(spec: str, parsed: _Spec, error: ModuleNotFoundError) -> HandlerE
         return ModuleMissing(spec, f"there is no module {error.name!r} {where}")
     missing = f"no module {error.name!r}" if error.name else str(error)
     problem = f"{parsed.module} imports what isn't there: {missing}{_place_of(error)}"
+    if (error.name or "").partition(".")[0] == PACKAGE:
+        problem += f": pip install '{EXTRA}'"
     return ImportMissing(spec, problem, users_traceback(error))
 
 

@@ -14,10 +14,9 @@ from typing import Any, Final
 from durable_core.errors import DurableError, UsageError
 
 EXTRA: Final = "durable-cli[aws-sdk]"
+PACKAGE: Final = "aws_durable_execution_sdk_python"
 
-_DECORATORS: Final = frozenset(
-    f"aws_durable_execution_sdk_python.{module}" for module in ("execution", "plugin")
-)
+_DECORATORS: Final = frozenset(f"{PACKAGE}.{module}" for module in ("execution", "plugin"))
 """Where `@durable_execution` makes its functions: in `plugin` in 1.x."""
 
 
@@ -103,7 +102,7 @@ def load_sdk() -> Sdk:
     try:
         import aws_durable_execution_sdk_python as root
     except ModuleNotFoundError as error:
-        if error.name != "aws_durable_execution_sdk_python":
+        if error.name != PACKAGE:
             raise
         raise SdkMissing from None
     version = str(getattr(root, "__version__", "(unknown)"))
