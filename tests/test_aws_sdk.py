@@ -418,6 +418,21 @@ def test_throttling_is_retried_first_by_botocore_then_by_the_service(
     assert len(simulation.invocations) == invocations
 
 
+def test_a_wait_that_ends_while_a_throttled_request_is_sent_again_goes_on_when_it_is_over() -> None:
+    def unit(context: DurableContext, seconds: int, _index: int, _items: object) -> int:
+        context.wait(Duration.from_seconds(seconds))
+        return seconds
+
+    @durable_execution
+    def two_of_three(_event: Any, context: DurableContext) -> int:
+        config = MapConfig(completion_config=CompletionConfig(min_successful=2))
+        return context.map([1, 2, 3600], unit, config=config).success_count
+
+    simulation = run(two_of_three, Faults((Fault(FaultKind.THROTTLE, 2, 1, 2),)))
+    assert simulation.result == "2"
+    assert (simulation.ended - simulation.began).total_seconds() < 10
+
+
 def test_what_is_no_answer_fails_the_execution() -> None:
     simulation = run(lambda _event, _context: "not an answer")
     assert simulation.status is ExecutionStatus.FAILED

@@ -22,6 +22,10 @@ SENDS: Final = 5
 """How often botocore sends a request that is throttled or whose answer is lost (legacy mode)."""
 
 
+SHORT_OF_DUE: Final = 0.001
+"""How many seconds before something is due a back-off ends."""
+
+
 class Died(Exception):
     """The process of the invocation is dead; the SDK is told that its checkpoint failed.
 
@@ -81,7 +85,7 @@ class Desk:
                 try:
                     answer = self._link.checkpoint(token, updates, client_token)
                 except TransientFailure:
-                    self.elapsed += 2.0 ** (attempt - 1)
+                    self._back_off(2.0 ** (attempt - 1))
                 except ProcessDied as error:
                     self._observed.sent(updates, attempt)
                     self.dead = True
@@ -102,6 +106,18 @@ class Desk:
         due = self._link.next_due()
         if due is not None and due <= self._link.began + worked:
             self.elapsed = max(self.elapsed, (due - self._link.began).total_seconds())
+
+    def _back_off(self, seconds: float) -> None:
+        """Wait as botocore does, but for what is due meanwhile.
+
+        To the SDK, which reads the real clock, it isn't due yet: it would suspend, and nothing
+        would wake it.
+        """
+        due = self._link.next_due()
+        longest = seconds
+        if due is not None:
+            longest = (due - self._link.began).total_seconds() - self.elapsed - SHORT_OF_DUE
+        self.elapsed += max(0.0, min(seconds, longest))
 
     def get_state(self, token: str, marker: str) -> StatePage:
         """Return a page of the state. Raises Died and ServiceError."""
