@@ -106,3 +106,28 @@ def test_a_result_that_cannot_become_json_is_compared_as_the_error_that_the_sdk_
     outcome = verified(returns_a_set, recorded(returns_a_set), strict=True)
     assert outcome.verdict is Verdict.COMPATIBLE
     assert outcome.differences == ()
+
+
+def invokes_with_a_set(_event: Any, context: DurableContext) -> Any:
+    context.step(lambda _: 1, name="first")
+    return context.invoke("target", {1}, name="ask")
+
+
+def test_an_invoke_whose_payload_cannot_be_written_is_none_when_it_was_recorded_and_none_now() -> (
+    None
+):
+    history = recorded(invokes_with_a_set)
+    assert [event.event_type for event in history.events if event.name == "ask"] == []
+    outcome = verified(invokes_with_a_set, history, strict=True)
+    assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
+    assert outcome.differences == ()
+
+
+def test_an_invoke_whose_payload_can_be_written_by_now_is_new() -> None:
+    def invokes_with_a_list(_event: Any, context: DurableContext) -> Any:
+        context.step(lambda _: 1, name="first")
+        return context.invoke("target", [1], name="ask")
+
+    outcome = verified(invokes_with_a_list, recorded(invokes_with_a_set))
+    assert outcome.verdict is Verdict.DIVERGED
+    assert 'ChainedInvoke "ask" is new' in str(outcome)

@@ -7,6 +7,7 @@ value, the error and the serdes are its own. Units run one after another, on no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -64,6 +65,8 @@ class ReplayRun:
         virtual = bool(getattr(executor, "is_virtual", False))
         identity = _identity(executor, virtual)
         trace = self._issued.get(operation_id, self.examination.root)
+        if identity.type == OperationType.CHAINED_INVOKE:
+            self._write_payload(executor, original, trace)
         decide = decider(executor, self.parts, self._arn)
         answer = self.examination.ask(trace, identity, details_of(executor), decide)
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
@@ -73,6 +76,15 @@ class ReplayRun:
             raise self.parts.suspend("not recorded any further")
         self.examination.take_payload(answer)
         return self._from_record(executor, original, operation, answer)
+
+    def _write_payload(self, executor: Any, original: Callable[[Any], Any], trace: Trace) -> None:
+        """Let the SDK serialize the payload of an invoke that isn't recorded; raise what it raises.
+
+        It does so before anything is written: where it can't, the history has no trace of it.
+        """
+        if len(trace.asked) >= len(trace.sequence):
+            with suppress(self.parts.suspend):  # what comes next is to write its START
+                original(executor)
 
     def _from_record(
         self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
