@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("aws_durable_execution_sdk_python", minversion="3.0")
 pytest.importorskip("aws_durable_execution_sdk_python_testing")
 
-from conformance_cases import AWS_ONLY, CASES, DOCUMENTED, Case
+from conformance_cases import AWS_ONLY, CASES, DOCUMENTED, FURTHER, Case
 from conformance_driver import history_of, run
 from conformance_skeleton import skeleton
 from local_runner import EVERY_CASE, histories_on_local_runner, told_by_both
@@ -40,6 +40,7 @@ def groups() -> dict[str, list[str]]:
     for name in EVERY_CASE:
         if name not in LEFT_OUT:
             suite = f"suite {name.partition('-')[0]}" if name in CASES else "documentation"
+            suite = "further" if name in FURTHER else suite
             by_suite.setdefault(suite, []).append(name)
     return by_suite
 

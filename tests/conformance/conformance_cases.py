@@ -48,6 +48,19 @@ outcome = "failure"
 error = {type = "RejectedError", message = "not approved"}
 """
 
+REFUSED_WITH_DATA = """
+[[callback]]
+name = "*"
+outcome = "failure"
+error = {type = "RejectedError", message = "not approved", data = "ticket 7"}
+"""
+
+REFUSES = """
+[[invoke]]
+function = "refuses"
+handler = "further:durable_refuses"
+"""
+
 BOTH = """
 [[callback]]
 name = "buyer"
@@ -255,6 +268,41 @@ AWS_ONLY: dict[str, Case] = {
     "plugin": Case("documented:watched"),
 }
 """What only AWS's SDK has."""
+
+FURTHER: dict[str, Case] = {
+    "error caught": Case("further:catches_its_own_error"),
+    "types that are retried": Case("further:retries_some_types"),
+    "messages that are retried": Case("further:retries_some_messages"),
+    "types that are kept": Case("further:keeps_types"),
+    "result of a step that is no JSON": Case("further:returns_what_is_no_json"),
+    "final result that is no JSON": Case("further:ends_with_what_is_no_json"),
+    "at most once, retried": Case("further:tries_once_in_each_attempt"),
+    "SerDes that can't write": Case("further:cannot_write_a_step"),
+    "ExecutionError": Case("further:ends_by_an_execution_error"),
+    "large context, then a failure": Case("further:fails_after_a_large_context"),
+    "failure in a virtual context": Case("further:fails_in_a_virtual_context"),
+    "failure of a context caught in another": Case("further:catches_in_a_context"),
+    "callback refused, with data": Case("further:reads_a_refusal", None, REFUSED_WITH_DATA),
+    "callback left open": Case("further:leaves_a_callback_open"),
+    "callback refused in a map": Case("further:is_refused_in_a_map", None, REFUSED),
+    "submitter that fails": Case("further:cannot_submit"),
+    "polls in vain": Case("further:polls_in_vain"),
+    "polls in a context": Case("further:polls_in_a_context"),
+    "durable target that fails": Case("further:is_refused_by_a_durable_target", None, REFUSES),
+    "payload that can't be written": Case("further:cannot_write_a_payload"),
+    "failures over what is tolerated": Case("further:exceeds_what_is_tolerated"),
+    "map of nothing": Case("further:maps_nothing"),
+    "waits in maps of maps": Case("further:waits_in_maps_of_maps"),
+    "failure in a stripped map, NESTED": Case("further:rebuilds_a_failure", "NESTED"),
+    "failure in a stripped map, FLAT": Case("further:rebuilds_a_failure", "FLAT"),
+    "large units": Case("further:rebuilds_large_units"),
+    "named branches, stripped": Case("further:rebuilds_named_branches"),
+    "SerDes of units": Case("further:writes_units_loudly"),
+    "SerDes of units that can't write": Case("further:cannot_write_a_unit"),
+    "retries in FLAT units": Case("further:retries_in_flat_units"),
+    "with_retry that gives up": Case("further:gives_up_a_block"),
+}
+"""What neither the requirements nor the documentation show, for AWS's SDK."""
 
 CHANCE = {"1-13"}
 """Cases whose delays are drawn, by each runtime in its own way."""

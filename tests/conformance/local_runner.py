@@ -19,12 +19,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from conformance_cases import AWS_ONLY, CASES, DOCUMENTED, Case
+from conformance_cases import AWS_ONLY, CASES, DOCUMENTED, FURTHER, Case
 from conformance_driver import HERE, handler_in
 from conformance_skeleton import skeleton
 
 PATIENCE_SECONDS = 30
-EVERY_CASE = CASES | DOCUMENTED | AWS_ONLY
+EVERY_CASE = CASES | DOCUMENTED | AWS_ONLY | FURTHER
 
 NOT_TOLD = (
     r"ExecutionTimeout \d+",
@@ -68,7 +68,7 @@ def history_on_local_runner(case: Case) -> dict[str, Any]:
             callback_id = _open_callback(runner, arn, callback["name"], answered)
             if callback.get("outcome") == "failure":
                 error = callback["error"]
-                said = ErrorObject(error["message"], error["type"], None, None)
+                said = ErrorObject(error["message"], error["type"], error.get("data"), None)
                 runner.send_callback_failure(callback_id, said)
             else:
                 runner.send_callback_success(callback_id, callback["payload"].encode())

@@ -65,7 +65,7 @@ class AwsSdkRunner(Runner):
         self._sdk = attached_sdk()
         self._takes = frozenset(signature(self._sdk.invocation_input).parameters)
         self._convert = Converter(self._sdk)
-        self._handler = handler
+        self.handler = handler
         self._memory_mb = memory_mb
         self._client: Client | None = None
 
@@ -104,7 +104,7 @@ class AwsSdkRunner(Runner):
         handed = self._handed(given, desk, client)
         context = context_of(link, self._memory_mb)
         try:
-            answer = self._handler(handed, context)
+            answer = self.handler(handed, context)
         except SystemExit:
             return Lost(exited=True)
         except DurableError:
