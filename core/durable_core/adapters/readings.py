@@ -11,11 +11,8 @@ Outside of steps a source is either *held* (the same values in every run and eve
 from __future__ import annotations
 
 import datetime as datetime_module
-import os
-import random
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import date as _RealDate
@@ -24,7 +21,7 @@ from random import Random as _RealRandom
 from types import FrameType
 from typing import Any, Final
 
-from durable_core.adapters import process_readings, set_orders
+from durable_core.adapters import chance_readings, process_readings, set_orders
 from durable_core.native.bodies import running_body
 from durable_core.reads import Read, Source
 from durable_core.verifying.code_lines import is_installed, is_users
@@ -36,7 +33,7 @@ _EXEMPT: Final = frozenset(
 )
 _INSIDE: Final = frozenset(
     {"datetime", "random", "secrets", "time", "uuid", __name__}
-    | {process_readings.__name__, set_orders.__name__}
+    | {chance_readings.__name__, process_readings.__name__, set_orders.__name__}
 )
 """Modules through which a source is read: who called them is the one who reads."""
 
@@ -88,7 +85,6 @@ class Readings:
         self._imported: dict[int, tuple[int, object]] | None = None
         self.epoch = 0
         self._reads: dict[Read, None] = {}
-        self._real_urandom = os.urandom
 
     @property
     def reads(self) -> tuple[Read, ...]:
@@ -172,7 +168,7 @@ class Readings:
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and _module_of(frame) in _INSIDE:
             frame = frame.f_back
-        if frame is None or _module_of(frame).partition(".")[0] in _EXEMPT:
+        if frame is None or self.is_exempt(frame):
             return False
         top = reader = frame
         while frame is not None and not is_users(frame.f_code.co_filename):
@@ -186,6 +182,11 @@ class Readings:
         if running_body.get() is None:
             self._reads.setdefault(Read(source, function, file, reader.f_lineno))
         return True
+
+    @staticmethod
+    def is_exempt(frame: FrameType) -> bool:
+        """Return True for code that goes on reading the real things."""
+        return _module_of(frame).partition(".")[0] in _EXEMPT
 
     # -- in which order ------------------------------------------------------------------------
 
@@ -211,8 +212,7 @@ class Readings:
         """Change Python's modules. Can't be undone."""
         self._install_time()
         self._install_datetime()
-        self._install_random()
-        self._install_uuid()
+        chance_readings.install(self)
         set_orders.install(self)
         process_readings.install(self)
 
@@ -306,103 +306,9 @@ class Readings:
             kind.__qualname__, kind.__module__ = name, "datetime"
             setattr(datetime_module, name, kind)
 
-    def _install_random(self) -> None:
-        Random = _random_class(self)
-        shared: Any = Random()
-        for name in dir(shared):
-            if not name.startswith("_") and callable(getattr(random, name, None)):
-                setattr(random, name, getattr(shared, name))
-        random.__dict__["Random"] = Random
-        random.__dict__["_inst"] = shared
-
-    def _install_uuid(self) -> None:
-        def urandom(count: int, /) -> bytes:
-            if not self.note(Source.URANDOM, "os.urandom"):
-                return self._real_urandom(count)
-            return self.octets(count, Source.URANDOM)
-
-        def drawn(name: str, version: int) -> None:
-            real = getattr(uuid, name, None)
-            if real is None:
-                return
-
-            def read(*args: Any, **keywords: Any) -> uuid.UUID:
-                if not self.note(Source.UUID, f"uuid.{name}"):
-                    made: uuid.UUID = real(*args, **keywords)
-                    return made
-                return uuid.UUID(bytes=self.octets(16, Source.UUID), version=version)
-
-            setattr(uuid, name, read)
-
-        real_below = random.SystemRandom._randbelow  # type: ignore[attr-defined]
-
-        def below(system: random.SystemRandom, n: int) -> int:
-            if not self.note(Source.URANDOM, "os.urandom"):
-                return int(real_below(system, n))
-            return int.from_bytes(self.octets(8, Source.URANDOM)) * n >> 64
-
-        random.SystemRandom._randbelow = below  # type: ignore[attr-defined]
-        os.urandom = urandom
-        random._urandom = urandom  # type: ignore[attr-defined]
-        for name, version in (("uuid1", 1), ("uuid4", 4), ("uuid6", 1), ("uuid7", 4)):
-            drawn(name, version)
-
 
 def _module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return _module_of(frame).partition(".")[0] in _EXEMPT
-
-
-def _random_class(readings: Readings) -> Any:
-    """Return the class that takes the place of `random.Random`."""
-
-    class Random(_RealRandom):
-        """Seeded by the user in this run it is Python's own; else it draws what we choose.
-
-        One that was seeded before goes on where what ran before has left it.
-        """
-
-        _seeded_in = -1
-
-        @property
-        def _seeded(self) -> bool:
-            return self._seeded_in == readings.epoch
-
-        def seed(self, a: Any = None, version: int = 2) -> None:
-            if a is None or _is_ours(sys._getframe(1)):
-                self._seeded_in = -1
-                super().seed(0)
-            else:
-                self._seeded_in = readings.epoch
-                super().seed(a, version)
-
-        def random(self) -> float:
-            if self._seeded:
-                return super().random()
-            readings.note(Source.RANDOM, "random")
-            return readings.fraction()
-
-        def getrandbits(self, k: int, /) -> int:
-            if self._seeded:
-                return super().getrandbits(k)
-            readings.note(Source.RANDOM, "random")
-            high = int(readings.fraction() * (1 << min(k, 52)))
-            if k <= 52:
-                return high
-            low = _RealRandom(high).getrandbits(k - 52)
-            return high << (k - 52) | low
-
-        def _randbelow(self, n: int) -> int:
-            # What choice, randint and shuffle draw by; getrandbits would draw until one fits.
-            if self._seeded:
-                return int(super()._randbelow(n))  # type: ignore[misc]
-            readings.note(Source.RANDOM, "random")
-            return int(readings.fraction() * n)
-
-    return Random
 
 
 _real_seconds = time.time

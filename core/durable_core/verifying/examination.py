@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Mapping
-from typing import Final
 
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
@@ -29,6 +28,7 @@ from durable_core.verifying.code_lines import (
     raising_line,
     users_traceback,
 )
+from durable_core.verifying.details import detail_differences
 from durable_core.verifying.divergence import (
     Asked,
     Found,
@@ -38,7 +38,7 @@ from durable_core.verifying.planting import invented
 from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Backoff, Decide, retry_differences
+from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Ended, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -182,16 +182,8 @@ class Examination:
     def _compare_details(
         self, path: Path, asked: Asked, recorded: Recorded, details: Mapping[str, object]
     ) -> None:
-        for what, now in details.items():
-            before = getattr(recorded, DETAILS[what])
-            if before is None or before == now:
-                continue  # not all that write histories tell all of it
-            if isinstance(now, Backoff):
-                told = now.difference(before)
-                if told is not None:
-                    self.differ(told.what, path, told.recorded, told.current, asked)
-            elif self.stand_ins is None or self.stand_ins.differ(before, now):
-                self.differ(what, path, _detail(before), _detail(now), asked)
+        for what, before, now in detail_differences(recorded, details, self.stand_ins):
+            self.differ(what, path, before, now, asked)
 
     def take_payload(self, answer: Answer) -> None:
         """Note that a recorded value is needed: a value that isn't there can't be known."""
@@ -391,20 +383,6 @@ class Examination:
         self.differences.append(
             Difference(what, position, shortened(recorded), shortened(now), operation, where)
         )
-
-
-DETAILS: Final = {
-    "wait of seconds": "wait_seconds",
-    "invoked function": "function_name",
-    "callback timeout of seconds": "callback_timeout_seconds",
-    "callback heartbeat of seconds": "callback_heartbeat_seconds",
-    "tenant": "tenant_id",
-}
-"""What of an operation isn't its identity but is told when it changes, and where it is recorded."""
-
-
-def _detail(value: object) -> str:
-    return str(value) if value else "none"
 
 
 def _same_inside(node: Node | None, identity: Identity) -> Node | None:
