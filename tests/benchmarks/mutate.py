@@ -4,8 +4,9 @@
 
 Each handler is changed in every way of `mutations` at each of its operations and verified against
 its own recorded history. A mutant is *visible* when what it asks for, context by context, is
-another sequence of types, sub-types and names than the original asks for, or when its units are
-others as far as the history recorded them; the invisible ones are counted apart. Where a visible
+another sequence of types, sub-types and names than the original asks for, when its units are others
+as far as the history recorded them, or when a context raises that is recorded to have succeeded;
+the invisible ones are counted apart. Where a visible
 one should be found follows from the recorded positions of the operations on the changed line, not
 from the verifier's own report. What only several runs show is run twice, each in a process with
 other time and chance, as `--runs 2` does.
@@ -33,6 +34,7 @@ from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
 from durable_core.ids import position_text
+from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Cause, Verdict, Verification
@@ -44,7 +46,7 @@ CAUSES: dict[str, set[Cause]] = {
     "delete": {Cause.REMOVED, Cause.ENDED_EARLY},
     "insert": {Cause.INSERTED},
     "insert, hidden by except": {Cause.INSERTED},
-    "change type": {Cause.TYPE_CHANGED},
+    "change type": {Cause.TYPE_CHANGED, Cause.REPLACED},
     "wrap in a child context": {Cause.MOVED_IN},
     "swap with the next": {Cause.REORDERED},
     "NESTED <-> FLAT": {Cause.NESTING},
@@ -75,12 +77,16 @@ def verified(subject: Subject, tree: ast.Module) -> tuple[Verification, Examinat
 
 
 def seen_of(examination: Examination) -> Seen:
-    """Return all that a history could tell of what was asked for, and of nothing else."""
+    """Return all that a history could tell of what was asked for and of how contexts ended that it
+    says succeeded, and of nothing else."""
     seen: Seen = {
-        trace.path: [
-            "virtual, without a name" if each.identity.virtual else str(each.identity)
-            for each in trace.asked
-        ]
+        trace.path: (
+            trace.has_succeeded and trace.outcome is Outcome.RAISED,
+            [
+                "virtual, without a name" if each.identity.virtual else str(each.identity)
+                for each in trace.asked
+            ],
+        )
         for trace in examination.traces
     }
     for batch in examination.batches:

@@ -54,7 +54,27 @@ def mutants(
             tree = copy.deepcopy(original)
             same = [node for node in ast.walk(tree) if is_operation(node)][number]
             if change(tree, same, native):
-                yield Mutant(kind, call.lineno, ast.fix_missing_locations(tree))
+                yield Mutant(kind, call.lineno, _placed(tree, call))
+
+
+def _placed(tree: ast.Module, call: ast.Call) -> ast.Module:
+    """Put what is new on the line of the call that was changed."""
+    for node in ast.walk(tree):
+        if getattr(node, "lineno", None) == NOWHERE:
+            ast.copy_location(node, call)
+    return ast.fix_missing_locations(tree)
+
+
+NOWHERE = 1_000_000
+
+
+def _parsed(text: str) -> ast.Module:
+    """Return what isn't in the original source, at no line of it."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = NOWHERE
+    return tree
 
 
 def _replace(tree: ast.Module, old: ast.AST, new: ast.AST) -> None:
@@ -110,7 +130,9 @@ SCOPES = (
 
 
 def expression(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
+    statement = _parsed(text).body[0]
+    assert isinstance(statement, ast.Expr)
+    return statement.value
 
 
 def context_of(call: ast.Call) -> str:
@@ -125,7 +147,7 @@ def rename(tree: ast.Module, call: ast.Call, native: bool) -> bool:
             keyword.value = ast.Constant(f"{keyword.value.value}-renamed")
             return True
         if keyword.arg == "name":
-            keyword.value = ast.BinOp(keyword.value, ast.Add(), ast.Constant("-renamed"))
+            keyword.value = expression(f"({ast.unparse(keyword.value)} or '') + '-renamed'")
             return True
     if native and len(call.args) >= 2 and isinstance(call.args[-1], ast.Constant):
         call.args[-1] = ast.Constant(f"{call.args[-1].value}-renamed")
@@ -162,7 +184,7 @@ def wrap(tree: ast.Module, call: ast.Call, native: bool) -> bool:
     inner = copy.deepcopy(call)
     assert isinstance(inner.func, ast.Attribute)
     inner.func.value = ast.Name("wrapped_", ast.Load())
-    new = expression(f"{context}.run_in_child_context(lambda wrapped_: 0, name='wrapper')")
+    new = expression(f"{context}.run_in_child_context(lambda wrapped_: 0, name='wrapped')")
     assert isinstance(new, ast.Call)
     assert isinstance(new.args[0], ast.Lambda)
     new.args[0].body = inner
@@ -175,7 +197,7 @@ def before(tree: ast.Module, call: ast.Call, text: str) -> bool:
     if found is None:
         return False
     block, index = found
-    block[index:index] = ast.parse(text).body
+    block[index:index] = _parsed(text).body
     return True
 
 
@@ -199,7 +221,7 @@ def insert_wait_inside_try(tree: ast.Module, call: ast.Call, native: bool) -> bo
         return False
     block, index = found
     wait = "await " if native else ""
-    new = ast.parse(
+    new = _parsed(
         f"try:\n    {wait}{context_of(call)}.step(lambda _: 1, name='hidden')\n"
         "except Exception:\n    pass"
     ).body
@@ -261,8 +283,8 @@ def change_nesting(tree: ast.Module, call: ast.Call, native: bool) -> bool:
         new.keywords.append(flat)
         call.keywords.append(ast.keyword("config", new))
         return True
-    if not isinstance(config.value, ast.Call):
-        return False
+    if not isinstance(config.value, ast.Call) or not ast.unparse(config.value.func).endswith(kind):
+        return False  # a helper of the handler's own makes it
     if any(each.arg == "nesting_type" for each in config.value.keywords):
         return False  # a variable says which
     config.value.keywords.append(flat)

@@ -7,42 +7,35 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Mapping
 
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
-from durable_core.limits import LIMITS
 from durable_core.model import (
     BATCH_SUB_TYPES,
     ExecutionStatus,
     OperationStatus,
     OperationType,
 )
-from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import replay_children_of
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.code_lines import (
     calling_line,
-    raising_line,
-    users_traceback,
 )
 from durable_core.verifying.details import detail_differences
 from durable_core.verifying.divergence import (
     Asked,
     Found,
-    Outcome,
 )
 from durable_core.verifying.planting import invented
-from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
 from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.stand_ins import StandIns
-from durable_core.verifying.traces import Answer, Ended, Trace, status_of
+from durable_core.verifying.traces import Answer, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
-from durable_core.verifying.values import same_json, shortened
+from durable_core.verifying.values import shortened
 from durable_core.verifying.verification import (
     CodeLine,
     Difference,
@@ -52,21 +45,12 @@ from durable_core.verifying.verification import (
 )
 
 
-def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
-    """Note how the body of a context, or the handler, ended."""
-    error = ended.error
-    if error is None:
-        examination.end(trace, ended.outcome)
-        return
-    trace.escapes = not isinstance(error, Exception | CancelledError)
-    examination.end(trace, ended.outcome, told(error), users_traceback(error), raising_line(error))
-
-
 class Examination:
     """What one history holds, what one run asks of it, and what came of that.
 
     `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
-    a new one; `matched` counts the operations that are as recorded, which tells how well that went.
+    a new one; `matched` counts the operations that are as recorded, which tells how well that went:
+    a named one twice, since an unnamed one may be another.
     """
 
     def __init__(
@@ -98,9 +82,11 @@ class Examination:
         self.extra: list[Found] = []
         self.unclear: dict[Path, Identity] = {}
         status = facts.status
-        self._refused = ended_by_refusal(facts)
-        ended = status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED) and not self._refused
-        if self._refused:
+        self.is_refused = ended_by_refusal(facts)
+        ended = (
+            status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED) and not self.is_refused
+        )
+        if self.is_refused:
             self.remark(REFUSED)
         self.root = self.follow(
             Trace(
@@ -145,12 +131,13 @@ class Examination:
         out_of = None
         fits = match.fit in (Fit.EXACT, Fit.ELSEWHERE)
         is_invented = match.fit is Fit.INVENTED
-        self.matched += fits
+        weight = 2 if identity.name else 1
+        self.matched += weight if fits else 0
         if not fits:
             lent = self._lent(trace, identity)
             if lent is not None:
                 node, is_invented = lent, False
-                self.matched += 1
+                self.matched += weight
             elif is_invented and identity.type != OperationType.CONTEXT:
                 node = Node((*trace.path, index + 1), invented(identity))
             elif (inner := _same_inside(node, identity)) is not None:
@@ -293,68 +280,6 @@ class Examination:
                 self.unclear[answer.path] = answer.identity
                 return True
         return False
-
-    def end(
-        self,
-        trace: Trace,
-        outcome: Outcome,
-        error: str | None = None,
-        traceback: str | None = None,
-        where: CodeLine | None = None,
-    ) -> None:
-        """Note how the body of a context ended."""
-        self.moment += 1
-        trace.outcome = outcome
-        trace.ended_at = self.moment
-        trace.error, trace.traceback, trace.raised_where = error, traceback, where
-
-    def is_summarized(self, answer: Answer, payload: str | None) -> bool:
-        """Return True when a summary of the user's own must be what is stored.
-
-        No event says so; but what the body came to is over the limit, and what is stored isn't it.
-        """
-        operation = None if answer.recorded is None else answer.recorded.operation
-        if payload is None or operation is None or operation.result in (None, payload):
-            return False
-        return utf8_bytes(payload) > LIMITS.payload_bytes
-
-    def compare_result(self, answer: Answer, payload: str | None) -> None:
-        """Note where the body of a completed context came to another result than is recorded."""
-        operation = None if answer.recorded is None else answer.recorded.operation
-        if operation is None or operation.status is not OperationStatus.SUCCEEDED:
-            return
-        if self.stand_ins is not None and not self.stand_ins.compares(operation):
-            return
-        if not same_json(operation.result, payload):
-            asked = answer.trace.asked[answer.asked_at]
-            self.differ("context result", answer.path, operation.result, payload, asked)
-
-    def compare_final_result(self, payload: str | None) -> None:
-        """Note where the handler returned something else than is recorded."""
-        facts = self.facts
-        if self._refused:
-            return
-        if self.stand_ins is not None and not self.stand_ins.compares_result(facts.result):
-            return
-        if facts.status is ExecutionStatus.SUCCEEDED:
-            if facts.result is not None and not same_json(facts.result, payload):
-                self.differ("final result", None, facts.result, payload)
-        elif facts.status is ExecutionStatus.FAILED:
-            error = facts.error
-            was = told_as_recorded(error) if error is not None else "an error"
-            self.differ("end", None, f"failed with {was}", "returns")
-
-    def compare_final_error(self) -> None:
-        """Note where the handler raised another error than the execution is recorded to have failed
-        with."""
-        error, now = self.facts.error, self.root.error
-        if error is None or self._refused or self.facts.status is not ExecutionStatus.FAILED:
-            return
-        if self.root.outcome is not Outcome.RAISED or self.stand_ins is not None:
-            return
-        was = told_as_recorded(error)
-        if was != now:
-            self.differ("final error", None, was, now)
 
     # -- findings ------------------------------------------------------------------------------
 

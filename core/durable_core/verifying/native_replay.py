@@ -17,7 +17,8 @@ from durable_core.native.invocation import Handler, abandon
 from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.divergence import Outcome
-from durable_core.verifying.examination import Examination, note_end
+from durable_core.verifying.endings import compare_final_result, note_end
+from durable_core.verifying.examination import Examination
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.replay_context import VerifyingContext, VerifyingExecution
 from durable_core.verifying.traces import Ended
@@ -93,7 +94,7 @@ class _NativeRun:
         ended = _end_of(task)
         note_end(self._examination, root, ended)
         if root.outcome is Outcome.RETURNED:
-            self._examination.compare_final_result(ended.value)
+            compare_final_result(self._examination, ended.value)
 
     async def _call(self, context: VerifyingContext) -> Ended:
         given = self._examination.facts.input_payload

@@ -21,6 +21,7 @@ from durable_core.model import ExecutionStatus, SubType
 from durable_core.verifying.code_lines import shown
 from durable_core.verifying.consequences import Runtime, with_consequence
 from durable_core.verifying.divergence import Found, Outcome
+from durable_core.verifying.endings import compare_final_error
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.examined import divergences_of
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
@@ -136,7 +137,7 @@ def _run(
     if ended is not None and not found:
         found = [ended]
     if not found:
-        examination.compare_final_error()
+        compare_final_error(examination)
     compared = max(so_far.compared, sum(len(trace.asked) for trace in examination.traces))
     new = (replace(each, where=shown(each.where)) for each in examination.differences)
     differences = tuple(dict.fromkeys((*so_far.differences, *new)))

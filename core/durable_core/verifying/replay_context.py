@@ -42,7 +42,8 @@ from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
 from durable_core.verifying.call_lines import notes_lines
 from durable_core.verifying.divergence import Outcome
-from durable_core.verifying.examination import Examination, note_end
+from durable_core.verifying.endings import compare_result, is_summarized, note_end
+from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.telling_context import TellingContext
@@ -255,9 +256,9 @@ class VerifyingContext(TellingContext):
         if ended.outcome is not Outcome.RETURNED:
             return True
         payload = call.to_payload(serdes, ended.value)
-        if self._verified.examination.is_summarized(call.answer, payload):
+        if is_summarized(call.answer, payload):
             return False
-        self._verified.examination.compare_result(call.answer, payload)
+        compare_result(self._verified.examination, call.answer, payload)
         return True
 
     def _outcome(self, call: VerifyingCall, serdes: SerDes[Any] | None) -> Any:

@@ -87,6 +87,17 @@ def _unseen(examination: Examination) -> Iterator[str]:
             f"{by_index:,} units of a map or parallel are known by their index only: if two of "
             "them changed places, that could not be seen"
         )
+    virtual = sum(
+        asked.identity.virtual and bool(asked.identity.name)
+        for trace in examination.traces
+        for asked in trace.asked
+    )
+    if virtual:
+        contexts = "1 virtual context is" if virtual == 1 else f"{virtual:,} virtual contexts are"
+        yield (
+            f"{contexts} asked for by a name, which is not recorded: if it is another now, that "
+            "could not be seen"
+        )
     for batch in examination.batches:
         if batch.total is None and batch.is_complete:
             yield (

@@ -36,6 +36,7 @@ from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.divergence import Outcome
+from durable_core.verifying.endings import compare_final_result
 from durable_core.verifying.examination import Examination
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
@@ -70,7 +71,7 @@ class AwsReplayer:
             # The SDK makes JSON of what is returned, and fails the execution where it can't.
             ended = run.look(run.examination.root, lambda: json.dumps(func(event, context)))
             if ended.outcome is Outcome.RETURNED:
-                run.examination.compare_final_result(ended.value)
+                compare_final_result(run.examination, ended.value)
             raise self._parts.suspend("verified")
 
         return spy

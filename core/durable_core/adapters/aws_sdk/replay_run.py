@@ -24,7 +24,8 @@ from durable_core.model import (
     UnitStatus,
 )
 from durable_core.verifying.divergence import Outcome
-from durable_core.verifying.examination import Examination, note_end
+from durable_core.verifying.endings import compare_result, is_summarized, note_end
+from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
@@ -173,9 +174,9 @@ class ReplayRun:
             )
         except Exception:
             return True  # the body is compared by what it asks for; its value is a difference only
-        if self.examination.is_summarized(answer, payload):
+        if is_summarized(answer, payload):
             return False
-        self.examination.compare_result(answer, payload)
+        compare_result(self.examination, answer, payload)
         return True
 
     def _from_body(

@@ -1,0 +1,107 @@
+"""How the bodies of contexts and the handler ended, against how it is recorded that they did.
+
+Where one that is recorded to have succeeded raises, the code has diverged (`divergence`); all else
+is told as a difference.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+
+from durable_core.limits import LIMITS
+from durable_core.model import ExecutionStatus, OperationStatus
+from durable_core.sizes import utf8_bytes
+from durable_core.verifying.code_lines import raising_line, users_traceback
+from durable_core.verifying.divergence import Asked, Outcome
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.raised import told, told_as_recorded
+from durable_core.verifying.recorded_tree import identity_of
+from durable_core.verifying.traces import Answer, Ended, Trace
+from durable_core.verifying.values import same_json
+
+
+def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
+    """Note how the body of a context, or the handler, ended."""
+    examination.moment += 1
+    trace.ended_at = examination.moment
+    trace.outcome = ended.outcome
+    error = ended.error
+    if error is not None:
+        trace.escapes = not isinstance(error, Exception | CancelledError)
+        trace.error, trace.traceback = told(error), users_traceback(error)
+        trace.raised_where = raising_line(error)
+    _compare_failure(examination, trace)
+
+
+def _compare_failure(examination: Examination, trace: Trace) -> None:
+    """Note where a context that is recorded to have failed doesn't, or fails with another error."""
+    node = trace.node
+    if node is None or node.recorded is None or node.path != trace.path:
+        return
+    operation = node.recorded.operation
+    if operation.status is not OperationStatus.FAILED or operation.error is None:
+        return
+    identity = identity_of(node)
+    if identity is None or examination.stand_ins is not None:
+        return
+    was, asked = told_as_recorded(operation.error), Asked(identity, trace.where)
+    if trace.outcome is Outcome.RETURNED:
+        examination.differ("context end", trace.path, f"failed with {was}", "returns", asked)
+    elif trace.outcome is Outcome.RAISED and trace.error != was:
+        examination.differ("context error", trace.path, was, trace.error, asked)
+
+
+def is_summarized(answer: Answer, payload: str | None) -> bool:
+    """Return True when a summary of the user's own must be what is stored.
+
+    No event says so; but what the body came to is over the limit, and what is stored isn't it.
+    """
+    operation = None if answer.recorded is None else answer.recorded.operation
+    if payload is None or operation is None or operation.result in (None, payload):
+        return False
+    return utf8_bytes(payload) > LIMITS.payload_bytes
+
+
+def compare_result(examination: Examination, answer: Answer, payload: str | None) -> None:
+    """Note where the body of a completed context came to another result than is recorded."""
+    operation = None if answer.recorded is None else answer.recorded.operation
+    if operation is None or operation.status is not OperationStatus.SUCCEEDED:
+        return
+    if examination.stand_ins is not None and not examination.stand_ins.compares(operation):
+        return
+    if not same_json(operation.result, payload):
+        asked = answer.trace.asked[answer.asked_at]
+        examination.differ("context result", answer.path, operation.result, payload, asked)
+
+
+def compare_final_result(examination: Examination, payload: str | None) -> None:
+    """Note where the handler returned something else than is recorded."""
+    if examination.is_refused:
+        return
+    facts = examination.facts
+    if examination.stand_ins is not None and not examination.stand_ins.compares_result(
+        facts.result
+    ):
+        return
+    if facts.status is ExecutionStatus.SUCCEEDED:
+        if facts.result is not None and not same_json(facts.result, payload):
+            examination.differ("final result", None, facts.result, payload)
+    elif facts.status is ExecutionStatus.FAILED:
+        error = facts.error
+        was = told_as_recorded(error) if error is not None else "an error"
+        examination.differ("end", None, f"failed with {was}", "returns")
+
+
+def compare_final_error(examination: Examination) -> None:
+    """Note where the handler raised another error than the execution is recorded to have failed
+    with."""
+    error, now = examination.facts.error, examination.root.error
+    if error is None or examination.facts.status is not ExecutionStatus.FAILED:
+        return
+    if examination.is_refused:
+        return
+    if examination.root.outcome is not Outcome.RAISED or examination.stand_ins is not None:
+        return
+    was = told_as_recorded(error)
+    if was != now:
+        examination.differ("final error", None, was, now)

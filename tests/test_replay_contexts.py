@@ -1,0 +1,122 @@
+"""Contexts that now end otherwise than recorded, and what of contexts can't be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from durable_core import ChildConfig, CompletionConfig, DurableContext, MapConfig, NestingType
+from durable_core.history import RecordedHistory, history_of_events
+from durable_core.simulation.simulate import simulate
+from durable_core.verifying.native_replay import NativeReplayer
+from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.verification import Verdict, Verification
+
+Handler = Callable[..., Any]
+
+
+def recorded(handler: Any) -> RecordedHistory:
+    return history_of_events("recorded", simulate(handler).events)
+
+
+def verified(handler: Handler, history: RecordedHistory, **options: Any) -> Verification:
+    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
+
+
+def child(ends: Callable[[], Any]) -> Handler:
+    """Return a handler with a child context that ends so, whatever becomes of it."""
+
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        async def body(inner: DurableContext) -> Any:
+            await inner.step(lambda _: 1, name="look")
+            return ends()
+
+        try:
+            await ctx.run_in_child_context(body, name="check")
+        except Exception:
+            return "refused"
+        return "fine"
+
+    return handler
+
+
+def refuses(text: str = "no stock") -> Any:
+    raise ValueError(text)
+
+
+def test_a_context_that_failed_and_now_returns_is_told() -> None:
+    history = recorded(child(refuses))
+    assert verified(child(refuses), history).differences == ()
+    outcome = verified(child(lambda: 7), history)
+    assert outcome.verdict is Verdict.COMPATIBLE
+    (difference,) = outcome.differences
+    assert (difference.what, difference.position) == ("context end", "1")
+    assert (difference.recorded, difference.current) == (
+        "failed with ValueError: no stock",
+        "returns",
+    )
+    assert difference.operation == 'RunInChildContext "check"'
+    assert not verified(child(lambda: 7), history, strict=True)
+
+
+def test_a_context_that_fails_with_another_error_is_told() -> None:
+    outcome = verified(child(lambda: refuses("no money")), recorded(child(refuses)))
+    assert [(each.what, each.recorded, each.current) for each in outcome.differences] == [
+        ("context error", "ValueError: no stock", "ValueError: no money")
+    ]
+
+
+def test_a_context_that_succeeded_and_now_fails_has_diverged() -> None:
+    outcome = verified(child(refuses), recorded(child(lambda: 7)))
+    assert outcome.first is not None
+    assert (outcome.first.position, outcome.first.cause) == ("1.2", "raised")
+    assert outcome.differences == ()
+
+
+@pytest.mark.parametrize("nesting", list(NestingType))
+def test_a_unit_that_failed_and_now_returns_is_told_where_it_has_a_record(
+    nesting: NestingType,
+) -> None:
+    def handler_of(refused: list[int]) -> Handler:
+        async def handler(event: Any, ctx: DurableContext) -> int:
+            async def unit(inner: DurableContext, item: int, *_: Any) -> int:
+                if item in refused:
+                    raise ValueError("refused")
+                return item
+
+            tolerant = CompletionConfig(tolerated_failure_count=3)
+            config = MapConfig[int](nesting_type=nesting, completion_config=tolerant)
+            batch = await ctx.map([1, 2, 3], unit, name="each", config=config)
+            return batch.success_count
+
+        return handler
+
+    history = recorded(handler_of([2]))
+    assert verified(handler_of([2]), history).differences == ()
+    outcome = verified(handler_of([]), history)
+    assert outcome.verdict is Verdict.COMPATIBLE
+    told = [(each.what, each.position) for each in outcome.differences]
+    assert told == ([("context end", "1.2")] if nesting is NestingType.NESTED else [])
+
+
+def test_the_name_of_a_virtual_context_is_not_recorded_and_a_note_says_so() -> None:
+    def handler_of(name: str) -> Handler:
+        async def handler(event: Any, ctx: DurableContext) -> int:
+            async def body(inner: DurableContext) -> int:
+                return await inner.step(lambda _: 1, name="look")
+
+            config = ChildConfig[int](is_virtual=True)
+            return await ctx.run_in_child_context(body, name=name, config=config)
+
+        return handler
+
+    history = recorded(handler_of("check"))
+    for name in ("check", "renamed"):
+        outcome = verified(handler_of(name), history)
+        assert outcome.verdict is Verdict.COMPATIBLE
+        assert outcome.notes == (
+            "1 virtual context is asked for by a name, which is not recorded: if it is another "
+            "now, that could not be seen",
+        )
