@@ -9,7 +9,7 @@ import uuid
 from random import Random as _RealRandom
 from typing import TYPE_CHECKING, Any
 
-from durable_core.simulation.determinism import Source
+from durable_core.reads import Source
 
 if TYPE_CHECKING:
     from durable_core.adapters.readings import Readings

@@ -78,10 +78,8 @@ def compare_final_result(examination: Examination, payload: str | None) -> None:
     """Note where the handler returned something else than is recorded."""
     if examination.is_refused:
         return
-    facts = examination.facts
-    if examination.stand_ins is not None and not examination.stand_ins.compares_result(
-        facts.result
-    ):
+    facts, stand_ins = examination.facts, examination.stand_ins
+    if stand_ins is not None and not stand_ins.compares_result(facts.result):
         return
     if facts.status is ExecutionStatus.SUCCEEDED:
         if facts.result is not None and not same_json(facts.result, payload):
@@ -98,9 +96,11 @@ def compare_final_error(examination: Examination) -> None:
     error, now = examination.facts.error, examination.root.error
     if error is None or examination.facts.status is not ExecutionStatus.FAILED:
         return
-    if examination.is_refused:
-        return
-    if examination.root.outcome is not Outcome.RAISED or examination.stand_ins is not None:
+    if (
+        examination.is_refused
+        or examination.root.outcome is not Outcome.RAISED
+        or examination.stand_ins is not None
+    ):
         return
     was = told_as_recorded(error)
     if was != now:
