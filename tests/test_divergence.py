@@ -3,13 +3,8 @@ from __future__ import annotations
 import pytest
 
 from durable_core.verifying.alignment import Alignment, Fit
-from durable_core.verifying.divergence import (
-    Asked,
-    ContextRun,
-    Found,
-    Outcome,
-    first_divergence,
-)
+from durable_core.verifying.divergence import Found, first_divergence
+from durable_core.verifying.runs import Asked, ContextRun, Outcome
 from durable_core.verifying.unit_divergence import BatchRun, UnitRecord, batch_divergence
 from durable_core.verifying.verification import Cause, Identity
 
@@ -83,6 +78,24 @@ def test_the_edit_distance_tells_what_happened(
     found = compared(steps(recorded), steps(asked))
     assert found is not None
     assert (found.divergence.cause, found.divergence.position) == (cause, position)
+
+
+def test_unnamed_operations_of_another_type_are_not_taken_for_removed_ones() -> None:
+    found = compared([wait(""), step(""), wait(""), step("")], [step("")] * 4)
+    assert found is not None
+    assert found.divergence.cause is Cause.TYPE_CHANGED
+
+
+def test_a_virtual_context_that_changed_places_is_reordered() -> None:
+    found = compared([child("big"), VIRTUAL], [VIRTUAL, child("big")])
+    assert found is not None
+    assert found.divergence.cause is Cause.REORDERED
+
+
+def test_something_new_before_a_virtual_context_is_inserted() -> None:
+    found = compared([step("a"), VIRTUAL, step("b")], [step("a"), step("x"), VIRTUAL, step("b")])
+    assert found is not None
+    assert found.divergence.cause is Cause.INSERTED
 
 
 def test_equal_sequences_are_compatible() -> None:

@@ -34,16 +34,16 @@ from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
 from durable_core.ids import position_text
-from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.verification import Cause, Verdict, Verification
 
 Seen = dict[Any, Any]
 
 CAUSES: dict[str, set[Cause]] = {
     "rename": {Cause.RENAMED},
-    "delete": {Cause.REMOVED, Cause.ENDED_EARLY},
+    "delete": {Cause.REMOVED, Cause.ENDED_EARLY, Cause.RAISED},  # what needs its value raises
     "insert": {Cause.INSERTED},
     "insert, hidden by except": {Cause.INSERTED},
     "change type": {Cause.TYPE_CHANGED, Cause.REPLACED},
@@ -106,26 +106,27 @@ def seen_of(examination: Examination) -> Seen:
 def asked_positions(examination: Examination, file: str) -> dict[int, set[str]]:
     """Return, for each line of the original, the position of the first operation asked for there.
 
-    Of a line with calls inside of calls there is one for each depth. Where the operation is taken
-    away and the same comes next, the first place at which the sequence is another is meant too.
+    Of a line with several calls there is one for each operation and depth. Where the operation is
+    taken away and the same comes next, the first place at which the sequence is another is meant
+    too.
     """
-    found: dict[tuple[int, int], tuple[int, set[str]]] = {}
+    found: dict[tuple[int, int, str], tuple[int, set[str]]] = {}
     for trace in examination.traces:
         sequence = [str(each.identity) for each in trace.asked]
         for index, asked in enumerate(trace.asked):
             recorded = index < len(trace.sequence) and trace.sequence[index] is not None
             if asked.where is None or asked.where.file != file or not recorded:
                 continue
-            key = asked.where.line, len(trace.path)
+            key = asked.where.line, len(trace.path), str(asked.identity)
             if key not in found or asked.moment < found[key][0]:
                 run = index
                 while run + 1 < len(sequence) and sequence[run + 1] == sequence[index]:
                     run += 1
                 places = {position_text((*trace.path, at + 1)) for at in (index, run)}
                 found[key] = asked.moment, places
-    lines = {line for line, _ in found}
+    lines = {line for line, *_ in found}
     return {
-        line: set().union(*(places for (at, _), (_, places) in found.items() if at == line))
+        line: set().union(*(places for (at, *_), (_, places) in found.items() if at == line))
         for line in lines
     }
 
@@ -239,7 +240,7 @@ def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
                 readings.begin_again()
                 outcome, _ = verified(subject, mutant.tree)
                 key = (mutant.kind, subject.name, mutant.line, sorted(positions[mutant.line]))
-                pipe.send((key, outcome, readings.reads))
+                pipe.send((key, outcome, readings.forget_reads()))
     pipe.send(None)
 
 

@@ -149,10 +149,16 @@ def rename(tree: ast.Module, call: ast.Call, native: bool) -> bool:
         if keyword.arg == "name":
             keyword.value = expression(f"({ast.unparse(keyword.value)} or '') + '-renamed'")
             return True
-    if native and len(call.args) >= 2 and isinstance(call.args[-1], ast.Constant):
-        call.args[-1] = ast.Constant(f"{call.args[-1].value}-renamed")
-        return True
-    return False
+    assert isinstance(call.func, ast.Attribute)
+    place = NAME_AT.get(call.func.attr, 1)
+    if len(call.args) <= place:
+        return False
+    call.args[place] = expression(f"({ast.unparse(call.args[place])} or '') + '-renamed'")
+    return True
+
+
+NAME_AT = {"create_callback": 0, "invoke": 2, "wait_for_condition": 2, "map": 2}
+"""Which positional argument the name is, where not the second."""
 
 
 def delete(tree: ast.Module, call: ast.Call, native: bool) -> bool:

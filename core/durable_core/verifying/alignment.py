@@ -110,6 +110,7 @@ class Alignment:
         """Look ahead, then back among what was left out."""
         ahead: list[int] = [*range(self._at, len(self._recorded)), *range(self._at)]
         for index in ahead:
-            if not self._used[index] and not asked.virtual and same(self._recorded[index], asked):
+            recorded = self._recorded[index]
+            if recorded is not None and not self._used[index] and same(recorded, asked):
                 return index
         return None

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from durable_core.verifying.raised import told
+from durable_core.verifying.runs import Handled
 from durable_core.verifying.verification import CodeLine
 
 _OURS = str(Path(__file__).parent.parent) + os.sep
@@ -79,6 +81,26 @@ def raising_line(error: BaseException) -> CodeLine | None:
             found = CodeLine(code.co_filename, at.tb_lineno, code.co_name)
         at = at.tb_next
     return found
+
+
+def handled_error() -> Handled | None:
+    """Return the error that the running code handles now, where its own code raised it; None: it
+    handles none, or what a recorded operation raised."""
+    error = sys.exception()
+    if error is None or not _is_codes_own(error):
+        return None
+    return Handled(told(error), users_traceback(error), raising_line(error))
+
+
+def _is_codes_own(error: BaseException) -> bool:
+    """Return True for an error that neither came of an operation nor was made from one that did."""
+    at: TracebackType | None = error.__traceback__
+    innermost = None
+    while at is not None:
+        innermost, at = at.tb_frame.f_code.co_filename, at.tb_next
+    if innermost is None or innermost.startswith(_OURS) or _SDK in innermost:
+        return False
+    return error.__cause__ is None or _is_codes_own(error.__cause__)
 
 
 def users_traceback(error: BaseException) -> str:

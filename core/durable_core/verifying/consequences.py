@@ -49,7 +49,7 @@ def _consequence(divergence: Divergence, runtime: Runtime) -> str:
     expected, current = divergence.expected, divergence.current
     if divergence.escapes:
         return "gives no answer: the invocation fails, and the service invokes it again"
-    if divergence.cause is Cause.RAISED:
+    if divergence.cause is Cause.RAISED and current is None:
         return "fails the execution with that error, unless the code around it handles it"
     if divergence.cause is Cause.WAITS and current is None:
         return "waits there too: what is recorded is never reached, and the execution doesn't end"

@@ -1,70 +1,19 @@
 """Where code first leaves what one context recorded, and what most likely happened to it. Pure.
 
 Compared by position: the n-th operation that the code asks for in a context against the n-th that
-the context recorded. What happened is decided by the edit distance between the two sequences: of
-"renamed", "inserted", "removed" and "reordered" the one after which the rest differs least.
+the context recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Final
 
-from durable_core.ids import Path, position_text
-from durable_core.verifying.alignment import Fit, same
+from durable_core.ids import position_text
+from durable_core.verifying.alignment import same
+from durable_core.verifying.causes import Likely, likely_cause
+from durable_core.verifying.runs import Asked, ContextRun, Outcome
 from durable_core.verifying.verification import Cause, CodeLine, Divergence, Identity, Line, line_at
-
-
-class Outcome(Enum):
-    """How the body of a context ended in this run."""
-
-    RETURNED = auto()
-    RAISED = auto()
-    SUSPENDED = auto()
-    NOT_RUN = auto()
-
-
-class Asked(NamedTuple):
-    """An operation that the code asked for. `moment` orders what happened in a run.
-
-    `took_from` is the context around, when the operation is a new context in which recorded
-    operations of that context are asked for (they were moved in); `out_of` the recorded context
-    that this operation was found in (it was moved out).
-    """
-
-    identity: Identity
-    where: CodeLine | None = None
-    moment: int = 0
-    fit: Fit = Fit.EXACT
-    took_from: bool = False
-    out_of: Identity | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ContextRun:
-    """What one context recorded, and what its code asked for in this run.
-
-    `numbers` of operations count from `first`. `is_open`: what comes after the recorded operations
-    is new, since the context hasn't ended. `has_succeeded`: it recorded that it succeeded.
-    """
-
-    path: Path
-    label: str
-    recorded: Sequence[Identity | None]
-    statuses: Sequence[str | None]
-    asked: Sequence[Asked]
-    outcome: Outcome
-    is_open: bool = False
-    has_succeeded: bool = False
-    ended_at: int = 0
-    error: str | None = None
-    traceback: str | None = None
-    raised_where: CodeLine | None = None
-    escapes: bool = False
-    is_exact: bool = True
-    """False where the recorded operations may not be all that there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +26,6 @@ class Found:
 
 SHOWN: Final = 3
 """How many operations before and after a divergence are shown."""
-
-_MOST: Final = 300
-"""How many operations of a context the edit distance looks at."""
 
 
 def first_divergence(run: ContextRun) -> Found | None:
@@ -106,17 +52,17 @@ def _raised(run: ContextRun) -> Found:
 
 
 def _found(run: ContextRun, index: int) -> Found:
-    rest = [each.identity for each in run.asked[index : index + _MOST]]
-    recorded = list(run.recorded[index : index + _MOST])
-    costs = _costs(recorded, rest, is_cut=run.outcome is not Outcome.RETURNED)
-    cause = _cause(run, index, recorded, rest, costs)
+    likely = likely_cause(run, index)
     moment = run.asked[index].moment if index < len(run.asked) else run.ended_at
-    why = _why(cause, run, index)
-    return Found(moment, _divergence(run, index, cause, why, costs[0][0]))
+    why = _why(likely, run, index)
+    return Found(moment, _divergence(run, index, likely.cause, why, likely.distance))
 
 
 def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: int) -> Divergence:
     asked = run.asked[index] if index < len(run.asked) else None
+    traceback = run.traceback if asked is None else None
+    if asked is not None and asked.handled is not None and cause is Cause.RAISED:
+        traceback = asked.handled.traceback
     return Divergence(
         position=position_text((*run.path, index + 1)),
         context=run.label,
@@ -124,22 +70,24 @@ def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: i
         why=why,
         expected=_recorded_line(run, index),
         current=None if asked is None else line_at((*run.path, index + 1), asked.identity),
-        where=_where(run, index, asked),
+        where=_where(run, index, asked, cause),
         matching=_asked_lines(run, max(0, index - SHOWN), index),
         next_recorded=_recorded_lines(run, index + 1, index + 1 + SHOWN),
         next_current=_asked_lines(run, index + 1, index + 1 + SHOWN),
         more_recorded=sum(each is not None for each in run.recorded[index + 1 + SHOWN :]),
         more_current=max(0, len(run.asked) - index - 1 - SHOWN),
         distance=distance,
-        traceback=run.traceback if asked is None else None,
+        traceback=traceback,
         escapes=run.escapes and asked is None,
     )
 
 
-def _where(run: ContextRun, index: int, asked: Asked | None) -> CodeLine | None:
-    """Return the line of the call; of what is missing, where the code ended or asked last."""
+def _where(run: ContextRun, index: int, asked: Asked | None, cause: Cause) -> CodeLine | None:
+    """Return the line of the call, or that raised; of what is missing, where the code ended or
+    asked last."""
     if asked is not None:
-        return asked.where
+        raised = asked.handled.where if asked.handled and cause is Cause.RAISED else None
+        return raised or asked.where
     if run.raised_where is not None:
         return run.raised_where
     return run.asked[index - 1].where if 0 < index <= len(run.asked) else None
@@ -165,107 +113,11 @@ def _asked_lines(run: ContextRun, start: int, stop: int) -> tuple[Line, ...]:
     )
 
 
-# -- what happened to the code -------------------------------------------------------------------
+# -- in words ------------------------------------------------------------------------------------
 
 
-def _costs(
-    recorded: Sequence[Identity | None], asked: Sequence[Identity], *, is_cut: bool
-) -> list[list[int]]:
-    """Return, for every pair of suffixes, how many edits make the one the other.
-
-    `is_cut`: the code could not be followed to its end, so that what it doesn't ask for costs
-    nothing. Swapping two neighbours is one edit.
-    """
-    rows, columns = len(recorded), len(asked)
-    cost = [[0] * (columns + 1) for _ in range(rows + 1)]
-    for i in range(rows - 1, -1, -1):
-        cost[i][columns] = 0 if is_cut and columns else rows - i
-    for j in range(columns - 1, -1, -1):
-        cost[rows][j] = columns - j
-    for i in range(rows - 1, -1, -1):
-        for j in range(columns - 1, -1, -1):
-            change = 0 if same(recorded[i], asked[j]) else 1
-            best = min(cost[i + 1][j + 1] + change, cost[i + 1][j] + 1, cost[i][j + 1] + 1)
-            if _is_swapped(recorded, asked, i, j):
-                best = min(best, cost[i + 2][j + 2] + 1)
-            cost[i][j] = best
-    return cost
-
-
-def _is_swapped(
-    recorded: Sequence[Identity | None], asked: Sequence[Identity], i: int, j: int
-) -> bool:
-    return (
-        i + 1 < len(recorded)
-        and j + 1 < len(asked)
-        and same(recorded[i], asked[j + 1])
-        and same(recorded[i + 1], asked[j])
-    )
-
-
-def _cause(
-    run: ContextRun,
-    index: int,
-    recorded: Sequence[Identity | None],
-    rest: Sequence[Identity],
-    costs: Sequence[Sequence[int]],
-) -> Cause:
-    if not rest:
-        return _cause_of_an_end(run, recorded)
-    if not recorded:
-        return Cause.INSERTED
-    before, now = recorded[0], rest[0]
-    if before is not None and before.virtual != now.virtual and before.type == now.type:
-        return Cause.NESTING
-    if run.asked[index].out_of is not None:
-        return Cause.MOVED_OUT
-    if run.asked[index].took_from:
-        return Cause.MOVED_IN
-    edits = {
-        "swap": costs[2][2] if _is_swapped(recorded, rest, 0, 0) else _MOST * 2,
-        "change": costs[1][1],
-        "remove": costs[1][0],
-        "insert": costs[0][1],
-    }
-    # Where the code could not be followed far, several are as good: then what comes next decides.
-    fits = {
-        "swap": True,
-        "remove": len(recorded) > 1 and same(recorded[1], now),
-        "insert": len(rest) > 1 and same(before, rest[1]),
-    }
-    edit = min(edits, key=lambda each: (edits[each], not fits.get(each, False)))
-    if edit == "swap" or _is_reordered(recorded, rest, costs[0][0]):
-        return Cause.REORDERED
-    if edit == "remove":
-        return Cause.REMOVED
-    if edit == "insert" or before is None:
-        return Cause.INSERTED
-    return _cause_of_a_change(before, now)
-
-
-def _is_reordered(
-    recorded: Sequence[Identity | None], rest: Sequence[Identity], distance: int
-) -> bool:
-    if distance < 2 or len(recorded) != len(rest) or None in recorded:
-        return False
-    return sorted(map(str, recorded)) == sorted(map(str, rest))
-
-
-def _cause_of_a_change(before: Identity, now: Identity) -> Cause:
-    if before.type == now.type and before.sub_type == now.sub_type:
-        return Cause.RENAMED
-    return Cause.TYPE_CHANGED if before.name == now.name else Cause.REPLACED
-
-
-def _cause_of_an_end(run: ContextRun, recorded: Sequence[Identity | None]) -> Cause:
-    if run.outcome is Outcome.RAISED:
-        return Cause.RAISED
-    if run.outcome is Outcome.SUSPENDED:
-        return Cause.WAITS
-    return Cause.REMOVED if len(recorded) == 1 else Cause.ENDED_EARLY
-
-
-def _why(cause: Cause, run: ContextRun, index: int) -> str:
+def _why(likely: Likely, run: ContextRun, index: int) -> str:
+    cause = likely.cause
     before = run.recorded[index] if index < len(run.recorded) else None
     if index >= len(run.asked):
         return _why_it_ends(cause, run, index, before)
@@ -278,6 +130,14 @@ def _why(cause: Cause, run: ContextRun, index: int) -> str:
             return f"{now} is new: {run.label} had ended without it"
         case Cause.INSERTED:
             return f"{now} is new, before {before}"
+        case Cause.RAISED if asked.handled is not None:
+            error = asked.handled.error
+            return f"the code raises {error} where {before} is recorded, and goes on to {now}"
+        case Cause.REMOVED if likely.skipped > 1:
+            return (
+                f"{likely.skipped:,} recorded operations are no longer asked for here, first "
+                f"{before}; {now} comes next"
+            )
         case Cause.REMOVED:
             return f"{before} is no longer asked for here; {now} comes in its place"
         case Cause.REORDERED:

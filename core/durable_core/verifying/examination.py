@@ -22,16 +22,15 @@ from durable_core.summaries.stripped import replay_children_of
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.code_lines import (
     calling_line,
+    handled_error,
 )
 from durable_core.verifying.details import detail_differences
-from durable_core.verifying.divergence import (
-    Asked,
-    Found,
-)
+from durable_core.verifying.divergence import Found
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
 from durable_core.verifying.retry_differences import Decide, retry_differences
+from durable_core.verifying.runs import Asked
 from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -143,7 +142,8 @@ class Examination:
             elif (inner := _same_inside(node, identity)) is not None:
                 node, out_of = inner, identity_of(node)
         where = line or calling_line() or trace.where
-        asked = Asked(identity, where, self.moment, match.fit, out_of=out_of)
+        handled = None if match.fit is Fit.EXACT else handled_error()
+        asked = Asked(identity, where, self.moment, match.fit, out_of=out_of, handled=handled)
         trace.asked.append(asked)
         path = (*trace.path, index + 1)
         known = fits or is_invented or node is not None

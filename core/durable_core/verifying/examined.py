@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from durable_core.ids import Path, position_text
-from durable_core.verifying.divergence import Found, Outcome, first_divergence
+from durable_core.verifying.divergence import Found, first_divergence
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import identity_of
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.unit_divergence import batch_divergence
 from durable_core.verifying.verification import Cause, Doubt, Identity
@@ -49,7 +50,7 @@ def _as_moved_unit(
     """Return the divergence of a unit that does all that another unit of its map or parallel is
     recorded to have done: then the units have moved, and what is in them hasn't changed."""
     batch = examination.tree.root.at(trace.path[:-1])
-    if batch is None or not batch.is_batch or trace.outcome is not Outcome.RETURNED:
+    if batch is None or not batch.is_batch or trace.outcome is Outcome.RAISED:
         return found
     if batch.path not in recorded:
         bodies = recorded[batch.path] = {}

@@ -16,11 +16,11 @@ from durable_core.native.execution import Scope
 from durable_core.native.invocation import Handler, abandon
 from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.verifying.consequences import Runtime
-from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.endings import compare_final_result, note_end
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.replay_context import VerifyingContext, VerifyingExecution
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Ended
 
 

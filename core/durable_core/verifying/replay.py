@@ -20,11 +20,12 @@ from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus, SubType
 from durable_core.verifying.code_lines import shown
 from durable_core.verifying.consequences import Runtime, with_consequence
-from durable_core.verifying.divergence import Found, Outcome
+from durable_core.verifying.divergence import Found
 from durable_core.verifying.endings import compare_final_error
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.examined import divergences_of
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.stand_ins import stand_ins_of
 from durable_core.verifying.verifiability import doubts_of, notes_of, scheme_doubt
 from durable_core.verifying.verification import (

@@ -41,11 +41,11 @@ from durable_core.native.operations.units import Unit
 from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
 from durable_core.verifying.call_lines import notes_lines
-from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.endings import compare_result, is_summarized, note_end
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.telling_context import TellingContext
 from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units

@@ -13,7 +13,7 @@ from durable_core.ids import position_text
 from durable_core.model import OperationStatus, UnitStatus
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.values import Summary
-from durable_core.verifying.divergence import Found, Outcome
+from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import unit_sub_type
 from durable_core.verifying.recorded_units import (
@@ -22,6 +22,7 @@ from durable_core.verifying.recorded_units import (
     unit_records,
     unit_status,
 )
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_divergence import BatchRun
 from durable_core.verifying.verification import Cause, Divergence, Identity, line_at

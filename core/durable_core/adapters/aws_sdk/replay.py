@@ -35,9 +35,9 @@ from durable_core.service.values import Invocation
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.verifying.consequences import Runtime
-from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.endings import compare_final_result
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.runs import Outcome
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
 """The variable that names plugins for every handler (`plugin_discovery.py`, 3.0.0)."""

@@ -23,11 +23,11 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
-from durable_core.verifying.divergence import Outcome
 from durable_core.verifying.endings import compare_result, is_summarized, note_end
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
+from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
 from durable_core.verifying.verification import Identity

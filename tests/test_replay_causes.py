@@ -1,0 +1,151 @@
+"""What is said to have happened to code that catches, skips, or has contexts without a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from durable_core import ChildConfig, DurableContext, RetryPresets, StepConfig, StepError
+from durable_core.history import history_of_events
+from durable_core.simulation.simulate import simulate
+from durable_core.verifying.native_replay import NativeReplayer
+from durable_core.verifying.replay import verify_history
+from durable_core.verifying.verification import Cause, Divergence
+
+Change = Callable[[], Any]
+
+
+def first(original: Any, changed: Any) -> Divergence:
+    history = history_of_events("recorded", simulate(original).events)
+    assert verify_history(NativeReplayer(original), history)
+    found = verify_history(NativeReplayer(changed), history).first
+    assert found is not None
+    return found
+
+
+def fails() -> None:
+    raise KeyError("row 7")  # raised here
+
+
+def nothing() -> None:
+    pass
+
+
+def booking(change: Change, *, names: tuple[str, ...] = ("cancel", "audit")) -> Any:
+    """Return a handler in which a step fails and is handled; `change` is called before it."""
+    cancel, audit = names
+
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        def no_seat(_: Any) -> None:
+            raise ValueError("no seat")
+
+        once = StepConfig(retry_strategy=RetryPresets.none())
+        try:
+            await ctx.step(lambda _: 1, name="hotel")
+            change()
+            await ctx.step(lambda _: 1, name="car")
+            await ctx.step(no_seat, name="flight", config=once)
+        except StepError:
+            await ctx.step(lambda _: 1, name=cancel)
+            await ctx.wait(timedelta(seconds=3), name="rest")
+        except KeyError:
+            await ctx.step(lambda _: 1, name="look up")
+        finally:
+            await ctx.step(lambda _: 1, name=audit)
+        return "done"
+
+    return handler
+
+
+def test_code_that_raises_and_handles_it_raises_whatever_it_asks_for_then() -> None:
+    found = first(booking(nothing), booking(fails))
+    assert (found.position, found.cause) == ("2", Cause.RAISED)
+    assert found.why == (
+        "the code raises KeyError: 'row 7' where Step \"car\" is recorded, and goes on to "
+        'Step "look up"'
+    )
+    assert found.where is not None
+    assert found.where.text.endswith("# raised here")
+    assert "KeyError: 'row 7'" in (found.traceback or "")
+    assert "ends the execution as FAILED" in found.consequence
+
+
+def test_what_is_asked_for_in_a_finally_does_not_hide_what_was_raised() -> None:
+    def bad() -> None:
+        raise RuntimeError("defect")
+
+    found = first(booking(nothing), booking(bad))
+    assert (found.position, found.cause) == ("2", Cause.RAISED)
+    assert "RuntimeError: defect" in found.why
+
+
+@pytest.mark.parametrize(
+    ("names", "position", "cause"),
+    [(("undo", "audit"), "4", Cause.RENAMED), (("cancel", "log"), "6", Cause.RENAMED)],
+)
+def test_a_change_of_what_handles_a_recorded_error_is_that_change(
+    names: tuple[str, str], position: str, cause: Cause
+) -> None:
+    found = first(booking(nothing), booking(nothing, names=names))
+    assert (found.position, found.cause) == (position, cause)
+
+
+@pytest.mark.parametrize(("name", "more"), [("undo", False), ("cancel", True)])
+def test_a_change_of_what_handles_an_error_of_the_code_itself_is_that_change(
+    name: str, more: bool
+) -> None:
+    def handler_of(name: str, more: bool) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            total = await ctx.step(lambda _: 12, name="total")
+            try:
+                if total > 10:
+                    raise ValueError("too much")
+                await ctx.step(lambda _: 1, name="pay")
+            except ValueError:
+                if more:
+                    await ctx.step(lambda _: 1, name="call")
+                await ctx.step(lambda _: 1, name=name)
+                await ctx.step(lambda _: 1, name="mail")
+
+        return handler
+
+    found = first(handler_of("cancel", False), handler_of(name, more))
+    assert found.position == "2"
+    assert found.cause is (Cause.INSERTED if more else Cause.RENAMED)
+
+
+def test_what_comes_later_in_the_record_is_not_a_new_name() -> None:
+    def handler_of(skips: bool) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            names = ["a", "b", "c", "d", "e"]
+            found = [await ctx.step(lambda _: 1, name=n) for n in names[3 if skips else 0 :]]
+            assert len(found) == len(names)
+
+        return handler
+
+    found = first(handler_of(False), handler_of(True))
+    assert (found.position, found.cause) == ("1", Cause.REMOVED)
+    assert found.why == (
+        '3 recorded operations are no longer asked for here, first Step "a"; Step "d" comes next'
+    )
+
+
+def test_something_new_before_a_virtual_context_is_new() -> None:
+    def handler_of(inserts: bool) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            async def body(inner: DurableContext) -> int:
+                return await inner.step(lambda _: 1, name="inside")
+
+            await ctx.step(lambda _: 1, name="before")
+            if inserts:
+                await ctx.step(lambda _: 1, name="new")
+            await ctx.run_in_child_context(body, config=ChildConfig[int](is_virtual=True))
+            await ctx.step(lambda _: 1, name="after")
+
+        return handler
+
+    found = first(handler_of(False), handler_of(True))
+    assert (found.position, found.cause) == ("2", Cause.INSERTED)
