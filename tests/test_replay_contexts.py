@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -120,3 +121,41 @@ def test_the_name_of_a_virtual_context_is_not_recorded_and_a_note_says_so() -> N
             "1 virtual context is asked for by a name, which is not recorded: if it is another "
             "now, that could not be seen",
         )
+
+
+def test_another_input_of_an_invoked_function_is_told() -> None:
+    def handler_of(given: dict[str, Any]) -> Handler:
+        async def handler(event: Any, ctx: DurableContext) -> Any:
+            return await ctx.invoke("charge", given, name="charge")
+
+        return handler
+
+    history = recorded(handler_of({"amount": 5, "unit": "EUR"}))
+    assert verified(handler_of({"unit": "EUR", "amount": 5}), history).differences == ()
+    outcome = verified(handler_of({"amount": 6, "unit": "EUR"}), history)
+    assert outcome.verdict is Verdict.COMPATIBLE
+    (difference,) = outcome.differences
+    assert difference.what == "input of the invoked function"
+    assert json.loads(difference.recorded or "") == {"amount": 5, "unit": "EUR"}
+    assert json.loads(difference.current or "") == {"amount": 6, "unit": "EUR"}
+
+
+def test_another_input_of_a_function_that_awss_sdk_invokes_is_told() -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from aws_durable_execution_sdk_python import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    def handler_of(amount: int) -> Any:
+        @durable_execution
+        def handler(event: Any, context: Any) -> Any:
+            return context.invoke("charge", {"amount": amount}, name="charge")
+
+        return handler
+
+    history = recorded(AwsSdkRunner(handler_of(5)))
+    assert verify_history(AwsReplayer(handler_of(5)), history).differences == ()
+    (difference,) = verify_history(AwsReplayer(handler_of(6)), history).differences
+    assert difference.what == "input of the invoked function"
+    assert json.loads(difference.current or "") == {"amount": 6}

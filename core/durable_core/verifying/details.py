@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from durable_core.fold import Recorded
 from durable_core.verifying.retry_differences import Backoff
 from durable_core.verifying.stand_ins import StandIns
+from durable_core.verifying.values import same_json
 
 _DETAILS: Final = {
     "wait of seconds": "wait_seconds",
@@ -15,8 +16,12 @@ _DETAILS: Final = {
     "callback timeout of seconds": "callback_timeout_seconds",
     "callback heartbeat of seconds": "callback_heartbeat_seconds",
     "tenant": "tenant_id",
+    "input of the invoked function": "invoke_input",
 }
 """Each, and where it is recorded."""
+
+Input = Callable[[], str | None]
+"""Makes the input of an invoked function, as it would be sent: only where one is recorded."""
 
 
 def detail_differences(
@@ -31,5 +36,17 @@ def detail_differences(
             told = now.difference(before)
             if told is not None:
                 yield told.what, told.recorded, told.current
+        elif callable(now):
+            given = _made(now) if stand_ins is None else None
+            if given is not None and not same_json(before, given):
+                yield what, before, given
         elif stand_ins is None or stand_ins.differ(before, now):
             yield what, str(before), str(now) if now else "none"
+
+
+def _made(made: Input) -> str | None:
+    """Return the input; None for one that can't be made, which nothing is said about here."""
+    try:
+        return made()
+    except Exception:
+        return None

@@ -19,7 +19,7 @@ from durable_core.native.context import DurableContext
 from durable_core.native.durations import whole_seconds
 from durable_core.native.operations.wait import Callback
 from durable_core.native.retries import RetryDecision, RetryPresets, RetryStrategy
-from durable_core.native.serdes import JSON, SerDesContext, deserialize
+from durable_core.native.serdes import JSON, SerDesContext, deserialize, serialize
 from durable_core.native.types import StepContext, WaitForConditionCheckContext
 from durable_core.native.waits import WaitForConditionConfig
 from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
@@ -89,8 +89,17 @@ class TellingContext(DurableContext):
         config: InvokeConfig | None = None,
     ) -> Any:
         """Invoke, as recorded."""
-        tenant = None if config is None else config.tenant_id
-        self._details = {"invoked function": function_name, "tenant": tenant}
+        given = config or InvokeConfig()
+
+        def written() -> str | None:
+            where = SerDesContext("", self._execution.arn)
+            return serialize(given.serdes_payload or JSON, payload, where)
+
+        self._details = {
+            "invoked function": function_name,
+            "tenant": given.tenant_id,
+            "input of the invoked function": written,
+        }
         return await super().invoke(function_name, payload, name, config)
 
     async def create_callback(

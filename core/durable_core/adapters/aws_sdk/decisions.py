@@ -21,8 +21,7 @@ from durable_core.verifying.retry_differences import Backoff, Decide, Said, opti
 def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
     """Return what a step's or condition's code decides about a further attempt."""
     if isinstance(executor, parts.step_executor):
-        strategy = executor.config.retry_strategy or parts.default_retry()
-        return as_body(partial(_retry, strategy))
+        return as_body(partial(_retry_step, executor.config.retry_strategy, parts))
     if not isinstance(executor, parts.condition_executor):
         return None
     config, identifier = executor.config, executor.operation_identifier
@@ -44,6 +43,12 @@ def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
     return as_body(decide)
 
 
+def _retry_step(
+    strategy: Any, parts: Parts, error: object, attempt: int, chance: float | None
+) -> Said:
+    return _retry(strategy or parts.default_retry(), error, attempt, chance)
+
+
 def _retry(strategy: Any, error: object, attempt: int, chance: float | None) -> Said:
     with chance_is(chance):
         return _seconds(strategy(error, attempt), "should_retry")
@@ -53,7 +58,7 @@ def _seconds(decision: Any, goes_on: str) -> int | None:
     return max(1, int(decision.delay_seconds)) if getattr(decision, goes_on) else None
 
 
-def details_of(executor: Any) -> dict[str, object]:
+def details_of(executor: Any, parts: Parts, arn: str) -> dict[str, object]:
     """Return what isn't the identity of an operation but is worth telling when it changes."""
     details: dict[str, object] = {}
     if isinstance(seconds := getattr(executor, "seconds", None), int):
@@ -61,11 +66,23 @@ def details_of(executor: Any) -> dict[str, object]:
     if isinstance(function := getattr(executor, "function_name", None), str):
         tenant = getattr(executor.config, "tenant_id", None)
         details |= {"invoked function": function, "tenant": tenant}
+        details["input of the invoked function"] = partial(_input, executor, parts, arn)
     config: Any = getattr(executor, "config", None)
     if hasattr(config, "heartbeat_timeout_seconds"):
         details["callback timeout of seconds"] = config.timeout_seconds or None
         details["callback heartbeat of seconds"] = config.heartbeat_timeout_seconds or None
     return details
+
+
+def _input(executor: Any, parts: Parts, arn: str) -> str | None:
+    """Return what the SDK would send to the invoked function."""
+    written: str | None = parts.serialize(
+        serdes=executor.config.serdes_payload or parts.plain_serdes,
+        value=executor.payload,
+        operation_id=executor.operation_identifier.operation_id,
+        durable_execution_arn=arn,
+    )
+    return written
 
 
 # -- waits between the attempts of a block -------------------------------------------------------

@@ -30,6 +30,7 @@ class Parts:
     default_retry: Callable[[], Any]
     serialize: Callable[..., Any]
     deserialize: Callable[..., Any]
+    plain_serdes: Any
     batch_item: Any
     batch_status: Any
     batch_result: Any
@@ -117,6 +118,7 @@ def load_parts(version: str) -> Parts:
             retries.RetryPresets.default,
             serdes.serialize,
             serdes.deserialize,
+            serdes.DEFAULT_JSON_SERDES,
             models.BatchItem,
             getattr(models, "BatchItemStatus"),  # noqa: B009  # imported there, not exported
             models.BatchResult,

@@ -69,7 +69,9 @@ class ReplayRun:
         if identity.type == OperationType.CHAINED_INVOKE:
             self._write_payload(executor, original, trace)
         decide = decider(executor, self.parts, self._arn)
-        answer = self.examination.ask(trace, identity, details_of(executor), decide)
+        answer = self.examination.ask(
+            trace, identity, details_of(executor, self.parts, self._arn), decide
+        )
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
         if isinstance(executor, self.parts.child_executor):
             return self._context(executor, original, answer, operation)
