@@ -122,14 +122,16 @@ def test_what_comes_later_in_the_record_is_not_a_new_name() -> None:
         async def handler(event: Any, ctx: DurableContext) -> None:
             names = ["a", "b", "c", "d", "e"]
             found = [await ctx.step(lambda _: 1, name=n) for n in names[3 if skips else 0 :]]
-            assert len(found) == len(names)
+            if len(found) < len(names):
+                raise AssertionError
 
         return handler
 
     found = first(handler_of(False), handler_of(True))
     assert (found.position, found.cause) == ("1", Cause.REMOVED)
     assert found.why == (
-        '3 recorded operations are no longer asked for here, first Step "a"; Step "d" comes next'
+        '3 recorded operations are no longer asked for here, first Step "a"; Step "d" comes next, '
+        "and the code ends by raising AssertionError"
     )
 
 
@@ -149,3 +151,71 @@ def test_something_new_before_a_virtual_context_is_new() -> None:
 
     found = first(handler_of(False), handler_of(True))
     assert (found.position, found.cause) == ("2", Cause.INSERTED)
+
+
+def test_an_operation_that_moved_out_of_a_recorded_context_or_into_one_is_told_so() -> None:
+    def handler_of(place: str) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            async def price(inner: DurableContext) -> int:
+                await inner.step(lambda _: 1, name="base")
+                if place == "inside":
+                    await inner.step(lambda _: 2, name="tax")
+                return 3
+
+            await ctx.run_in_child_context(price, name="price")
+            if place == "outside":
+                await ctx.step(lambda _: 2, name="tax")
+            await ctx.step(lambda _: 4, name="pay")
+
+        return handler
+
+    found = first(handler_of("inside"), handler_of("outside"))
+    assert (found.position, found.cause) == ("1.2", Cause.MOVED_OUT)
+    assert found.why == 'Step "tax" has moved out of 1 RunInChildContext "price", into the handler'
+    found = first(handler_of("outside"), handler_of("inside"))
+    assert (found.position, found.cause) == ("1.2", Cause.MOVED_IN)
+    assert found.why == 'Step "tax" has moved out of the handler, into 1 RunInChildContext "price"'
+
+
+def test_units_that_changed_each_in_its_own_way_have_not_moved() -> None:
+    def handler_of(shorter: int) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            async def unit(inner: DurableContext, item: int, index: int, items: Any) -> None:
+                await inner.step(lambda _: 1, name="label")
+                for name in ["dhl", "ups", "gls"][: index + 1 - shorter]:
+                    await inner.step(lambda _: 1, name=name)
+
+            await ctx.map([1, 2, 3], unit, name="ship")
+
+        return handler
+
+    found = first(handler_of(0), handler_of(1))
+    assert (found.position, found.cause) == ("1.1.2", Cause.REMOVED)
+    history = history_of_events("recorded", simulate(handler_of(0)).events)
+    outcome = verify_history(NativeReplayer(handler_of(1)), history)
+    assert {each.cause for each in outcome.divergences} == {Cause.REMOVED}
+
+
+def test_code_that_skips_and_then_raises_is_told_both() -> None:
+    def handler_of(kind: type[Exception]) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            def no_seat(_: Any) -> None:
+                raise ValueError("no seat")
+
+            once = StepConfig(retry_strategy=RetryPresets.none())
+            try:
+                await ctx.step(no_seat, name="flight", config=once)
+            except kind:
+                await ctx.step(lambda _: 1, name="cancel hotel")
+                await ctx.step(lambda _: 1, name="cancel car")
+            finally:
+                await ctx.step(lambda _: 1, name="audit")
+
+        return handler
+
+    found = first(handler_of(StepError), handler_of(KeyError))
+    assert (found.position, found.cause) == ("2", Cause.REMOVED)
+    assert found.why == (
+        '2 recorded operations are no longer asked for here, first Step "cancel hotel"; Step '
+        '"audit" comes next, and the code ends by raising StepError: no seat'
+    )

@@ -415,3 +415,25 @@ def test_another_backoff_of_a_block_of_awss_sdk_is_told() -> None:
         ("retry after attempt 1", "1.2", "another after 8 s", "another after 30 to 60 s"),
         ("callback timeout of seconds", "2", "600", "30"),
     ]
+
+
+def test_a_poll_whose_state_the_history_does_not_tell_is_left_alone() -> None:
+    import dataclasses
+
+    history = recorded(polling(until(3, 10)))
+    silent = [
+        dataclasses.replace(
+            each, details={key: each.details[key] for key in each.details if key != "Result"}
+        )
+        if "NextAttemptDelaySeconds" in each.details.get("RetryDetails", {})
+        else each
+        for each in history.events
+    ]
+
+    def stops_without_a_state(state: Any, attempt: int) -> WaitForConditionDecision:
+        if state is None or state >= 3:
+            return WaitForConditionDecision.stop_polling()
+        return WaitForConditionDecision.continue_waiting(timedelta(seconds=10))
+
+    assert told(polling(stops_without_a_state), history) == []
+    assert told(polling(stops_without_a_state), history_of_events("silent", silent)) == []

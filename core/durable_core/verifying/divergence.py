@@ -136,7 +136,7 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
         case Cause.REMOVED if likely.skipped > 1:
             return (
                 f"{likely.skipped:,} recorded operations are no longer asked for here, first "
-                f"{before}; {now} comes next"
+                f"{before}; {now} comes next{_end(run)}"
             )
         case Cause.REMOVED:
             return f"{before} is no longer asked for here; {now} comes in its place"
@@ -149,6 +149,13 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
         case Cause.MOVED_OUT:
             return f"{now} has moved out of {asked.out_of}"
     return f"{before} has become {now}"
+
+
+def _end(run: ContextRun) -> str:
+    """Say how code that has left its record ends, where that isn't how it ended."""
+    if run.outcome is Outcome.RAISED and run.has_succeeded:
+        return f", and the code ends by raising {run.error}"
+    return ""
 
 
 def _why_it_ends(cause: Cause, run: ContextRun, index: int, before: Identity | None) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from durable_core.ids import Path, position_text
 from durable_core.verifying.divergence import Found, first_divergence
 from durable_core.verifying.examination import Examination
-from durable_core.verifying.recorded_tree import identity_of
+from durable_core.verifying.moves import moved_operations, moved_units
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.unit_divergence import batch_divergence
-from durable_core.verifying.verification import Cause, Doubt, Identity
+from durable_core.verifying.verification import Doubt
 
 
 def divergences_of(examination: Examination) -> list[Found]:
@@ -25,7 +24,7 @@ def divergences_of(examination: Examination) -> list[Found]:
     batches += examination.extra
     found: list[Found] = [*batches]
     diverged: list[Path] = [_path_of(each) for each in batches]
-    recorded: _Bodies = {}
+    units: list[tuple[Trace, Found]] = []
     for trace in sorted(examination.traces, key=lambda each: len(each.path), reverse=True):
         if trace.host is not None or (trace.node is None and trace.path and not trace.asked):
             continue
@@ -34,39 +33,15 @@ def divergences_of(examination: Examination) -> list[Found]:
         each = first_divergence(trace.run())
         if each is None or _is_blocked(trace, each, diverged):
             continue
-        found.append(_as_moved_unit(examination, trace, each, recorded))
         diverged.append(trace.path)
+        batch = examination.tree.root.at(trace.path[:-1])
+        if batch is not None and batch.is_batch:
+            units.append((trace, each))
+        else:
+            found.append(each)
+    found += moved_units(examination, units)
     found = [each for each in found if not _is_unclear(examination, each)]
-    return sorted(found, key=lambda each: each.moment)
-
-
-_Bodies = dict[Path, dict[tuple[Identity | None, ...], int]]
-"""By map or parallel: what a unit recorded, and the number of the first that recorded just that."""
-
-
-def _as_moved_unit(
-    examination: Examination, trace: Trace, found: Found, recorded: _Bodies
-) -> Found:
-    """Return the divergence of a unit that does all that another unit of its map or parallel is
-    recorded to have done: then the units have moved, and what is in them hasn't changed."""
-    batch = examination.tree.root.at(trace.path[:-1])
-    if batch is None or not batch.is_batch or trace.outcome is Outcome.RAISED:
-        return found
-    if batch.path not in recorded:
-        bodies = recorded[batch.path] = {}
-        for each in batch.children.values():
-            bodies.setdefault(tuple(map(identity_of, each.sequence())), each.path[-1])
-    number = recorded[batch.path].get(tuple(each.identity for each in trace.asked))
-    if number is None:
-        return found
-    own, other = (each - examination.first_unit for each in (trace.path[-1], number))
-    why = f"unit {own:,} now does what unit {other:,} did: {found.divergence.why}"
-    counted = any(
-        run.path == batch.path and run.total not in (None, len(run.names))
-        for run in examination.batches
-    )
-    cause = Cause.UNIT_COUNT if counted else Cause.REORDERED
-    return replace(found, divergence=replace(found.divergence, cause=cause, why=why))
+    return moved_operations(sorted(found, key=lambda each: each.moment))
 
 
 def _is_unclear(examination: Examination, found: Found) -> bool:

@@ -52,6 +52,8 @@ def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDiffe
     for attempt, end in enumerate(recorded.ends, 1):
         if polls != (end.error is None):
             continue  # a step that succeeded, or a poll that failed: no strategy was asked
+        if polls and end.payload is None:
+            continue  # AWS's local runner doesn't record the states of polls
         given = [end.payload] if polls else list(_errors(end))
         seen = [options_of(partial(decide, each, attempt)) for each in given]
         if not seen or seen[0] is None or any(each != seen[0] for each in seen[1:]):
