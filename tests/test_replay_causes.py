@@ -171,10 +171,10 @@ def test_an_operation_that_moved_out_of_a_recorded_context_or_into_one_is_told_s
 
     found = first(handler_of("inside"), handler_of("outside"))
     assert (found.position, found.cause) == ("1.2", Cause.MOVED_OUT)
-    assert found.why == 'Step "tax" has moved out of 1 RunInChildContext "price", into the handler'
+    assert found.why == 'Step "tax" has moved out of RunInChildContext "price", into the handler'
     found = first(handler_of("outside"), handler_of("inside"))
     assert (found.position, found.cause) == ("1.2", Cause.MOVED_IN)
-    assert found.why == 'Step "tax" has moved out of the handler, into 1 RunInChildContext "price"'
+    assert found.why == 'Step "tax" has moved out of the handler, into RunInChildContext "price"'
 
 
 def test_units_that_changed_each_in_its_own_way_have_not_moved() -> None:

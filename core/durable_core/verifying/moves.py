@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from durable_core.ids import Path
 from durable_core.verifying.divergence import Found
@@ -59,36 +60,51 @@ def _as_moved(examination: Examination, trace: Trace, found: Found, number: int)
 
 def moved_operations(found: Sequence[Found]) -> list[Found]:
     """Return the divergences; what one context no longer asks for and another one newly does has
-    moved from the one to the other."""
-    gone = {_key(each.divergence.expected): each for each in found if _is_gone(each.divergence)}
-    told = []
-    for each in found:
-        one = each.divergence
-        key = _key(one.expected if _is_gone(one) else one.current)
-        left = gone.get(key) if one.cause is Cause.INSERTED or _is_gone(one) else None
-        came = next((other for other in found if _is_new(other.divergence, key)), None)
-        if key is None or left is None or came is None:
-            told.append(each)
-            continue
-        told.append(replace(each, divergence=_moved(one, left.divergence, came.divergence)))
-    return told
+    moved from the one to the other: of several, to the nearest."""
+    gone = [each.divergence for each in found if _gone(each.divergence)]
+    come = [each.divergence for each in found if _come(each.divergence)]
+    return [replace(each, divergence=_moved(each.divergence, gone, come)) for each in found]
 
 
-def _moved(one: Divergence, left: Divergence, came: Divergence) -> Divergence:
+def _moved(one: Divergence, gone: Sequence[Divergence], come: Sequence[Divergence]) -> Divergence:
+    key = _gone(one) or _come(one)
+    left = one if _gone(one) else _nearest(one, [each for each in gone if _gone(each) == key])
+    came = one if _come(one) else _nearest(one, [each for each in come if _come(each) == key])
+    if key is None or left is None or came is None or left.expected is None:
+        return one
     inwards = came.position.count(".") > left.position.count(".")
-    operation = left.expected and str(replace(left.expected, position="")).strip()
-    why = f"{operation} has moved out of {left.context}, into {came.context}"
+    _, _, operation = str(left.expected).partition(" ")
+    why = f"{operation} has moved out of {_name_of(left)}, into {_name_of(came)}"
     return replace(one, cause=Cause.MOVED_IN if inwards else Cause.MOVED_OUT, why=why)
 
 
-def _is_gone(one: Divergence) -> bool:
-    return one.cause is Cause.REMOVED and one.expected is not None
+def _gone(one: Divergence) -> tuple[str, ...] | None:
+    return _key(one.expected) if one.cause is Cause.REMOVED else None
 
 
-def _is_new(one: Divergence, key: object) -> bool:
-    return one.cause is Cause.INSERTED and _key(one.current) == key
+def _come(one: Divergence) -> tuple[str, ...] | None:
+    return _key(one.current) if one.cause is Cause.INSERTED else None
 
 
-def _key(line: Line | None) -> tuple[str, str | None, str] | None:
+def _key(line: Line | None) -> tuple[str, ...] | None:
     """Return what an operation is told by in another context: nothing where it has no name."""
-    return (line.type, line.sub_type, line.name) if line is not None and line.name else None
+    if line is None or not line.name:
+        return None
+    return line.type, line.sub_type or "", line.name
+
+
+def _nearest(one: Divergence, others: Sequence[Divergence]) -> Divergence | None:
+    """Return the one that is in the same contexts for longest."""
+    path = one.position.split(".")
+
+    def shared(other: Divergence) -> int:
+        pairs = zip(path, other.position.split("."), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    return max(others, key=shared, default=None)
+
+
+def _name_of(one: Divergence) -> str:
+    """Return the context without its position, so that many of one kind are told once."""
+    position, _, name = one.context.partition(" ")
+    return name if position.replace(".", "").isdecimal() else one.context
