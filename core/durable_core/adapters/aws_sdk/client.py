@@ -132,13 +132,11 @@ class Client:
                 f"AWS's SDK {self._sdk.version} ended the thread that sends checkpoints with "
                 f"{type(error).__name__}: {error}, and waits for it for ever",
             )
-        if self.stuck is not None:
-            self._fail(self.stuck)
-        elif not self.queue.stopping:
-            self._fail(Died("AWS's SDK has ended the thread that sends checkpoints"))
+        was_over = self.stuck is None and self.failure is None and self.queue.stopping
+        self._fail(self.stuck or Died("AWS's SDK has ended the thread that sends checkpoints"))
         self.queue.end(
             self._sdk.orphaned_error("The invocation is over.", "")
-            if self.failure is None
+            if was_over
             else self._sdk.background_error("Checkpoint creation failed", self.failure)
         )
 
@@ -149,7 +147,7 @@ class Client:
 
         def lost() -> BaseException:
             error = self.failure or executor.durable_cli_lost
-            if self.stuck is None and not self._desk.dead:
+            if self.stuck is None and not self._desk.dead and not self.queue.stopping:
                 self.stuck = HandlerStuck(
                     self.observed.label(operation_id) or "a map or parallel",
                     f"{self._why_lost(error)}, and AWS's SDK {self._sdk.version} waits for ever "
