@@ -150,8 +150,9 @@ class Examination:
         if fits and node is not None and node.recorded is not None:
             if details:
                 self._compare_details(path, asked, node.recorded, details)
-            for each in retry_differences(node.recorded, decide) if decide is not None else ():
-                self.differ(each.what, path, each.recorded, each.current, asked)
+            if decide is not None and node.recorded.ends:
+                for each in retry_differences(node.recorded, decide):
+                    self.differ(each.what, path, each.recorded, each.current, asked)
         return Answer(path, identity, node, known, trace, index)
 
     def _lent(self, trace: Trace, identity: Identity) -> Node | None:

@@ -137,12 +137,9 @@ class VerifyingContext(TellingContext):
 
     def __init__(self, execution: VerifyingExecution, scope: Scope, trace: Trace, **given: Any):
         self._trace = trace
+        self._verified = execution
         self.line: CodeLine | None = None
         super().__init__(execution, scope, replaying=False, **given)
-
-    @property
-    def _verified(self) -> VerifyingExecution:
-        return cast(VerifyingExecution, self._execution)
 
     def is_replaying(self) -> bool:
         """Return True: whatever is logged was logged before."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from durable_core.fold import AttemptEnd, Recorded
 from durable_core.model import ErrorObject, SubType
+from durable_core.native.bodies import as_body
 
 Said = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a
@@ -101,7 +102,11 @@ class Options:
 
 
 def options_of(decide: Callable[[float | None], Said]) -> Options | None:
-    """Return all that a strategy may say, whatever chance does; None: nobody knows."""
+    """Return all that a strategy may say, whatever chance does; None: nobody knows.
+
+    What it reads is taken for what the body of a step reads: what it decided is recorded.
+    """
+    decide = as_body(decide)
     try:
         ends = [frozenset(decide(chance) for _ in range(_TWICE)) for chance in _ENDS_OF_CHANCE]
         if all(len(each) == 1 for each in ends):

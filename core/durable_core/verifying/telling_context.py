@@ -6,13 +6,12 @@ about further attempts.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from durable_core.exceptions import WaitForConditionError
-from durable_core.native.bodies import as_body
 from durable_core.native.chance import chance_is
 from durable_core.native.config import CallbackConfig, InvokeConfig, StepConfig
 from durable_core.native.context import DurableContext
@@ -31,15 +30,15 @@ class TellingContext(DurableContext):
     """The context of a run whose operations are compared with recorded ones."""
 
     def __init__(self, *args: Any, **given: Any) -> None:
-        self._details: dict[str, object] = {}
+        self._details: Mapping[str, object] | None = None
         self._decide: Decide | None = None
         self._backoff: Backoff | None = None
         super().__init__(*args, **given)
 
-    def told(self) -> tuple[dict[str, object], Decide | None]:
+    def told(self) -> tuple[Mapping[str, object] | None, Decide | None]:
         """Return what is told of the operation that is asked for now, and forget it."""
         details, decide = self._details, self._decide
-        self._details, self._decide = {}, None
+        self._details = self._decide = None
         return details, decide
 
     async def step(
@@ -50,7 +49,7 @@ class TellingContext(DurableContext):
     ) -> Any:
         """Return what the step came to, as recorded."""
         strategy = None if config is None else config.retry_strategy
-        self._decide = as_body(partial(_asked, strategy))
+        self._decide = partial(_asked, strategy)
         return await super().step(func, name, config)
 
     async def wait_for_condition(
@@ -72,7 +71,7 @@ class TellingContext(DurableContext):
                 return f"fails with {type(error).__name__}"
             return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
 
-        self._decide = as_body(decide)
+        self._decide = decide
         return await super().wait_for_condition(check, config, name)
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:
@@ -118,7 +117,7 @@ class TellingContext(DurableContext):
     ) -> RetryDecision:
         """Ask the strategy of a block, and about the wait that it leads to."""
         decision = super().decide_retry(strategy, error, attempt)
-        asked = as_body(partial(_asked, strategy, error, attempt))
+        asked = partial(_asked, strategy, error, attempt)
         self._backoff = Backoff(attempt, options_of(asked)) if decision.should_retry else None
         return decision
 

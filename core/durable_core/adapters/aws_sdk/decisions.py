@@ -6,13 +6,11 @@ How long it waits, whom it invokes, what its code decides about further attempts
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.replay_attach import Parts
-from durable_core.native.bodies import as_body
 from durable_core.native.chance import chance_is
 from durable_core.verifying.code_lines import is_users
 from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
@@ -21,7 +19,7 @@ from durable_core.verifying.retry_differences import Backoff, Decide, Said, opti
 def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
     """Return what a step's or condition's code decides about a further attempt."""
     if isinstance(executor, parts.step_executor):
-        return as_body(partial(_retry_step, executor.config.retry_strategy, parts))
+        return partial(_retry_step, executor.config.retry_strategy, parts)
     if not isinstance(executor, parts.condition_executor):
         return None
     config, identifier = executor.config, executor.operation_identifier
@@ -40,7 +38,7 @@ def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
             return f"fails with {type(error).__name__}"
         return _seconds(decision, "should_continue")
 
-    return as_body(decide)
+    return decide
 
 
 def _retry_step(
@@ -106,5 +104,5 @@ def _backoff(known: dict[str, Any]) -> Backoff:
     strategy, error, attempt = (known.get(each) for each in ("retry_strategy", "err", "attempt"))
     if strategy is None or error is None or not isinstance(attempt, int):
         return Backoff(0, None)
-    ask: Callable[[float | None], Said] = as_body(partial(_retry, strategy, error, attempt))
+    ask = partial(_retry, strategy, error, attempt)
     return Backoff(attempt, options_of(ask))
