@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError, UsageError
 from durable_core.execution_document import ExecutionDocument
 from durable_core.redaction.keep_paths import KeepPath
+from durable_core.values import dataclass
 
 
 @dataclass(slots=True)

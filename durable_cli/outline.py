@@ -6,11 +6,11 @@ Pure: rows in, lines to show out. Nothing is laid out here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from durable_cli.options import Only
 from durable_core.explaining.report import Replay, Row
+from durable_core.values import dataclass
 
 LARGE_FRACTION: Final = 0.8
 FOLD_FROM_ROWS: Final = 100

@@ -12,12 +12,12 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from durable_core.errors import SourceError, UsageError
+from durable_core.values import dataclass
 
 
 class Color(StrEnum):

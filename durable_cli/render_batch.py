@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -20,6 +19,7 @@ from durable_core.batches.report import (
 )
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
+from durable_core.values import dataclass
 
 _SEVERITY_STYLES: Final = {
     Severity.REJECTED: "bad",

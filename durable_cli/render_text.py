@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -35,6 +34,7 @@ from durable_cli.words import (
 from durable_core.events import format_timestamp
 from durable_core.explaining.report import LimitUse, Replay, Report, Row
 from durable_core.explaining.sentences import duration_text
+from durable_core.values import dataclass
 
 REPLAY_STYLES: Final = {
     Replay.FROM_CHECKPOINT: "dim",

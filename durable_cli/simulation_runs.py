@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -20,6 +20,7 @@ from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_run
 from durable_core.simulation.determinism import DeterminismReport
 from durable_core.simulation.outcome import InvocationRecord, Simulation, Stopped
 from durable_core.simulation.simulate import STARTS_AT
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ Cells are clean text already. Where there is no room, columns give way in the or
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from durable_cli.output import Span, Surface, cell_len, fit, pad
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ must be strictly more than tolerated; the percentage is of all units, not of the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from durable_core.exceptions import ValidationError
 from durable_core.model import CompletionReason, UnitStatus
+from durable_core.values import dataclass
 
 
 class CompletionOutcome(Enum):

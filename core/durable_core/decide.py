@@ -10,13 +10,13 @@ Sources: design section 1; the `operation/*.py` executors of AWS's Python SDK 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from durable_core.errors import ImpossibleOperation
 from durable_core.model import Operation, OperationStatus, OperationType, UnitStatus, Word
 from durable_core.transitions import STATUSES
+from durable_core.values import dataclass
 
 
 class Verb(Word):

@@ -7,13 +7,13 @@ table is kept as it is and takes no part in the fold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
 from durable_core.model import Event, ExecutionStatus, OperationStatus, OperationType
+from durable_core.values import dataclass
 
 
 class Kind(Enum):

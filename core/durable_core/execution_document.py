@@ -8,7 +8,6 @@ that the service sent is lost; moments are ISO-8601, as AWS CLI writes them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from durable_core.events import (
@@ -17,6 +16,7 @@ from durable_core.events import (
     format_timestamp,
     parse_timestamp,
 )
+from durable_core.values import dataclass
 
 Json = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ become READY, which follows from the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -42,6 +42,7 @@ from durable_core.model import (
     StepDetails,
     WaitDetails,
 )
+from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 

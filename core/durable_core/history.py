@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from durable_core.model import (
     OperationType,
     SubType,
 )
+from durable_core.values import dataclass
 
 CLOCK_SKEW: Final = timedelta(seconds=5)
 """How much earlier than its start an operation may end by the clock. Order is told by EventId; the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from durable_core.events import (
@@ -14,6 +13,7 @@ from durable_core.events import (
     parse_timestamp,
 )
 from durable_core.model import ErrorObject, Event
+from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 

@@ -7,9 +7,10 @@ which each SDK batches are in `batching`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from durable_core.model import OperationType
+from durable_core.values import dataclass
 
 AS_OF = "2026-11"
 

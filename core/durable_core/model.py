@@ -9,10 +9,11 @@ doesn't know are kept in `extra` and written back unchanged.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
+
+from durable_core.values import dataclass
 
 
 class _Nothing(Mapping[str, Any]):

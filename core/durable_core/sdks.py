@@ -8,7 +8,6 @@ JavaScript SDK 2.4.0 (`index.mjs`), read from the packages, and of the .NET and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -28,6 +27,7 @@ from durable_core.sizes import (
     update_bytes,
     utf8_bytes,
 )
+from durable_core.values import dataclass
 
 
 class Sdk(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 
 from durable_cli.options import EndpointUrl, Profile, Region
 from durable_cli.output import Color, Output
+from durable_core.values import dataclass
 
 if TYPE_CHECKING:
     from durable_cli.exits import Exit

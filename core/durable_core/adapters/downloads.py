@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from durable_core.adapters.lambda_api import (
 from durable_core.errors import AwsError
 from durable_core.events import parse_timestamp
 from durable_core.execution_document import ExecutionDocument, has_ended, is_running
+from durable_core.values import dataclass
 
 MAX_PAGES: Final = 2_000
 """How many pages of one execution are read: two million events. An execution has at most 3,000

@@ -13,7 +13,6 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.installed import EXTRA, PACKAGE, found_below
 from durable_core.errors import DurableError, printable
+from durable_core.values import dataclass
 from durable_core.verifying.raised import is_from_outside
 
 _OURS: Final = frozenset({"durable_core", "durable_cli"})

@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from durable_core.arns import (
     region_of_function,
 )
 from durable_core.errors import AwsError, UsageError, WireError
+from durable_core.values import dataclass
 from durable_core.wire import describe, events_from_wire
 from durable_core.wire.values import required_text
 

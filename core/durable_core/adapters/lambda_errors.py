@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from durable_core.errors import AwsError
+from durable_core.values import dataclass
 
 Answer = tuple[int, Mapping[str, Any], Any]
 """The HTTP status, the headers and the body of the last answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.simulation.simulate import NativeRunner, Runner, simulate
+from durable_core.values import dataclass
 
 
 class UserRunner(Runner):

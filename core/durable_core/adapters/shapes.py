@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, Final
 
 from durable_core.errors import HistoryError, SourceError, WireError
+from durable_core.values import dataclass
 from durable_core.wire import describe
 
 

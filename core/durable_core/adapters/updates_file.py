@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -13,6 +12,7 @@ from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_o
 from durable_core.errors import SourceError
 from durable_core.history import RecordedHistory
 from durable_core.model import CheckpointRequest, OperationUpdate
+from durable_core.values import dataclass
 from durable_core.wire import request_from_wire, update_from_wire
 
 _EXPECTED: Final = (

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
@@ -24,6 +24,7 @@ from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
+from durable_core.values import dataclass
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions
 from durable_core.verifying.verification import CodeLine, Verification

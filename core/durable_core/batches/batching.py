@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SdkRules
+from durable_core.values import dataclass
 
 
 class Cut(StrEnum):

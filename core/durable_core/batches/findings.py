@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +16,7 @@ from durable_core.limits import ServiceLimits, payload_limit
 from durable_core.model import OperationAction, OperationType, OperationUpdate
 from durable_core.sdks import ResultUnit, SdkRules
 from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.values import dataclass
 
 
 class Severity(StrEnum):

@@ -8,7 +8,6 @@ inferred from the payload.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from durable_core.events import (
@@ -34,6 +33,7 @@ from durable_core.model import (
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import replay_children_of
+from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 

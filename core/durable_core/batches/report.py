@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from durable_core.batches.batching import Cut, Plan, plan
@@ -29,6 +28,7 @@ from durable_core.model import (
 )
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import CLIENT_TOKEN_LENGTH, request_bytes, utf8_bytes
+from durable_core.values import dataclass
 
 
 class Origin(StrEnum):

@@ -7,11 +7,11 @@ datetimes, durations seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from durable_core.limits import LIMITS
 from durable_core.model import ErrorObject, NestingType, Word
+from durable_core.values import dataclass
 
 
 class Replay(Word):

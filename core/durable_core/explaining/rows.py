@@ -7,7 +7,7 @@ Pure. Every sentence about an operation follows from `decide`, every one about a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -37,6 +37,7 @@ from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import ReplayChildrenFact, replay_children_of
 from durable_core.summaries.values import Summary
+from durable_core.values import dataclass
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from durable_core.explaining.report import Replay, Row
 from durable_core.explaining.sentences import unit_sentence
@@ -21,6 +21,7 @@ from durable_core.model import (
 )
 from durable_core.summaries.stripped import ReplayChildrenFact
 from durable_core.summaries.values import Summary, SummaryForm, UnitRun
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from durable_core.batches.batching import Batcher, Cut
@@ -19,6 +19,7 @@ from durable_core.model import Operation, OperationUpdate
 from durable_core.native.signals import CheckpointFailed
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.service.values import made_uuid
+from durable_core.values import dataclass
 
 
 class Answer(Protocol):

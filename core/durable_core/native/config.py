@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from durable_core.exceptions import ValidationError
 from durable_core.model import NestingType
 from durable_core.native.retries import RetryStrategy
 from durable_core.native.serdes import SerDes
+from durable_core.values import dataclass
 
 T = TypeVar("T")
 

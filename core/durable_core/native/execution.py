@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from durable_core.ids import SHA256, IdScheme, Path
 from durable_core.limits import LIMITS, ServiceLimits
@@ -12,6 +12,7 @@ from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.native.checkpointer import Answer, Checkpointer
 from durable_core.native.journal import Note
 from durable_core.native.signals import InvocationEnding, ProcessDied, UnitStopping
+from durable_core.values import dataclass
 
 
 class Scope:

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from durable_core.exceptions import CheckpointError, InvocationError, error_object
@@ -42,6 +42,7 @@ from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.native.signals import CheckpointFailed, ProcessDied
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import utf8_bytes
+from durable_core.values import dataclass
 
 Handler = Callable[[Any, DurableContext], Any]
 

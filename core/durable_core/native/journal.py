@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from durable_core.ids import Path
+from durable_core.values import dataclass
 
 
 class Did(StrEnum):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from math import ceil
 
 from durable_core.native.chance import draw
+from durable_core.values import dataclass
 
 
 class JitterStrategy(StrEnum):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
 
 from durable_core.exceptions import RetryableSerDesError, SerDesError
+from durable_core.values import dataclass
 
 T = TypeVar("T")
 

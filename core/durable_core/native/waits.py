@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from durable_core.exceptions import WaitForConditionError
 from durable_core.native.retries import JitterStrategy
 from durable_core.native.serdes import SerDes
+from durable_core.values import dataclass
 
 T = TypeVar("T")
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from durable_core.errors import UsageError
 from durable_core.redaction.disguise import Path
+from durable_core.values import dataclass
 
 INPUT: Final = "@input"
 RESULT: Final = "@result"

@@ -7,7 +7,7 @@ Nothing is written here and nothing is refused: `validation` has looked at the u
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ from durable_core.service.values import (
     made_uuid,
 )
 from durable_core.transitions import MOVES
+from durable_core.values import dataclass
 
 _A, _S = OperationAction, OperationStatus
 

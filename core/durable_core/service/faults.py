@@ -8,8 +8,10 @@ counted from 1; a request that is sent again is the same checkpoint.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from durable_core.values import dataclass
 
 
 class FaultKind(StrEnum):

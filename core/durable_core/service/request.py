@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from durable_core.limits import ServiceLimits
 from durable_core.model import (
@@ -19,6 +18,7 @@ from durable_core.service.state import OperationStore
 from durable_core.service.validation import Proposal, refuse_request, refuse_update
 from durable_core.service.values import Refusal
 from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

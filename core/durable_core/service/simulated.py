@@ -12,7 +12,7 @@ where these are silent, AWS's Python testing library 1.4.0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -77,6 +77,7 @@ from durable_core.service.values import (
     made_uuid,
     target_of,
 )
+from durable_core.values import dataclass
 
 DEFAULT_PAGE_ITEMS: Final = 100
 """Operations in a page of GetDurableExecutionState where the request doesn't say (model)."""

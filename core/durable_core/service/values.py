@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
 from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
+from durable_core.values import dataclass
 
 # -- how an execution starts -------------------------------------------------------------------
 

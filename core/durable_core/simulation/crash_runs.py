@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -19,6 +18,7 @@ from durable_core.model import Event, OperationType
 from durable_core.native.journal import Did, Note
 from durable_core.service.faults import Fault, FaultKind, Faults, every_crash
 from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.values import dataclass
 
 
 class CrashMode(StrEnum):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from durable_core.ids import Placed, detect, position_text, resolve
@@ -22,6 +21,7 @@ from durable_core.model import (
 from durable_core.reads import Read, Source
 from durable_core.simulation.crash_runs import clipped
 from durable_core.simulation.outcome import Simulation
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

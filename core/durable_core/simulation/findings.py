@@ -8,7 +8,6 @@ the native runtime has no such findings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -25,6 +24,7 @@ from durable_core.native.journal import Did, Note, Whole
 from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
+from durable_core.values import dataclass
 
 
 class FindingKind(StrEnum):

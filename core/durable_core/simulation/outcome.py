@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -21,6 +20,7 @@ from durable_core.model import (
 from durable_core.native.checkpointer import SentRequest
 from durable_core.native.journal import Did, Note
 from durable_core.service.values import RefusedAnswer
+from durable_core.values import dataclass
 
 
 class Stopped(StrEnum):

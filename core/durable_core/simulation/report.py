@@ -8,7 +8,7 @@ recording.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from durable_core.explaining.explain import explain
@@ -19,6 +19,7 @@ from durable_core.native.journal import Did, Note
 from durable_core.service.values import INVALID_PARAMETER, RESOURCE_NOT_FOUND
 from durable_core.simulation.findings import SdkFinding, find_differences
 from durable_core.simulation.outcome import InvocationRecord, Simulation
+from durable_core.values import dataclass
 
 
 class Doing(StrEnum):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from durable_core.errors import SourceError
 from durable_core.model import ErrorObject
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
+from durable_core.values import dataclass
 
 
 class CallbackOutcome(StrEnum):

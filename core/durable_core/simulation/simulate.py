@@ -13,7 +13,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
@@ -47,6 +47,7 @@ from durable_core.simulation.outcome import InvocationEnd, InvocationRecord, Sim
 from durable_core.simulation.outside import Outside, Targets, is_async
 from durable_core.simulation.scenario import Scenario, Script
 from durable_core.simulation.words import began_because, ended_because, waiting_for
+from durable_core.values import dataclass
 
 STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """When every simulated execution starts."""

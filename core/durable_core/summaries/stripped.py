@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from durable_core.model import (
@@ -13,6 +12,7 @@ from durable_core.model import (
     SubType,
 )
 from durable_core.summaries.values import Summary, SummaryForm
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

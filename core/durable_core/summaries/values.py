@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from durable_core.model import (
     UnitStatus,
 )
+from durable_core.values import dataclass
 
 
 class SummaryForm(StrEnum):

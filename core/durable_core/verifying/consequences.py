@@ -6,8 +6,9 @@ Sources: the native runtime here; `identifier.py` and `concurrency/executor.py` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from durable_core.values import dataclass
 from durable_core.verifying.verification import Cause, Divergence, Line
 
 

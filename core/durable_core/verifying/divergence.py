@@ -6,10 +6,10 @@ the context recorded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from durable_core.ids import position_text
+from durable_core.values import dataclass
 from durable_core.verifying.alignment import same
 from durable_core.verifying.causes import Likely, likely_cause
 from durable_core.verifying.runs import Asked, ContextRun, Outcome

@@ -7,7 +7,7 @@ history context by context, whatever the order in which concurrent contexts wrot
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, resolve
@@ -18,6 +18,7 @@ from durable_core.model import (
     OperationType,
     SubType,
 )
+from durable_core.values import dataclass
 from durable_core.verifying.verification import Identity
 
 

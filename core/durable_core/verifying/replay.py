@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus, SubType
+from durable_core.values import dataclass
 from durable_core.verifying.code_lines import shown
 from durable_core.verifying.consequences import Runtime, with_consequence
 from durable_core.verifying.divergence import Found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -40,6 +40,7 @@ from durable_core.native.operations.batch_payload import read_inline
 from durable_core.native.operations.units import Unit
 from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
+from durable_core.values import dataclass
 from durable_core.verifying.call_lines import notes_lines
 from durable_core.verifying.endings import compare_result, is_summarized, note_end
 from durable_core.verifying.examination import Examination

@@ -8,13 +8,12 @@ at both ends of chance: what is recorded must lie in between. Pure but for what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from durable_core.fold import AttemptEnd, Recorded
 from durable_core.model import ErrorObject, SubType
-from durable_core.native.bodies import as_body
+from durable_core.values import dataclass
 
 Said = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a
@@ -102,11 +101,7 @@ class Options:
 
 
 def options_of(decide: Callable[[float | None], Said]) -> Options | None:
-    """Return all that a strategy may say, whatever chance does; None: nobody knows.
-
-    What it reads is taken for what the body of a step reads: what it decided is recorded.
-    """
-    decide = as_body(decide)
+    """Return all that a strategy may say, whatever chance does; None: nobody knows."""
     try:
         ends = [frozenset(decide(chance) for _ in range(_TWICE)) for chance in _ENDS_OF_CHANCE]
         if all(len(each) == 1 for each in ends):

@@ -4,11 +4,11 @@ Pure."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
 from durable_core.ids import Path
+from durable_core.values import dataclass
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.verification import CodeLine, Identity
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from durable_core.exceptions import WaitForConditionError
+from durable_core.native.bodies import as_body
 from durable_core.native.chance import chance_is
 from durable_core.native.config import CallbackConfig, InvokeConfig, StepConfig
 from durable_core.native.context import DurableContext
@@ -71,7 +72,7 @@ class TellingContext(DurableContext):
                 return f"fails with {type(error).__name__}"
             return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
 
-        self._decide = decide
+        self._decide = as_body(decide)
         return await super().wait_for_condition(check, config, name)
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:
@@ -127,5 +128,5 @@ def _asked(
 ) -> Said:
     """Return what a retry strategy decides about an error, for `retry_differences`."""
     with chance_is(chance):
-        decision = (strategy or RetryPresets.default())(cast(Exception, error), attempt)
+        decision = as_body(strategy or RetryPresets.default())(cast(Exception, error), attempt)
     return max(1, whole_seconds(decision.delay)) if decision.should_retry else None

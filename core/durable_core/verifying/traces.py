@@ -5,12 +5,13 @@ What fills them is `examination`. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.model import CompletionReason, UnitStatus
+from durable_core.values import dataclass
 from durable_core.verifying.alignment import Alignment
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.runs import Asked, ContextRun, Outcome

@@ -7,9 +7,10 @@ each is a context of its own (NESTED) or not (FLAT).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from durable_core.ids import Path, position_text
+from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.verification import Cause, CodeLine, Divergence, Identity, line_at
 

@@ -7,11 +7,12 @@ order in which the code asks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
+from durable_core.values import dataclass
 
 
 class Verdict(Word):

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.replay_attach import Parts
+from durable_core.native.bodies import as_body
 from durable_core.native.chance import chance_is
 from durable_core.verifying.code_lines import is_users
 from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
@@ -38,7 +39,7 @@ def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
             return f"fails with {type(error).__name__}"
         return _seconds(decision, "should_continue")
 
-    return decide
+    return as_body(decide)
 
 
 def _retry_step(
@@ -49,7 +50,7 @@ def _retry_step(
 
 def _retry(strategy: Any, error: object, attempt: int, chance: float | None) -> Said:
     with chance_is(chance):
-        return _seconds(strategy(error, attempt), "should_retry")
+        return _seconds(as_body(strategy)(error, attempt), "should_retry")
 
 
 def _seconds(decision: Any, goes_on: str) -> int | None:

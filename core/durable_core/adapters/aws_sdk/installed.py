@@ -6,12 +6,12 @@ runner is made, and gives out what an invocation is made of; nothing else of our
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from types import CellType, FunctionType
 from typing import Any, Final
 
 from durable_core.errors import DurableError, UsageError
+from durable_core.values import dataclass
 
 EXTRA: Final = "durable-cli[aws-sdk]"
 PACKAGE: Final = "aws_durable_execution_sdk_python"

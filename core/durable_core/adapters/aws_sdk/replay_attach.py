@@ -7,13 +7,13 @@ executions of ours only (`_attach`); any other runs as if this module weren't th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol, cast
 
 from durable_core.adapters.aws_sdk.client import Client
 from durable_core.adapters.aws_sdk.installed import SdkChanged
 from durable_core.adapters.aws_sdk.observed import Observed
+from durable_core.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from durable_core.completion import CompletionConfig
@@ -41,6 +40,7 @@ from durable_core.native.operations.child import fail, succeed
 from durable_core.native.operations.units import Coordinator, Unit, UnitOptions
 from durable_core.native.serdes import SerDes
 from durable_core.sizes import utf8_bytes
+from durable_core.values import dataclass
 
 UnitBody = Callable[[Call, Scope], Awaitable[Any]]
 

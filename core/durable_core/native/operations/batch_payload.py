@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
@@ -15,6 +14,7 @@ from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.values import FrozenUnit, UnitRun
 from durable_core.summaries.writing import write_summary
+from durable_core.values import dataclass
 from durable_core.wire import error_from_wire, error_to_wire
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

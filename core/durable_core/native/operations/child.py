@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from durable_core.decide import Verb
@@ -22,6 +21,7 @@ from durable_core.native.execution import Scope
 from durable_core.native.journal import Did
 from durable_core.native.serdes import SerDes
 from durable_core.sizes import utf8_bytes
+from durable_core.values import dataclass
 
 Body = Callable[[Scope], Awaitable[Any]]
 """Runs what the user wrote, in a context made on the scope."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from durable_core.completion import CompletionConfig, CompletionItemStatus, completion_of
@@ -23,6 +22,7 @@ from durable_core.native.journal import Did
 from durable_core.native.operations.child import ChildOptions, child
 from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding, UnitStopping
+from durable_core.values import dataclass
 
 
 @dataclass(slots=True)
