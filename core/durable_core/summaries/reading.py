@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, TypeGuard
 
@@ -24,10 +25,12 @@ from durable_core.model import (
 from durable_core.summaries.values import LETTERS, Summary, SummaryForm, UnitRun
 
 
+@lru_cache(maxsize=8)
 def read_summary(payload: str | None) -> Summary | None:
     """Return what a stored map or parallel result says, or None when it is in no known form.
 
-    Never raises: a payload that isn't a summary is not an error of the history.
+    Never raises: a payload that isn't a summary is not an error of the history. The last ones are
+    kept: of one map or parallel it is asked several times.
     """
     if payload == "":
         return Summary(SummaryForm.EMPTY, stripped=True)

@@ -125,14 +125,15 @@ class Examination:
         """
         self.moment += 1
         index = len(trace.asked)
-        match = trace.alignment.ask(identity)
-        node = None if match.at is None else trace.sequence[match.at]
-        out_of = None
-        fits = match.fit in (Fit.EXACT, Fit.ELSEWHERE)
-        is_invented = match.fit is Fit.INVENTED
+        fit, at = trace.alignment.ask(identity)
+        node = None if at is None else trace.sequence[at]
+        out_of = handled = None
+        fits = fit is Fit.EXACT or fit is Fit.ELSEWHERE
+        is_invented = fit is Fit.INVENTED
         weight = 2 if identity.name else 1
-        self.matched += weight if fits else 0
-        if not fits:
+        if fits:
+            self.matched += weight
+        else:
             lent = self._lent(trace, identity)
             if lent is not None:
                 node, is_invented = lent, False
@@ -142,8 +143,9 @@ class Examination:
             elif (inner := _same_inside(node, identity)) is not None:
                 node, out_of = inner, identity_of(node)
         where = line or calling_line() or trace.where
-        handled = None if match.fit is Fit.EXACT else handled_error()
-        asked = Asked(identity, where, self.moment, match.fit, out_of=out_of, handled=handled)
+        if fit is not Fit.EXACT:
+            handled = handled_error()
+        asked = Asked(identity, where, self.moment, fit, False, out_of, handled)
         trace.asked.append(asked)
         path = (*trace.path, index + 1)
         known = fits or is_invented or node is not None

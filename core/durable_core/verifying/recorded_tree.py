@@ -114,7 +114,7 @@ def identity_of(node: Node | None) -> Identity | None:
     if node.recorded is None:
         return Identity("CONTEXT", None, None, virtual=True)
     operation = node.recorded.operation
-    return Identity(operation.type.value, operation.sub_type, operation.name or None)
+    return Identity(operation.type.text, operation.sub_type, operation.name or None)
 
 
 def is_unit(sub_type: str | None) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
 from functools import cache
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import (
@@ -84,6 +84,10 @@ def _asked(kind: OperationType, want: Want) -> Asked:
     return Asked(kind, want=want, check=False)
 
 
+_ANSWERS: Final = (Verb.REUSE, Verb.RAISE)
+_RUNS: Final = (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED)
+
+
 class VerifyingCall(Call):
     """An operation that is answered from the record and does nothing."""
 
@@ -93,10 +97,9 @@ class VerifyingCall(Call):
     def decide(self, want: Want = Want.OPERATION) -> Decision:
         """Return what a replay does with it; what would run something ends here instead."""
         decision = decide(self.recorded, _asked(self.type, want))
-        if decision.verb in (Verb.REUSE, Verb.RAISE):
+        if decision.verb in _ANSWERS:
             self._examination.take_payload(self.answer)
-        runs = decision.verb in (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED)
-        if runs and self.type is not OperationType.CALLBACK:
+        elif decision.verb in _RUNS and self.type is not OperationType.CALLBACK:
             return Decision(Verb.SUSPEND)
         return decision
 
@@ -151,8 +154,9 @@ class VerifyingContext(TellingContext):
     def _call(
         self, kind: OperationType, sub_type: str, name: str | None, *, virtual: bool = False
     ) -> Call:
-        call = cast(VerifyingCall, super()._call(kind, sub_type, name))
-        identity = Identity(kind.value, sub_type, call.name, virtual)
+        call = super()._call(kind, sub_type, name)
+        assert isinstance(call, VerifyingCall)
+        identity = Identity(kind.text, sub_type, call.name, virtual)
         details, decide = self.told()
         line, self.line = self.line, None
         examination = self._verified.examination

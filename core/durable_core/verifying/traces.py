@@ -78,7 +78,7 @@ def status_of(node: Node | None) -> str | None:
     """Return the status that a position recorded, in the service's words."""
     if node is None or node.recorded is None:
         return None
-    return node.recorded.operation.status.value
+    return node.recorded.operation.status.text
 
 
 class Answer(NamedTuple):
