@@ -745,6 +745,7 @@ def test_a_process_that_ends_in_a_step_has_begun_it_and_forgets_its_globals(
     ]
     error = events[3]["InvocationCompletedDetails"]["Error"]["Payload"]
     assert error["ErrorType"] == "Runtime.ExitError"
+    assert error["ErrorMessage"].endswith("Error: Runtime exited with error: exit status 7")
     assert events[-1]["ExecutionSucceededDetails"]["Result"]["Payload"] == "1"
 
 

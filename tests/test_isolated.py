@@ -85,6 +85,9 @@ def test_a_process_that_ends_is_recorded_as_the_cloud_does_and_retried(
     first, second = simulation.invocations
     assert first.error is not None
     assert first.error.type == "Runtime.ExitError"
+    how = "signal: killed" if kill else "exit status 7"
+    assert first.error.message is not None
+    assert first.error.message.endswith(f"Error: Runtime exited with error: {how}")
     assert [note.name for note in first.did(Did.RAN)] == ["before"]
     assert [note.name for note in second.did(Did.RAN)] == ["after"]
     assert simulation.checkpoints == (1, 1)

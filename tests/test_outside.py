@@ -126,13 +126,26 @@ def test_an_error_of_a_plain_target_goes_by_the_name_of_its_class_alone() -> Non
     assert json.loads(run_with(raises).result or "") == ["OutOfStock", "none left"]
 
 
-def test_a_plain_target_that_exits_fails_as_lambda_reports_it() -> None:
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (1, "Runtime exited with error: exit status 1"),
+        (3, "Runtime exited with error: exit status 3"),
+        (-1, "Runtime exited with error: exit status 255"),
+        ("a text", "Runtime exited with error: exit status 1"),
+        (0, "Runtime exited without providing a reason"),
+        (None, "Runtime exited without providing a reason"),
+    ],
+)
+def test_a_plain_target_that_exits_fails_as_lambda_reports_it(
+    code: str | int | None, told: str
+) -> None:
     def target(event: Any, context: Any) -> None:
-        raise SystemExit(1)
+        raise SystemExit(code)
 
     kind, message = json.loads(run_with(target).result or "")
     assert kind == "Runtime.ExitError"
-    assert message.endswith("Error: Runtime exited with error: exit status 1")
+    assert message.endswith(f"Error: {told}")
 
 
 SCRIPTED = """

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from durable_core.adapters.aws_sdk.observed import Observed
@@ -65,7 +66,7 @@ class IsolatedRunner(Runner):
         process.start()
         theirs.close()
         try:
-            return _Host(ours, link, given).serve()
+            return _Host(ours, link, given, process).serve()
         finally:
             process.kill()
             process.join()
@@ -75,8 +76,11 @@ class IsolatedRunner(Runner):
 class _Host:
     """This side of the pipe."""
 
-    def __init__(self, pipe: Connection, link: ServiceLink, given: InvocationInput) -> None:
+    def __init__(
+        self, pipe: Connection, link: ServiceLink, given: InvocationInput, process: BaseProcess
+    ) -> None:
         self._pipe = pipe
+        self._process = process
         self._link = link
         self._observed = Observed(given.operations)
         self._notes: list[Note] = []
@@ -88,7 +92,7 @@ class _Host:
             try:
                 kind, self._elapsed, content = self._pipe.recv()
             except (EOFError, ConnectionError):
-                return self._lost()
+                return self._lost(self._exit_status())
             match kind:
                 case "note":
                     self._notes.append(content)
@@ -102,8 +106,8 @@ class _Host:
                 case _:
                     try:
                         answer = self._answer(kind, content)
-                    except ProcessDied:
-                        return self._lost()
+                    except ProcessDied as error:
+                        return self._lost(error.status)
                     self._pipe.send(answer)
 
     def _answer(self, kind: str, content: Any) -> tuple[bool, Any]:
@@ -126,9 +130,14 @@ class _Host:
         finally:
             self._observed.sent(updates, 1, refused)
 
-    def _lost(self) -> Invoked:
-        requests = self._observed.requests()
-        return Invoked(Lost(exited=True), tuple(self._notes), requests, self._elapsed)
+    def _exit_status(self) -> int:
+        """Return how the process ended, which closes its pipe with its end or just before it."""
+        self._process.join(1)
+        return 1 if self._process.exitcode is None else self._process.exitcode
+
+    def _lost(self, status: int) -> Invoked:
+        lost, requests = Lost(exit_status=status), self._observed.requests()
+        return Invoked(lost, tuple(self._notes), requests, self._elapsed)
 
 
 class _RemoteLink:

@@ -46,11 +46,11 @@ def watch_exits() -> None:
 
 
 @contextmanager
-def exit_ends_invocation(send_queued: Callable[[], None]) -> Iterator[None]:
+def exit_ends_invocation(send_queued: Callable[[int], None]) -> Iterator[None]:
     """Let `os._exit` end the invocation that runs inside, not this process."""
 
     def end(status: int) -> NoReturn:
-        send_queued()
+        send_queued(status)
         raise SystemExit(status)
 
     with _ended_by(end):
@@ -70,11 +70,11 @@ def exit_is_refused() -> Iterator[None]:
 
 
 @contextmanager
-def exit_sends_queued(send_queued: Callable[[], None]) -> Iterator[None]:
+def exit_sends_queued(send_queued: Callable[[int], None]) -> Iterator[None]:
     """Let `os._exit` end this process, which is the invocation's own, after a last request."""
 
     def end(status: int) -> NoReturn:
-        send_queued()
+        send_queued(status)
         _REAL(status)
 
     with _ended_by(end):

@@ -82,7 +82,7 @@ class UserRunner(Runner):
         """Run one invocation."""
         self.traceback = None
         invoked = self._runner.invoke(given, link, options)
-        died = isinstance(invoked.outcome, Lost) and invoked.outcome.exited
+        died = isinstance(invoked.outcome, Lost) and invoked.outcome.exit_status is not None
         if died and not self.isolates:
             self.restart()
         return invoked
@@ -165,7 +165,7 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
         return _Unwound(_aws_sdk_runner(loaded.target))
     if loaded.kind is HandlerKind.NATIVE:
         return _Unwound(NativeRunner(loaded.target))
-    return exit_ends_invocation(lambda: None)(loaded.target)
+    return exit_ends_invocation(lambda status: None)(loaded.target)
 
 
 # -- a whole simulation ------------------------------------------------------------------------

@@ -224,7 +224,8 @@ class Call:
         try:
             yield
         except SystemExit as error:
-            raise self.execution.die(f"the body of {self.label} ended the process") from error
+            why = f"the body of {self.label} ended the process"
+            raise self.execution.die(why, error) from error
         finally:
             running_body.reset(token)
             self.execution.bodies -= 1

@@ -11,7 +11,7 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.native.checkpointer import Answer, Checkpointer
 from durable_core.native.journal import Note
-from durable_core.native.signals import InvocationEnding, ProcessDied, UnitStopping
+from durable_core.native.signals import InvocationEnding, ProcessDied, UnitStopping, exit_status
 from durable_core.values import dataclass
 
 
@@ -90,7 +90,7 @@ class Execution:
 
     arn: str
     checkpointer: Checkpointer
-    death: asyncio.Future[None]
+    death: asyncio.Future[ProcessDied]
     seed: int = 0
     scheme: IdScheme = SHA256
     limits: ServiceLimits = LIMITS
@@ -148,12 +148,13 @@ class Execution:
             self.fatal = error
         return error
 
-    def die(self, why: str) -> ProcessDied:
+    def die(self, why: str, by: SystemExit) -> ProcessDied:
         """Note that the process is gone: nothing is written any more. Return what to raise."""
         self.ending = True
+        died = ProcessDied(why, exit_status(by))
         if not self.death.done():
-            self.death.set_result(None)
-        return ProcessDied(why)
+            self.death.set_result(died)
+        return died
 
     async def changed(self, operation_id: str, scope: Scope) -> None:
         """Wait until an answer brings news of the operation: if none does, until the invocation

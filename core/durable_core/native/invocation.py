@@ -39,7 +39,7 @@ from durable_core.native.event_loop import Overdue, VirtualTimeLoop
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Note
 from durable_core.native.serdes import JSON, SerDesContext, serialize
-from durable_core.native.signals import CheckpointFailed, ProcessDied
+from durable_core.native.signals import CheckpointFailed, ProcessDied, exit_status
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
@@ -65,11 +65,12 @@ class ServiceTransport(Transport, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The invocation gave no answer. `exited`: the process ended; `stuck`: it hung until it was
-    ended; else `error` is what the handler or a checkpoint raised, to be tried again."""
+    """The invocation gave no answer. `exit_status`: the process ended with it, negative for the
+    signal that ended it; `stuck`: it hung until it was ended; else `error` is what the handler or a
+    checkpoint raised, to be tried again."""
 
     error: ErrorObject | None = None
-    exited: bool = False
+    exit_status: int | None = None
     stuck: bool = False
 
 
@@ -178,8 +179,10 @@ class _Run:
     def in_loop(self, loop: VirtualTimeLoop) -> InvocationOutput | Lost:
         try:
             return loop.run_until_complete(self._main())
-        except (SystemExit, ProcessDied):
-            return Lost(exited=True)
+        except SystemExit as error:
+            return Lost(exit_status=exit_status(error))
+        except ProcessDied as error:
+            return Lost(exit_status=error.status)
         except (_Idle, Overdue):
             return Lost(stuck=True)
 
@@ -202,11 +205,12 @@ class _Run:
         await self._wind_down(execution, scope, body, worker)
         if execution.death.done() or _died(worker):
             _look_at(body)
-            return Lost(exited=True)
+            died = execution.death.result() if execution.death.done() else worker.exception()
+            return Lost(exit_status=died.status if isinstance(died, ProcessDied) else 1)
         try:
             return await self._answer(execution, body)
-        except ProcessDied:
-            return Lost(exited=True)
+        except ProcessDied as error:
+            return Lost(exit_status=error.status)
         finally:
             execution.checkpointer.close()
             await asyncio.wait((worker,))
@@ -251,7 +255,7 @@ class _Run:
             if inspect.isawaitable(result):
                 result = await result
         except SystemExit as error:
-            raise execution.die("the handler ended the process") from error
+            raise execution.die("the handler ended the process", error) from error
         return serialize(JSON, result, SerDesContext("", execution.arn))
 
     async def _wind_down(

@@ -20,8 +20,19 @@ class UnitStopping(CancelledError):
 class ProcessDied(BaseException):
     """The process that ran the invocation is gone: a crash, injected or by the user's exit.
 
-    Nothing can be done about it, so nothing may catch it.
+    Nothing can be done about it, so nothing may catch it. `status` is its exit status.
     """
+
+    def __init__(self, why: str, status: int = 1) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+def exit_status(error: SystemExit) -> int:
+    """Return the exit status of a process that this ends: 1 for a text, which it would print."""
+    if error.code is None:
+        return 0
+    return error.code & 0xFF if isinstance(error.code, int) else 1
 
 
 class CheckpointFailed(BaseException):

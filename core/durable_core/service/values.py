@@ -6,6 +6,7 @@ a counter, in the shapes that the service model (botocore 1.44) asks for.
 
 from __future__ import annotations
 
+import signal
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
@@ -211,9 +212,20 @@ class Crash:
     error: ErrorObject
 
 
-def exit_crash(request_id: str) -> Crash:
-    """Return the crash of a process that exits in the middle of an invocation."""
-    message = f"RequestId: {request_id} Error: Runtime exited with error: exit status 1"
+def exit_crash(request_id: str, status: int = 1) -> Crash:
+    """Return the crash of a process that exits in the middle of an invocation.
+
+    `status` is its exit status, negative for the signal that ended it. The words are those of
+    Lambda's logs.
+    """
+    if status == 0:
+        how = "Runtime exited without providing a reason"
+    elif status > 0:
+        how = f"Runtime exited with error: exit status {status}"
+    else:
+        name = signal.strsignal(-status) or f"signal {-status}"
+        how = f"Runtime exited with error: signal: {name.lower()}"
+    message = f"RequestId: {request_id} Error: {how}"
     return Crash(ErrorObject(message=message, type="Runtime.ExitError"))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from durable_core.exceptions import error_object
 from durable_core.model import ErrorObject, OperationStatus, OperationType
+from durable_core.native.signals import exit_status
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
 from durable_core.service.simulated import SimulatedService
@@ -229,8 +230,8 @@ def _plain_result(
     try:
         event = None if payload is None else json.loads(payload)
         value = target(event, context)
-    except SystemExit:
-        crash = exit_crash(context.aws_request_id)
+    except SystemExit as error:
+        crash = exit_crash(context.aws_request_id, exit_status(error))
         return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     except Exception as error:
         said = replace(error_object(error), type=type(error).__name__)

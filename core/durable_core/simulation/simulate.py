@@ -71,8 +71,8 @@ class Runner(ABC):
     ) -> Invoked:
         """Run the handler on what the service hands over; its checkpoints go to the link."""
 
-    def die(self) -> None:  # noqa: B027 - a runner that queues nothing has nothing to do
-        """Send what is queued, and nothing after it: the process of the invocation ends."""
+    def die(self, status: int) -> None:  # noqa: B027 - a runner that queues nothing has nothing to do
+        """Send what is queued, and nothing after it: the process ends with this exit status."""
 
 
 class NativeRunner(Runner):
@@ -334,9 +334,9 @@ def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> Invoca
         return outcome
     if outcome.stuck:
         return timeout_crash(invocation.request_id, FUNCTION_TIMEOUT_SECONDS)
-    if outcome.error is not None and not outcome.exited:
-        return Crash(outcome.error)
-    return exit_crash(invocation.request_id)
+    if outcome.exit_status is not None:
+        return exit_crash(invocation.request_id, outcome.exit_status)
+    return Crash(outcome.error) if outcome.error else exit_crash(invocation.request_id)
 
 
 def check_invariant(service: SimulatedService, now: datetime) -> None:

@@ -213,10 +213,10 @@ class Client:
 
         return seen
 
-    def die(self) -> None:
+    def die(self, status: int) -> None:
         """Send what is queued, and nothing ever after: the process of the invocation ends."""
         self.queue.settle()
-        self._desk.die()
+        self._desk.die(status)
         self._fail(Died("the process of this invocation is gone"))
 
     def replayed(self, operation: Any) -> None:

@@ -62,6 +62,7 @@ class Desk:
         self._closed = False
         self.elapsed = 0.0
         self.dead = False
+        self.exit_status = 1
         self.refusal: RefusedCheckpoint | None = None
         link.elapsed = lambda: self.elapsed
 
@@ -129,10 +130,11 @@ class Desk:
                 call = "GetDurableExecutionState"
                 raise ServiceError(error.code, error.message, 400, call) from None
 
-    def die(self) -> None:
+    def die(self, status: int) -> None:
         """Let no call through any more: the process of the invocation is gone."""
         with self._lock:
             self.dead = True
+            self.exit_status = status
 
     def close(self) -> None:
         """Let no call through any more: the invocation is over."""

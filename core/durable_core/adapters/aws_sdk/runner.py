@@ -22,6 +22,7 @@ from durable_core.adapters.aws_sdk.shapes import Converter, output_of
 from durable_core.errors import DurableError
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.native.signals import exit_status
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.simulate import Runner
@@ -93,10 +94,10 @@ class AwsSdkRunner(Runner):
             outcome = self._outcome(given, desk, client, link)
         return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
 
-    def die(self) -> None:
+    def die(self, status: int) -> None:
         """Send what is queued, and nothing after it."""
         if self._client is not None:
-            self._client.die()
+            self._client.die(status)
 
     def _outcome(
         self, given: InvocationInput, desk: Desk, client: Client, link: ServiceLink
@@ -105,8 +106,8 @@ class AwsSdkRunner(Runner):
         context = context_of(link, self._memory_mb)
         try:
             answer = self.handler(handed, context)
-        except SystemExit:
-            return Lost(exited=True)
+        except SystemExit as error:
+            return Lost(exit_status=exit_status(error))
         except DurableError:
             raise
         except Exception as error:
@@ -116,7 +117,7 @@ class AwsSdkRunner(Runner):
             desk.close()
         if client.stuck is not None:
             raise client.stuck
-        return Lost(exited=True) if desk.dead else output_of(answer)
+        return Lost(exit_status=desk.exit_status) if desk.dead else output_of(answer)
 
     def _handed(self, given: InvocationInput, desk: Desk, client: Client) -> Any:
         updated = {"updated_operation_ids": list(given.updated_operation_ids or ())}
