@@ -97,7 +97,7 @@ def _sides(found: Divergence, surface: Surface) -> list[str]:
         return surface.line([(f"    {mark or ' '} ", style), (text, style)])
 
     rows: list[_Row] = [("", "recorded", "current")]
-    rows += [("=", _said(line), _said(line)) for line in found.matching]
+    rows += [("=", said(line), said(line)) for line in found.matching]
     rows += _aligned(found, "…" if surface.unicode else "...")
     return [row(*each) for each in rows]
 
@@ -105,7 +105,7 @@ def _sides(found: Divergence, surface: Surface) -> list[str]:
 def _aligned(found: Divergence, ellipsis: str) -> Iterator[_Row]:
     recorded = [each for each in (found.expected, *found.next_recorded) if each is not None]
     current = [each for each in (found.current, *found.next_current) if each is not None]
-    left, right = list(map(_said, recorded)), list(map(_said, current))
+    left, right = list(map(said, recorded)), list(map(said, current))
     hidden = [found.more_recorded, found.more_current]
     if found.current is None:
         # What the code does instead is no operation: it stands beside what it no longer asks for.
@@ -136,7 +136,8 @@ def _mark(before: str | None, now: str | None) -> str:
     return "+" if before is None else "-" if now is None else "~"
 
 
-def _said(line: Line) -> str:
+def said(line: Line) -> str:
+    """Return an operation at its position, with all that may be what differs."""
     status = f" {line.status}" if line.status else ""
     flat = " (no operation of its own)" if line.virtual else ""
     units = f", {plural(line.units, 'unit')}" if line.units is not None else ""

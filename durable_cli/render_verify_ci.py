@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from durable_cli.output import clean
-from durable_cli.render_divergence import listed
+from durable_cli.render_divergence import listed, said
 from durable_cli.render_verify import VERDICT_WORDS, Result, summary_text
 from durable_core.errors import DurableError
-from durable_core.verifying.verification import Divergence, Doubt, Verdict, Verification
+from durable_core.verifying.verification import (
+    CodeLine,
+    Difference,
+    Divergence,
+    Doubt,
+    Verdict,
+    Verification,
+)
 
 
 def _reason(outcome: Verification | DurableError) -> str:
@@ -20,11 +27,12 @@ def _reason(outcome: Verification | DurableError) -> str:
     if outcome.first is not None:
         return f"diverged at {outcome.first.position}: {outcome.first.why}"
     if outcome.verdict is Verdict.DIVERGED:
-        return "; ".join(
-            f"{each.what}: recorded {each.recorded}, now {each.current}"
-            for each in outcome.differences
-        )
+        return "; ".join(map(_difference, outcome.differences))
     return ""
+
+
+def _difference(found: Difference) -> str:
+    return f"{found.what}: recorded {found.recorded}, now {found.current}"
 
 
 def _doubt(doubt: Doubt) -> str:
@@ -81,8 +89,8 @@ def _details(outcome: Verification | DurableError) -> list[str]:
 def _divergence_lines(found: Divergence) -> list[str]:
     lines = [
         f"{found.position} in {found.context}: {found.cause.replace('-', ' ')}: {found.why}",
-        f"  recorded: {found.expected or '(nothing)'}",
-        f"  current:  {found.current or '(nothing)'}",
+        f"  recorded: {said(found.expected) if found.expected else '(nothing)'}",
+        f"  current:  {said(found.current) if found.current else '(nothing)'}",
     ]
     if found.also_at:
         lines.append(f"  the same at {listed(found.also_at)}")
@@ -132,24 +140,46 @@ def _cell(text: str) -> str:
 
 
 def render_github(results: Sequence[Result]) -> str:
-    """Return workflow commands that annotate the line of the source that diverged."""
-    lines = []
+    """Return workflow commands that annotate the lines of the source that diverged.
+
+    What many histories say of one line is one annotation: GitHub shows few of a step.
+    """
+    sources: dict[tuple[str, str, str], list[str]] = {}
     for source, outcome in results:
-        title = _property(f"durable replay: {source}")
-        if notes := _notes(outcome):
-            lines.append(f"::notice title={title}::{_message(notes)}")
-        reason = _reason(outcome)
-        if not reason:
-            continue
-        level = "error"
-        if isinstance(outcome, Verification) and outcome.verdict is Verdict.CANNOT_VERIFY:
-            level = "warning"
-        first = outcome.first if isinstance(outcome, Verification) else None
-        place = ""
-        if first is not None and first.where is not None:
-            place = f"file={_property(first.where.file)},line={first.where.line},"
-        lines.append(f"::{level} {place}title={title}::{_message(reason)}")
-    return "\n".join(lines)
+        for annotation in _annotations(outcome):
+            sources.setdefault(annotation, []).append(source)
+    return "\n".join(
+        f"::{level} {place}title={_title(said_of)}::{_message(text)}"
+        for (level, place, text), said_of in sources.items()
+    )
+
+
+def _annotations(outcome: Verification | DurableError) -> Iterator[tuple[str, str, str]]:
+    """Yield what is to be said: as notice, warning or error, at which place, in which words."""
+    if notes := _notes(outcome):
+        yield "notice", "", notes
+    if isinstance(outcome, DurableError) or outcome.doubts:
+        first = None if isinstance(outcome, DurableError) else outcome.first
+        level = "error" if isinstance(outcome, DurableError) else "warning"
+        yield level, _place(None if first is None else first.where), _reason(outcome)
+        return
+    for each in outcome.divergences:
+        also = f", the same at {listed(each.also_at)}" if each.also_at else ""
+        text = f"diverged at {each.position}: {each.why}{also}"
+        yield "error", _place(each.where), text
+    if outcome.verdict is Verdict.DIVERGED and not outcome.divergences:
+        for difference in outcome.differences:
+            yield "error", _place(difference.where), _difference(difference)
+
+
+def _title(sources: Sequence[str]) -> str:
+    first, *more = sources
+    told = f"{len(sources):,} histories, first {first}" if more else first
+    return _property(f"durable replay: {told}")
+
+
+def _place(where: CodeLine | None) -> str:
+    return "" if where is None else f"file={_property(where.file)},line={where.line},"
 
 
 def _message(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -298,6 +299,43 @@ def test_reports_for_machines_name_the_place(project: Path, call: Call) -> None:
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
     _, out, _ = call(*arguments, "markdown")
     assert "| histories/done.json | diverged | 2 renamed.py:11 |" in out
+
+
+def test_every_place_is_annotated_once_however_many_histories_diverge_there(
+    project: Path, call: Call
+) -> None:
+    source = (project / "renamed.py").read_text().replace('name="mail"', 'name="letter"')
+    (project / "twice.py").write_text(source)
+    _, out, _ = call("histories", "--handler", "twice:handler", "--format", "github")
+    errors = [line for line in out.splitlines() if line.startswith("::error")]
+    assert len(errors) == 2
+    both = "title=durable replay%3A 2 histories%2C first histories/done.json::"
+    one = "title=durable replay%3A histories/done.json::"
+    assert errors[0].startswith(f"::error file=twice.py,line=11,{both}diverged at 2: ")
+    assert errors[1].startswith(f"::error file=twice.py,line=7,{one}diverged at 4.1: ")
+
+
+def test_a_difference_that_strict_makes_a_finding_is_annotated_at_its_line(
+    project: Path, call: Call
+) -> None:
+    given = ("histories/done.json", "--handler", "odd:shorter_wait", "--strict")
+    _, out, _ = call(*given, "--format", "github")
+    assert "::error file=odd.py,line=73,title=durable replay%3A histories/done.json::" in out
+    assert "wait of seconds: recorded 172800, now 86400" in out
+
+
+def test_a_unit_count_is_told_to_machines_too(tmp_path: Path, call: Call) -> None:
+    for name, items in (("was", 2), ("now", 3)):
+        (tmp_path / f"{name}.py").write_text(
+            "async def unit(ctx, item, index, items):\n    return item\n\n\n"
+            "async def handler(event, ctx):\n"
+            f"    await ctx.map(list(range({items})), unit, name='all')\n"
+        )
+    with contextlib.chdir(tmp_path):
+        assert run(["simulate", "--handler", "was:handler", "--record", "it.json"]) == 0
+        _, out, _ = call("it.json", "--handler", "now:handler", "--format", "junit")
+    assert 'recorded: 1 Map "all", 2 units' in out
+    assert 'current:  1 Map "all", 3 units' in out
 
 
 def test_differences_are_findings_only_when_strict(project: Path, call: Call) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from durable_core import ChildConfig, DurableContext, RetryPresets, StepConfig, StepError
 from durable_core.history import history_of_events
+from durable_core.simulation.scenario import CallbackScript, Scenario
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import verify_history
@@ -24,6 +25,21 @@ def first(original: Any, changed: Any) -> Divergence:
     found = verify_history(NativeReplayer(changed), history).first
     assert found is not None
     return found
+
+
+def test_a_wait_for_callback_that_is_renamed_is_told_once() -> None:
+    def asking(name: str) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> Any:
+            return await ctx.wait_for_callback(lambda callback_id, _: None, name=name)
+
+        return handler
+
+    answer = Scenario(callbacks=(CallbackScript("*", payload='"yes"'),))
+    history = history_of_events("it", simulate(asking("approve"), scenario=answer).events)
+    outcome = verify_history(NativeReplayer(asking("approval")), history)
+    assert [each.position for each in outcome.divergences] == ["1"]
+    assert outcome.first is not None
+    assert outcome.first.cause is Cause.RENAMED
 
 
 def fails() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from durable_core.ids import Path, position_text
+from durable_core.model import SubType
 from durable_core.verifying.divergence import Found, first_divergence
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.moves import moved_operations, moved_units
+from durable_core.verifying.recorded_tree import identity_of
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.unit_divergence import batch_divergence
-from durable_core.verifying.verification import Doubt
+from durable_core.verifying.verification import Cause, Doubt, line_at
 
 
 def divergences_of(examination: Examination) -> list[Found]:
@@ -31,7 +33,7 @@ def divergences_of(examination: Examination) -> list[Found]:
         if trace.outcome is Outcome.NOT_RUN:
             continue
         each = first_divergence(trace.run())
-        if each is None or _is_blocked(trace, each, diverged):
+        if each is None or _is_blocked(trace, each, diverged) or _is_named_by_another(trace, each):
             continue
         diverged.append(trace.path)
         batch = examination.tree.root.at(trace.path[:-1])
@@ -42,6 +44,18 @@ def divergences_of(examination: Examination) -> list[Found]:
     found += moved_units(examination, units)
     found = [each for each in found if not _is_unclear(examination, each)]
     return moved_operations(sorted(found, key=lambda each: each.moment))
+
+
+def _is_named_by_another(trace: Trace, found: Found) -> bool:
+    """Return True within a wait_for_callback that is renamed: the SDK names by it what is in it."""
+    if trace.node is None or not trace.path or found.divergence.cause is not Cause.RENAMED:
+        return False
+    recorded = identity_of(trace.node)
+    return (
+        recorded is not None
+        and recorded.sub_type == SubType.WAIT_FOR_CALLBACK
+        and str(line_at(trace.path, recorded)) != trace.label
+    )
 
 
 def _is_unclear(examination: Examination, found: Found) -> bool:
