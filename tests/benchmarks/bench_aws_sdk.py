@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_aws_sdk.py [WORKLOAD...]
 
 Prints both times, their ratio and what the ratio is held to; the time and the ratio of a service
-that takes no time, which no runner of an unchanged SDK can beat; how ours grows from 1,000 items to
+that takes no time, which no runner of an unchanged SDK can beat; how both grow from 1,000 items to
 4,000; last what an invocation and the start of the command take on our side alone (compile
 first: `python -m compileall -q core durable_cli`). `--limits` of the service that would refuse so
 many operations are lifted on our side; AWS's runner has none. Time is skipped in AWS's runner, and
@@ -181,8 +181,11 @@ def main(arguments: list[str]) -> None:
         )
         if name in GROWTH:
             more = GROWTH[name]
-            grown = seconds("ours", name, more)
-            print(f"  {more:,}: ours {grown:.2f} s, x {grown / mine:.1f} for x {more // event}")
+            grown, others = seconds("ours", name, more), seconds("theirs", name, more)
+            print(
+                f"  {more:,}: ours {grown:.2f} s, x {grown / mine:.1f} for x {more // event}; "
+                f"AWS's runner {others:.2f} s, x {others / other:.1f}; x {others / grown:.1f}"
+            )
     return None
 
 
