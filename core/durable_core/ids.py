@@ -189,11 +189,12 @@ class _Search:
         """Count upwards from `first`; return what was not found: it may be a virtual context."""
         unused: list[tuple[str | None, Path]] = []
         number, last = first, first + slack
-        while number <= last and (wanted or self.missing):
-            operation_id, inner = self.scheme.child(prefix, number)
-            if operation_id in wanted or operation_id in self.missing:
+        missing, child = self.missing, self.scheme.child
+        while number <= last and (wanted or missing):
+            operation_id, inner = child(prefix, number)
+            if operation_id in wanted or operation_id in missing:
                 wanted.discard(operation_id)
-                self.missing.discard(operation_id)
+                missing.discard(operation_id)
                 self.found[operation_id] = (*path, number)
                 self.prefixes[operation_id] = inner
                 hits.append(operation_id)

@@ -29,7 +29,7 @@ from durable_core.verifying.divergence import Found
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Decide, retry_differences
+from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Trace, status_of
@@ -152,7 +152,7 @@ class Examination:
         if fits and node is not None and node.recorded is not None:
             if details:
                 self._compare_details(path, asked, node.recorded, details)
-            if decide is not None and node.recorded.ends:
+            if decide is not None and was_asked(node.recorded):
                 for each in retry_differences(node.recorded, decide):
                     self.differ(each.what, path, each.recorded, each.current, asked)
         return Answer(path, identity, node, known, trace, index)

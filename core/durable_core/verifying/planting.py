@@ -32,8 +32,13 @@ def planted(
     if recorded is None:
         return None
     operation = recorded.operation
-    was = (operation.id, operation.parent_id, operation.type, operation.name, operation.sub_type)
-    if was == (operation_id, parent_id, identity.type, identity.name, identity.sub_type):
+    if (
+        operation.id == operation_id
+        and operation.parent_id == parent_id
+        and operation.type == identity.type
+        and operation.name == identity.name
+        and operation.sub_type == identity.sub_type
+    ):
         return operation
     kind = OperationType(identity.type)
     changes: dict[str, Any] = {

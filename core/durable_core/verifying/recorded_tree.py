@@ -6,7 +6,7 @@ history context by context, whatever the order in which concurrent contexts wrot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 
 from durable_core.fold import Recorded
@@ -91,19 +91,19 @@ def tree_of(operations: Mapping[str, Recorded], expected: IdScheme) -> RecordedT
     if scheme is None:
         return RecordedTree(root, None, tuple(operations.values()))
     paths = resolve(placed, scheme)
+    nodes = {root.path: root}
     for key, path in paths.items():
-        _node(root, path).recorded = operations.get(key)
+        _node(nodes, path).recorded = operations.get(key)
     lost = tuple(each for key, each in operations.items() if key not in paths)
     return RecordedTree(root, scheme, lost)
 
 
-def _node(root: Node, path: Sequence[int]) -> Node:
-    node = root
-    for number in path:
-        found = node.children.get(number)
-        if found is None:
-            found = node.children[number] = Node((*node.path, number))
-        node = found
+def _node(nodes: dict[Path, Node], path: Path) -> Node:
+    """Return the node at a path, made if need be, with those around it."""
+    node = nodes.get(path)
+    if node is None:
+        node = nodes[path] = Node(path)
+        _node(nodes, path[:-1]).children[path[-1]] = node
     return node
 
 

@@ -45,6 +45,16 @@ _MOST: Final = 4
 """How many classes of one name are tried; of more than these nobody knows which was raised."""
 
 
+def was_asked(recorded: Recorded) -> bool:
+    """Return True where what decides about further attempts was asked: not in a step that succeeded
+    with its first."""
+    ends = recorded.ends
+    return len(ends) > 1 or (
+        bool(ends)
+        and (ends[0].error is not None or recorded.operation.sub_type == SubType.WAIT_FOR_CONDITION)
+    )
+
+
 def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDifference]:
     """Yield the attempts of a step, or polls, after which the code would now do something else."""
     polls = recorded.operation.sub_type == SubType.WAIT_FOR_CONDITION
