@@ -179,7 +179,8 @@ def measure(kind: str, histories: int, rounds: int) -> None:
     )
     faster = median(first[1] / second[1] for first, second in zip(one, two, strict=True))
     print(
-        f"  x {over:.2f} the handler alone (at most {MOST_OVER_HANDLER:g}), x {over_once:.2f} with --runs 1"
+        f"  x {over:.2f} the handler alone (at most {MOST_OVER_HANDLER:g}), "
+        f"x {over_once:.2f} with --runs 1"
     )
     print(f"  second core x {faster:.2f} (at least {LEAST_OF_SECOND_CORE:g})")
 
