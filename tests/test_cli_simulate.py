@@ -301,6 +301,8 @@ def test_the_runtime_is_found_out_and_can_be_asked_for(call: Any) -> None:
     aws = f"{HANDLERS}/aws_waits.py:handler"
     assert json_of(call, aws)["runtime"] == "aws-sdk"
     assert json_of(call, "orders:short", "--runtime", "native")["runtime"] == "native"
+    done = call(aws, "--runtime", "native")
+    assert (done.code, "decorated with @durable_execution" in done.err) == (2, True)
     done = call("orders:short", "--runtime", "aws-sdk")
     assert done.code == 2
     assert "@durable_execution" in done.err

@@ -283,6 +283,18 @@ def test_a_missing_function_names_the_handlers_that_there_are(project: Write) ->
     assert line.endswith("has no 'hnadler'; handlers in it: handler, other")
 
 
+def test_the_decorator_itself_is_no_handler(project: Write) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    loader = project(
+        app="from aws_durable_execution_sdk_python import durable_execution\n"
+        "@durable_execution\ndef handler(event, context): ...\n"
+    )
+    line = problem_of(loader, "app:hnadler", FunctionMissing)
+    assert line.endswith("has no 'hnadler'; handlers in it: handler")
+    assert loader.load("app:handler").kind is HandlerKind.AWS_SDK
+    problem_of(loader, "app:durable_execution", NotAHandler)
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

@@ -99,6 +99,11 @@ class UserRunner(Runner):
         if kind is HandlerKind.AWS_SDK and loaded.kind is not kind:
             problem = "not decorated with @durable_execution, which --runtime aws-sdk needs"
             raise NotAHandler(self._spec, problem)
+        if kind is HandlerKind.NATIVE and loaded.kind is HandlerKind.AWS_SDK:
+            problem = (
+                "decorated with @durable_execution of AWS's SDK, which --runtime native hasn't"
+            )
+            raise NotAHandler(self._spec, problem)
         if not self.isolates:
             here = self._runner_here(loaded.target, kind)
             if here.unwinds_crashes or not self._may_crash:

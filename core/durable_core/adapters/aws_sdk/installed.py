@@ -22,7 +22,11 @@ _DECORATORS: Final = frozenset(f"{PACKAGE}.{module}" for module in ("execution",
 
 def is_aws_handler(handler: object) -> bool:
     """Return True for what `@durable_execution` made, without importing the SDK."""
-    return isinstance(handler, FunctionType) and handler.__globals__.get("__name__") in _DECORATORS
+    return (
+        isinstance(handler, FunctionType)
+        and handler.__closure__ is not None  # it holds the handler; the decorator holds nothing
+        and handler.__globals__.get("__name__") in _DECORATORS
+    )
 
 
 def found_below(handler: object) -> FunctionType | None:
