@@ -101,7 +101,7 @@ class UserRunner(Runner):
             raise NotAHandler(self._spec, problem)
         if kind is HandlerKind.NATIVE and loaded.kind is HandlerKind.AWS_SDK:
             problem = (
-                "decorated with @durable_execution of AWS's SDK, which --runtime native hasn't"
+                "decorated with @durable_execution, which --runtime native can't run"
             )
             raise NotAHandler(self._spec, problem)
         if not self.isolates:
