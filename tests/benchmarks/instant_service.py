@@ -62,7 +62,7 @@ class InstantRunner(AwsSdkRunner):
                 ),
                 service_client=client,
             )
-            answer: Any = self._handler(handed, _lambda_context())
+            answer: Any = self.handler(handed, _lambda_context())
             if answer["Status"] != "PENDING":
                 assert answer["Status"] == "SUCCEEDED", answer
                 result: str | None = answer["Result"]
