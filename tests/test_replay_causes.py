@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from durable_core import ChildConfig, DurableContext, RetryPresets, StepConfig, StepError
+from durable_core import (
+    ChildConfig,
+    CompletionConfig,
+    DurableContext,
+    MapConfig,
+    RetryPresets,
+    StepConfig,
+    StepError,
+)
 from durable_core.history import history_of_events
 from durable_core.simulation.scenario import CallbackScript, Scenario
 from durable_core.simulation.simulate import simulate
@@ -210,6 +218,35 @@ def test_units_that_changed_each_in_its_own_way_have_not_moved() -> None:
     history = history_of_events("recorded", simulate(handler_of(0)).events)
     outcome = verify_history(NativeReplayer(handler_of(1)), history)
     assert {each.cause for each in outcome.divergences} == {Cause.REMOVED}
+
+
+def test_units_that_now_end_as_early_as_one_that_failed_have_not_become_it() -> None:
+    def handler_of(traces: bool) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> int:
+            def silent(_: Any) -> None:
+                raise TimeoutError("no answer")
+
+            async def unit(inner: DurableContext, site: str, *_: Any) -> None:
+                once = StepConfig(retry_strategy=RetryPresets.none())
+                await inner.step(silent if site == "b" else nothing_done, name="ping", config=once)
+                if traces:
+                    await inner.step(lambda _: 1, name="trace")
+
+            config = MapConfig[None](completion_config=CompletionConfig.all_completed())
+            return (await ctx.map(["a", "b", "c"], unit, name="health", config=config)).total_count
+
+        return handler
+
+    history = history_of_events("recorded", simulate(handler_of(True)).events)
+    outcome = verify_history(NativeReplayer(handler_of(False)), history)
+    assert [(each.position, each.cause) for each in outcome.divergences] == [
+        ("1.1.2", Cause.REMOVED)
+    ]
+    assert outcome.divergences[0].also_at == ("1.3.2",)
+
+
+def nothing_done(_: Any) -> None:
+    pass
 
 
 def test_code_that_skips_and_then_raises_is_told_both() -> None:

@@ -25,7 +25,8 @@ def moved_units(
         batches.setdefault(trace.path[:-1], []).append((trace, found))
     for path, units in batches.items():
         node = examination.tree.root.at(path)
-        numbers = [None if node is None else _number_of(trace, node) for trace, _ in units]
+        stayed = _numbers(examination.traces, path) - _numbers([trace for trace, _ in units], path)
+        numbers = [None if node is None else _number_of(trace, node, stayed) for trace, _ in units]
         for (trace, found), number in zip(units, numbers, strict=True):
             if number is None or None in numbers:
                 yield found
@@ -33,12 +34,18 @@ def moved_units(
                 yield _as_moved(examination, trace, found, number)
 
 
-def _number_of(trace: Trace, batch: Node) -> int | None:
-    """Return the number of the first unit that recorded all that this one asks for."""
+def _numbers(traces: Sequence[Trace], batch: Path) -> set[int]:
+    """Return the numbers of the units of a map or parallel among the traces."""
+    return {trace.path[-1] for trace in traces if trace.path and trace.path[:-1] == batch}
+
+
+def _number_of(trace: Trace, batch: Node, stayed: set[int]) -> int | None:
+    """Return the number of the first unit that recorded all that this one asks for, but of those
+    that still do what they are recorded to have done."""
     asked = [each.identity for each in trace.asked]
     if trace.outcome is Outcome.RAISED:
         return None
-    for number in sorted(batch.children):
+    for number in sorted(set(batch.children) - stayed):
         if list(map(identity_of, batch.children[number].sequence())) == asked:
             return number
     return None
