@@ -106,6 +106,28 @@ def test_what_is_asked_for_in_a_finally_does_not_hide_what_was_raised() -> None:
     assert "RuntimeError: defect" in found.why
 
 
+def test_a_finally_that_is_all_that_follows_does_not_hide_what_was_raised() -> None:
+    def handler_of(change: Change) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            await ctx.step(lambda _: 1, name="open")
+            try:
+                change()
+                await ctx.step(lambda _: 1, name="pack")
+            finally:
+                await ctx.step(lambda _: 1, name="close")
+
+        return handler
+
+    found = first(handler_of(nothing), handler_of(fails))
+    assert (found.position, found.cause) == ("2", Cause.RAISED)
+    assert found.why == (
+        "the code raises KeyError: 'row 7' where Step \"pack\" is recorded, and goes on to "
+        'Step "close"'
+    )
+    assert found.where is not None
+    assert found.where.text.endswith("# raised here")
+
+
 @pytest.mark.parametrize(
     ("names", "position", "cause"),
     [(("undo", "audit"), "4", Cause.RENAMED), (("cancel", "log"), "6", Cause.RENAMED)],

@@ -87,9 +87,13 @@ def _is_handling(
     """Return True when an error of the code's own led it away from the record.
 
     Code that handles an error may be recorded, and changed itself: then what follows fits again.
+    Where the error ends what is recorded to have succeeded, it is new, whatever follows.
     """
-    if run.asked[index].handled is None:
+    handled = run.asked[index].handled
+    if handled is None:
         return False
+    if run.outcome is Outcome.RAISED and run.has_succeeded and run.error == handled.error:
+        return True
     if run.outcome is Outcome.SUSPENDED:
         return not any(same(one, other) for one in recorded for other in rest[1:] if one)
     costs = _costs(recorded, rest, is_cut=False)
