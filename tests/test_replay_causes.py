@@ -128,6 +128,29 @@ def test_a_finally_that_is_all_that_follows_does_not_hide_what_was_raised() -> N
     assert found.where.text.endswith("# raised here")
 
 
+def test_the_error_that_may_have_kept_the_code_from_an_operation_is_told() -> None:
+    def handler_of(change: Change) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            def jammed(_: Any) -> None:
+                raise OSError("paper jam")
+
+            once = StepConfig(retry_strategy=RetryPresets.none())
+            try:
+                change()
+                await ctx.step(jammed, name="print", config=once)
+            except (StepError, KeyError):
+                await ctx.step(lambda _: 1, name="mail instead")
+
+        return handler
+
+    found = first(handler_of(nothing), handler_of(fails))
+    assert (found.position, found.cause) == ("1", Cause.REMOVED)
+    assert found.why == (
+        'Step "print" is no longer asked for here; Step "mail instead" comes in its place, while '
+        "the code handles KeyError: 'row 7'"
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "position", "cause"),
     [(("undo", "audit"), "4", Cause.RENAMED), (("cancel", "log"), "6", Cause.RENAMED)],

@@ -136,10 +136,12 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
         case Cause.REMOVED if likely.skipped > 1:
             return (
                 f"{likely.skipped:,} recorded operations are no longer asked for here, first "
-                f"{before}; {now} comes next{_end(run)}"
+                f"{before}; {now} comes next{_handling(asked)}{_end(run)}"
             )
         case Cause.REMOVED:
-            return f"{before} is no longer asked for here; {now} comes in its place"
+            return (
+                f"{before} is no longer asked for here; {now} comes in its place{_handling(asked)}"
+            )
         case Cause.REORDERED:
             return f"the order has changed: {now} now comes where {before} was"
         case Cause.NESTING:
@@ -149,6 +151,11 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
         case Cause.MOVED_OUT:
             return f"{now} has moved out of {asked.out_of}"
     return f"{before} has become {now}"
+
+
+def _handling(asked: Asked) -> str:
+    """Say which error of its own the code handles: it may be what kept it from what is recorded."""
+    return f", while the code handles {asked.handled.error}" if asked.handled else ""
 
 
 def _end(run: ContextRun) -> str:
