@@ -159,3 +159,37 @@ def test_another_input_of_a_function_that_awss_sdk_invokes_is_told() -> None:
     (difference,) = verify_history(AwsReplayer(handler_of(6)), history).differences
     assert difference.what == "input of the invoked function"
     assert json.loads(difference.current or "") == {"amount": 6}
+
+
+def test_code_around_a_context_that_failed_is_followed_when_it_is_wrapped_in_another() -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from aws_durable_execution_sdk_python import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    def handler_of(wraps: bool) -> Any:
+        @durable_execution
+        def handler(event: Any, context: Any) -> None:
+            def doomed(inner: Any) -> None:
+                inner.step(lambda _: 1, name="mark")
+                raise KeyError("lost")
+
+            def wrapped(inner: Any) -> None:
+                inner.run_in_child_context(doomed, name="doomed")
+
+            try:
+                context.run_in_child_context(*((wrapped, "new") if wraps else (doomed, "doomed")))
+            except Exception:
+                context.step(lambda _: 1, name="shrug")
+            else:
+                context.step(lambda _: 1, name="wonder")
+            context.step(lambda _: 1, name="end")
+
+        return handler
+
+    history = recorded(AwsSdkRunner(handler_of(False)))
+    outcome = verify_history(AwsReplayer(handler_of(True)), history)
+    (found,) = outcome.divergences
+    assert (found.position, found.cause) == ("1", "moved-into-a-context")
+    assert [line.name for line in found.next_current] == ["shrug", "end"]

@@ -17,6 +17,7 @@ from durable_core.adapters.aws_sdk.replay_attach import Parts
 from durable_core.fold import Recorded
 from durable_core.model import (
     ContextDetails,
+    ErrorObject,
     Operation,
     OperationStatus,
     OperationType,
@@ -196,24 +197,37 @@ class ReplayRun:
             return ended.value
 
         if not getattr(executor, "is_virtual", False):
-            identifier = executor.operation_identifier
-            details = ContextDetails(True, operation.result if operation else "")
-            self._plant(
-                executor,
-                Operation(
-                    id=identifier.operation_id,
-                    type=OperationType.CONTEXT,
-                    status=OperationStatus.SUCCEEDED,
-                    start_timestamp=BEGAN,
-                    parent_id=identifier.parent_id,
-                    name=identifier.name,
-                    sub_type=_sub_type(executor),
-                    end_timestamp=BEGAN,
-                    context_details=details,
-                ),
+            self._plant_context(
+                executor, ContextDetails(True, operation.result if operation else "")
             )
         executor.func = again
+        try:
+            return original(executor)
+        except self.parts.suspend:
+            if ended.error is None:
+                raise
+        # What it was to write is how the context failed: from there on it has.
+        error = _error_object(self.parts.error_object.from_exception(ended.error))
+        self._plant_context(executor, ContextDetails(error=error))
         return original(executor)
+
+    def _plant_context(self, executor: Any, details: ContextDetails) -> None:
+        identifier = executor.operation_identifier
+        has_failed = details.error is not None
+        self._plant(
+            executor,
+            Operation(
+                id=identifier.operation_id,
+                type=OperationType.CONTEXT,
+                status=OperationStatus.FAILED if has_failed else OperationStatus.SUCCEEDED,
+                start_timestamp=BEGAN,
+                parent_id=identifier.parent_id,
+                name=identifier.name,
+                sub_type=_sub_type(executor),
+                end_timestamp=BEGAN,
+                context_details=details,
+            ),
+        )
 
     # -- units ---------------------------------------------------------------------------------
 
@@ -310,6 +324,10 @@ def _sub_type(executor: Any) -> str | None:
     """Return the sub-type that an operation records. Before 3.0 a child's may be in its config."""
     found = getattr(executor, "sub_type", None) or executor.operation_identifier.sub_type
     return None if found is None else str(getattr(found, "value", found))
+
+
+def _error_object(error: Any) -> ErrorObject:
+    return ErrorObject(error.message, error.type, error.data, tuple(error.stack_trace or ()))
 
 
 def _identity(executor: Any, virtual: bool) -> Identity:
