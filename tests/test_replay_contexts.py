@@ -193,3 +193,79 @@ def test_code_around_a_context_that_failed_is_followed_when_it_is_wrapped_in_ano
     (found,) = outcome.divergences
     assert (found.position, found.cause) == ("1", "moved-into-a-context")
     assert [line.name for line in found.next_current] == ["shrug", "end"]
+
+
+def native_units(ends: Any, nesting: NestingType) -> tuple[Any, NativeReplayer]:
+    async def handler(event: Any, ctx: DurableContext) -> int:
+        async def unit(inner: DurableContext, item: int, *_: Any) -> Any:
+            await inner.step(lambda _: item, name="look")
+            return ends if item == 2 else item
+
+        config = MapConfig[Any](nesting_type=nesting)
+        return (await ctx.map([1, 2], unit, name="each", config=config)).success_count
+
+    return handler, NativeReplayer(handler)
+
+
+def aws_units(ends: Any, nesting: NestingType) -> tuple[Any, Any]:
+    config = pytest.importorskip("aws_durable_execution_sdk_python.config")
+    from aws_durable_execution_sdk_python import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    if not hasattr(config, "NestingType"):
+        pytest.skip("this version of the SDK has none")
+
+    @durable_execution
+    def handler(event: Any, context: Any) -> int:
+        def unit(inner: Any, item: int, *_: Any) -> Any:
+            inner.step(lambda _: item, name="look")
+            return ends if item == 2 else item
+
+        nested = config.MapConfig(nesting_type=config.NestingType[nesting.name])
+        count: int = context.map([1, 2], unit, name="each", config=nested).success_count
+        return count
+
+    return AwsSdkRunner(handler), AwsReplayer(handler)
+
+
+@pytest.mark.parametrize("nesting", list(NestingType))
+@pytest.mark.parametrize("units", [native_units, aws_units])
+@pytest.mark.parametrize("now", [{"sku": "ink"}, None])
+def test_a_unit_that_comes_to_another_result_is_told(
+    units: Callable[..., Any], nesting: NestingType, now: Any
+) -> None:
+    runner, same = units({"sku": "pen"}, nesting)
+    history = recorded(runner)
+    assert verify_history(same, history).differences == ()
+    outcome = verify_history(units(now, nesting)[1], history)
+    assert outcome.verdict is Verdict.COMPATIBLE
+    (difference,) = outcome.differences
+    assert difference.what == ("context result" if nesting is NestingType.NESTED else "unit result")
+    assert difference.position == ("1.2" if units is native_units else "1.1")
+    assert "pen" in (difference.recorded or "")
+    assert "pen" not in (difference.current or "")
+
+
+def test_a_context_of_awss_sdk_that_returns_nothing_any_more_is_told() -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from aws_durable_execution_sdk_python import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    def handler_of(result: Any) -> Any:
+        @durable_execution
+        def handler(event: Any, context: Any) -> None:
+            context.run_in_child_context(lambda inner: result, name="price")
+
+        return handler
+
+    history = recorded(AwsSdkRunner(handler_of(7)))
+    (difference,) = verify_history(AwsReplayer(handler_of(None)), history).differences
+    assert (difference.what, difference.recorded, difference.current) == (
+        "context result",
+        "7",
+        "null",
+    )

@@ -7,8 +7,11 @@ is told as a difference.
 from __future__ import annotations
 
 from asyncio import CancelledError
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from durable_core.fold import Recorded
+from durable_core.ids import Path
 from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus, OperationStatus
 from durable_core.sizes import utf8_bytes
@@ -17,8 +20,8 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import identity_of
 from durable_core.verifying.runs import Asked, Outcome
-from durable_core.verifying.traces import Answer, Ended, Trace
-from durable_core.verifying.values import same_json
+from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
+from durable_core.verifying.values import json_of, same_json
 
 
 def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
@@ -71,14 +74,63 @@ def is_summarized(answer: Answer, payload: str | None) -> bool:
 
 def compare_result(examination: Examination, answer: Answer, payload: str | None) -> None:
     """Note where the body of a completed context came to another result than is recorded."""
-    operation = None if answer.recorded is None else answer.recorded.operation
+    asked = answer.trace.asked[answer.asked_at]
+    _compare_payload(examination, answer.path, answer.recorded, payload, asked)
+
+
+def compare_unit_result(examination: Examination, unit: UnitAnswer, payload: str | None) -> None:
+    """Note where the body of a unit with an operation of its own came to another result."""
+    if unit.node is None or (identity := identity_of(unit.node)) is None:
+        return
+    asked = Asked(identity, unit.trace.where)
+    _compare_payload(examination, unit.trace.path, unit.node.recorded, payload, asked)
+
+
+def compare_flat_results(
+    examination: Examination,
+    answer: Answer,
+    recorded: Mapping[int, object],
+    current: Mapping[int, object],
+) -> None:
+    """Note where units without operations of their own came to other results, by their index.
+
+    Theirs are recorded in the result of the map or parallel; compared is what has a JSON form.
+    """
+    if answer.node is None or examination.stand_ins is not None:
+        return
+    asked = answer.trace.asked[answer.asked_at]
+    for index in sorted(recorded.keys() & current.keys()):
+        number = examination.first_unit + index
+        unit = answer.node.children.get(number)
+        if unit is not None and unit.recorded is not None:
+            continue
+        was, now = json_of(recorded[index]), json_of(current[index])
+        if was is not None and now is not None and not same_json(was, now):
+            path = (*answer.path, number)
+            examination.differ("unit result", path, was, now, asked)
+
+
+def returned(ends: Sequence[Ended]) -> dict[int, object]:
+    """Return what bodies returned, by their index: of those that did."""
+    return {
+        index: ended.value for index, ended in enumerate(ends) if ended.outcome is Outcome.RETURNED
+    }
+
+
+def _compare_payload(
+    examination: Examination,
+    path: Path,
+    recorded: Recorded | None,
+    payload: str | None,
+    asked: Asked,
+) -> None:
+    operation = None if recorded is None else recorded.operation
     if operation is None or operation.status is not OperationStatus.SUCCEEDED:
         return
     if examination.stand_ins is not None and not examination.stand_ins.compares(operation):
         return
     if not same_json(operation.result, payload):
-        asked = answer.trace.asked[answer.asked_at]
-        examination.differ("context result", answer.path, operation.result, payload, asked)
+        examination.differ("context result", path, operation.result, payload, asked)
 
 
 def compare_final_result(examination: Examination, payload: str | None) -> None:

@@ -42,7 +42,14 @@ from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
 from durable_core.values import dataclass
 from durable_core.verifying.call_lines import notes_lines
-from durable_core.verifying.endings import compare_result, is_summarized, note_end
+from durable_core.verifying.endings import (
+    compare_flat_results,
+    compare_result,
+    compare_unit_result,
+    is_summarized,
+    note_end,
+    returned,
+)
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
@@ -310,7 +317,11 @@ class VerifyingContext(TellingContext):
         if recorded is None or recorded.status is not OperationStatus.SUCCEEDED:
             raise_recorded(recorded.error if recorded else None, ChildContextError)
         if not found.is_stripped:
-            return self._inline(call, options)
+            inline = self._inline(call, options)
+            if isinstance(inline, BatchResult):  # and nothing that a serdes made of it
+                was = {each.index: each.result for each in inline.succeeded()}
+                compare_flat_results(examination, answer, was, returned(ends))
+            return inline
         all_ended = ended_units(examination, found, ends)
         for unit, ended in zip(all_ended, ends, strict=True):
             if unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED:
@@ -328,6 +339,9 @@ class VerifyingContext(TellingContext):
         operation = None if recorded is None else recorded.operation
         succeeded = operation is not None and operation.status is OperationStatus.SUCCEEDED
         if operation and succeeded and not self._verified.examination.is_stripped(recorded):
+            if ended.outcome is Outcome.RETURNED:
+                payload = unit.call.to_payload(options.unit_serdes, ended.value)
+                compare_unit_result(self._verified.examination, answer, payload)
             value = unit.call.to_value(options.unit_serdes, operation.result)
             return Ended(Outcome.RETURNED, value)
         if ended.outcome is Outcome.RETURNED:

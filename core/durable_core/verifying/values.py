@@ -15,6 +15,14 @@ def same_json(one: str | None, other: str | None) -> bool:
         return False
 
 
+def json_of(value: object) -> str | None:
+    """Return a value as JSON, None where it has no such form."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
 def shortened(text: str | None) -> str | None:
     """Return what of a payload is shown where two differ."""
     return text if text is None or len(text) <= 200 else f"{text[:200]}..."

@@ -24,7 +24,13 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
-from durable_core.verifying.endings import compare_result, is_summarized, note_end
+from durable_core.verifying.endings import (
+    compare_flat_results,
+    compare_result,
+    compare_unit_result,
+    is_summarized,
+    note_end,
+)
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
@@ -158,7 +164,10 @@ class ReplayRun:
             if not is_batch and not self._is_as_stored(executor, answer, ended):
                 return self._from_body(executor, original, operation, ended)
             examination.take_payload(answer)
-            return self._from_record(executor, original, operation, answer)
+            value = self._from_record(executor, original, operation, answer)
+            if is_batch and ended.outcome is Outcome.RETURNED:
+                self._compare_flat(answer, value, ended.value)
+            return value
         is_open = is_context and not answer.is_terminal
         if is_open or ended.outcome is Outcome.SUSPENDED:
             raise self.parts.suspend("not recorded any further")
@@ -166,21 +175,37 @@ class ReplayRun:
 
     def _is_as_stored(self, executor: Any, answer: Answer, ended: Ended) -> bool:
         """Compare a body's result with what is stored; False when that is only a summary of it."""
-        if ended.outcome is not Outcome.RETURNED or ended.value is None:
+        if ended.outcome is not Outcome.RETURNED:
             return True
         try:
-            payload = self.parts.serialize(
-                serdes=executor.config.serdes,
-                value=ended.value,
-                operation_id=executor.operation_identifier.operation_id,
-                durable_execution_arn=self._arn,
-            )
+            payload = self._payload(executor, ended.value)
         except Exception:
             return True  # the body is compared by what it asks for; its value is a difference only
         if is_summarized(answer, payload):
             return False
         compare_result(self.examination, answer, payload)
         return True
+
+    def _payload(self, executor: Any, value: Any) -> str | None:
+        """Return what a context would write of its result. Raises what its serdes does."""
+        payload: str | None = self.parts.serialize(
+            serdes=executor.config.serdes,
+            value=value,
+            operation_id=executor.operation_identifier.operation_id,
+            durable_execution_arn=self._arn,
+        )
+        return payload
+
+    def _compare_flat(self, answer: Answer, recorded: Any, current: Any) -> None:
+        """Note where FLAT units come to other results than those of the map or parallel hold."""
+        if isinstance(recorded, self.parts.batch_result):
+            # Before 3.0, `succeeded()` leaves out what returned None.
+            succeeded = self.parts.batch_status("SUCCEEDED")
+            was, now = (
+                {each.index: each.result for each in batch.all if each.status is succeeded}
+                for batch in (recorded, current)
+            )
+            compare_flat_results(self.examination, answer, was, now)
 
     def _from_body(
         self,
@@ -278,6 +303,10 @@ class ReplayRun:
             identity = _identity(executor, virtual=False)
             operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
             assert operation is not None
+            if ended.outcome is Outcome.RETURNED:
+                with suppress(Exception):  # as in `_is_as_stored`
+                    payload = self._payload(executor, ended.value)
+                    compare_unit_result(self.examination, unit, payload)
             self._plant(executor, operation)
             return original(executor)
         if ended.outcome is Outcome.SUSPENDED:
