@@ -67,12 +67,15 @@ class _Picture:
     """What one run is compared with: a record as it stood. `number` of the invocation, if one.
 
     `suspended`: the invocation ended and the execution went on; `proven`: something came after it.
+    `earlier` is the record as the last invocation left it, where something came since that the
+    code may go on with.
     """
 
     folded: Folded
     number: int | None = None
     suspended: bool = False
     proven: bool = True
+    earlier: _Picture | None = None
 
 
 Watch = Callable[[Examination], AbstractContextManager[None]]
@@ -136,6 +139,10 @@ def _run(
     examination, found = _examined(replayer, history, picture, tree, options, watch)
     stand_ins = examination.stand_ins
     ended = _end_divergence(examination, picture)
+    if ended is not None and not found and picture.earlier is not None:
+        tree = tree_of(picture.earlier.folded.operations, replayer.scheme)
+        left, _ = _examined(replayer, history, picture.earlier, tree, options, watch)
+        ended = _end_divergence(left, picture.earlier)
     if ended is not None and not found:
         found = [ended]
     if not found:
@@ -261,7 +268,10 @@ def _pictures(
     suspended = last is not None and last.ended is not None and last.error is None
     number = len(invocations) if options.every_invocation else None
     proven = bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
-    yield _Picture(folded, number, suspended, proven)
+    earlier = None
+    if last is not None and suspended and last.stop < len(history.events):
+        earlier = _Picture(fold(history.events[: last.stop]), number, suspended)
+    yield _Picture(folded, number, suspended, proven, earlier)
 
 
 def _end_divergence(examination: Examination, picture: _Picture) -> Found | None:
