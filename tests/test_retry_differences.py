@@ -356,6 +356,15 @@ def callbacks(timeout: int, heartbeat: int) -> Callable[..., Any]:
     return handler
 
 
+def test_a_timeout_that_a_callback_did_not_have_is_told_where_its_other_one_is_recorded() -> None:
+    assert told(callbacks(600, 60), recorded(callbacks(600, 0))) == [
+        ("callback heartbeat of seconds", "1", "none", "60")
+    ]
+    assert told(callbacks(600, 60), recorded(callbacks(0, 60))) == [
+        ("callback timeout of seconds", "1", "none", "600")
+    ]
+
+
 def test_other_timeouts_of_a_callback_are_told() -> None:
     history = recorded(callbacks(600, 60))
     assert told(callbacks(600, 60), history) == []

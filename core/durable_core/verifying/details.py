@@ -20,6 +20,12 @@ _DETAILS: Final = {
 }
 """Each, and where it is recorded."""
 
+_TOLD_TOGETHER: Final = {
+    "callback timeout of seconds": "callback_heartbeat_seconds",
+    "callback heartbeat of seconds": "callback_timeout_seconds",
+}
+"""Who tells the one tells the other: where it isn't there, there was none."""
+
 Input = Callable[[], str | None]
 """Makes the input of an invoked function, as it would be sent: only where one is recorded."""
 
@@ -30,7 +36,7 @@ def detail_differences(
     """Yield what is another than recorded, as it is recorded and as it is now, in words."""
     for what, now in details.items():
         before = getattr(recorded, _DETAILS[what])
-        if before is None or before == now:
+        if before == now or (before is None and not _is_told(what, recorded)):
             continue  # not all that write histories tell all of it
         if isinstance(now, Backoff):
             told = now.difference(before)
@@ -41,7 +47,12 @@ def detail_differences(
             if given is not None and not same_json(before, given):
                 yield what, before, given
         elif stand_ins is None or stand_ins.differ(before, now):
-            yield what, str(before), str(now) if now else "none"
+            yield what, str(before or "none"), str(now or "none")
+
+
+def _is_told(what: str, recorded: Recorded) -> bool:
+    other = _TOLD_TOGETHER.get(what)
+    return other is not None and getattr(recorded, other) is not None
 
 
 def _made(made: Input) -> str | None:
