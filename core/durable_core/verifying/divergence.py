@@ -140,7 +140,8 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
             )
         case Cause.REMOVED:
             return (
-                f"{before} is no longer asked for here; {now} comes in its place{_handling(asked)}"
+                f"{before} is no longer asked for here; {now} comes in its place"
+                f"{_handling(asked)}{_end(run)}"
             )
         case Cause.REORDERED:
             return f"the order has changed: {now} now comes where {before} was"

@@ -25,13 +25,14 @@ def moved_units(
         batches.setdefault(trace.path[:-1], []).append((trace, found))
     for path, units in batches.items():
         node = examination.tree.root.at(path)
-        stayed = _numbers(examination.traces, path) - _numbers([trace for trace, _ in units], path)
-        numbers = [None if node is None else _number_of(trace, node, stayed) for trace, _ in units]
-        for (trace, found), number in zip(units, numbers, strict=True):
-            if number is None or None in numbers:
+        traces = [trace for trace, _ in units]
+        stayed = _numbers(examination.traces, path) - _numbers(traces, path)
+        numbers = None if node is None else _numbers_of(traces, node, stayed)
+        for index, (trace, found) in enumerate(units):
+            if numbers is None:
                 yield found
             else:
-                yield _as_moved(examination, trace, found, number)
+                yield _as_moved(examination, trace, found, numbers[index])
 
 
 def _numbers(traces: Sequence[Trace], batch: Path) -> set[int]:
@@ -39,16 +40,22 @@ def _numbers(traces: Sequence[Trace], batch: Path) -> set[int]:
     return {trace.path[-1] for trace in traces if trace.path and trace.path[:-1] == batch}
 
 
-def _number_of(trace: Trace, batch: Node, stayed: set[int]) -> int | None:
-    """Return the number of the first unit that recorded all that this one asks for, but of those
-    that still do what they are recorded to have done."""
-    asked = [each.identity for each in trace.asked]
-    if trace.outcome is Outcome.RAISED:
-        return None
-    for number in sorted(set(batch.children) - stayed):
-        if list(map(identity_of, batch.children[number].sequence())) == asked:
-            return number
-    return None
+def _numbers_of(traces: Sequence[Trace], batch: Node, stayed: set[int]) -> list[int] | None:
+    """Return for each unit the number of the first that recorded all that it asks for, each once,
+    and none of those that still do what they are recorded to have done. None: not all have one."""
+    left = {
+        number: list(map(identity_of, batch.children[number].sequence()))
+        for number in sorted(set(batch.children) - stayed)
+    }
+    numbers: list[int] = []
+    for trace in traces:
+        asked = [each.identity for each in trace.asked]
+        number = next((number for number, recorded in left.items() if recorded == asked), None)
+        if number is None or trace.outcome is Outcome.RAISED:
+            return None
+        del left[number]
+        numbers.append(number)
+    return numbers
 
 
 def _as_moved(examination: Examination, trace: Trace, found: Found, number: int) -> Found:
