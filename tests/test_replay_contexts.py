@@ -269,3 +269,23 @@ def test_a_context_of_awss_sdk_that_returns_nothing_any_more_is_told() -> None:
         "7",
         "null",
     )
+
+
+def test_units_of_one_name_are_warned_about() -> None:
+    def handler_of(*people: str) -> Handler:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            async def sign(inner: DurableContext, who: str, *_: Any) -> str:
+                return await inner.step(lambda _: who, name="sign")
+
+            config = MapConfig[str](item_namer=lambda who, index: "boss" if who == "eve" else "any")
+            await ctx.map(people, sign, name="inspection", config=config)
+
+        return handler
+
+    outcome = verified(handler_of("bob", "ann", "eve"), recorded(handler_of("ann", "bob", "eve")))
+    assert outcome
+    assert (
+        "2 units of a map or parallel have the name of another one of it: if two of them changed "
+        "places, that could not be seen"
+    ) in outcome.notes
+    assert not any("by their index" in note for note in outcome.notes)

@@ -87,6 +87,12 @@ def _unseen(examination: Examination) -> Iterator[str]:
             f"{by_index:,} units of a map or parallel are known by their index only: if two of "
             "them changed places, that could not be seen"
         )
+    by_one_name = sum(map(_of_one_name, examination.batches))
+    if by_one_name:
+        yield (
+            f"{by_one_name:,} units of a map or parallel have the name of another one of it: if "
+            "two of them changed places, that could not be seen"
+        )
     virtual = sum(
         asked.identity.virtual and bool(asked.identity.name)
         for trace in examination.traces
@@ -122,11 +128,18 @@ def _alike(examination: Examination, *, named: bool) -> int:
 
 def _known_by_index(batch: BatchRun) -> int:
     """Count the units whose recorded name, if there is one, says nothing but the index."""
-    count = sum(
-        not unit.name or _DEFAULT_NAME.fullmatch(unit.name) is not None
-        for unit in batch.units.values()
-    )
+    count = sum(not _is_given(unit.name) for unit in batch.units.values())
     return count if count > 1 else 0
+
+
+def _of_one_name(batch: BatchRun) -> int:
+    """Count the units whose recorded name, given by the code, another one has too."""
+    names = Counter(unit.name for unit in batch.units.values() if _is_given(unit.name))
+    return sum(number for number in names.values() if number > 1)
+
+
+def _is_given(name: str | None) -> bool:
+    return bool(name) and _DEFAULT_NAME.fullmatch(name or "") is None
 
 
 _DEFAULT_NAME = re.compile(r"(map-item|parallel-branch)-\d+")
