@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -289,3 +290,31 @@ def test_units_of_one_name_are_warned_about() -> None:
         "places, that could not be seen"
     ) in outcome.notes
     assert not any("by their index" in note for note in outcome.notes)
+
+
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_stripped_result_without_a_payload_as_sdk_1_x_writes_it_is_rebuilt(deep: bool) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from aws_durable_execution_sdk_python import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    @durable_execution
+    def handler(event: Any, context: Any) -> int:
+        def draw(inner: Any) -> str:
+            half: str = inner.step(lambda _: "x" * 200_000, name="draw")
+            return half + half
+
+        return len(context.run_in_child_context(draw, name="blob"))
+
+    events = [
+        replace(each, details={"Result": {"Truncated": False}})
+        if (each.event_type, each.name) == ("ContextSucceeded", "blob")
+        else each
+        for each in simulate(AwsSdkRunner(handler)).events
+    ]
+    history = history_of_events("recorded", events)
+    outcome = verify_history(AwsReplayer(handler), history, VerifyOptions(deep=deep))
+    assert outcome, outcome
+    assert outcome.differences == ()

@@ -19,6 +19,7 @@ from aws_durable_execution_sdk_python.serdes import serialize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from durable_core.ids import BLAKE2B, MD5, IdScheme
 from durable_core.limits import LIMITS
 from durable_core.model import (
     CompletionReason,
@@ -495,9 +496,22 @@ def context(
     return Operation("1", OperationType.CONTEXT, state, sub_type=sub_type, context_details=details)
 
 
-def fact(operation: Operation, *, payload_known: bool = True) -> ReplayChildrenFact:
+def fact(
+    operation: Operation, *, payload_known: bool = True, scheme: IdScheme | None = None
+) -> ReplayChildrenFact:
     summary = read_summary(operation.result)
-    return replay_children_of(operation, summary, payload_known=payload_known)
+    return replay_children_of(operation, summary, payload_known=payload_known, scheme=scheme)
+
+
+def test_a_child_without_a_payload_is_stripped_where_awss_sdk_for_python_wrote_it() -> None:
+    child = context(None, "RunInChildContext")
+    assert fact(child, scheme=BLAKE2B).value
+    assert fact(child, scheme=BLAKE2B).stripped
+    assert not fact(child, scheme=MD5).value
+    assert not fact(child, scheme=BLAKE2B, payload_known=False).value
+    assert not fact(context("null", "RunInChildContext"), scheme=BLAKE2B).value
+    assert not fact(context(None, "WaitForCallback"), scheme=BLAKE2B).value
+    assert not fact(context(None, "RunInChildContext", status="FAILED"), scheme=BLAKE2B).value
 
 
 DOTNET_STRIPPED = dump({"Units": [{"Index": 0, "Status": "SUCCEEDED"}]})

@@ -103,6 +103,7 @@ def _learn(walk: Walk, each: Recorded) -> None:
         operation,
         walk.summaries.get(operation.id),
         payload_known=walk.payload_known and not each.truncated,
+        scheme=walk.scheme,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from durable_core.ids import BLAKE2B, IdScheme
 from durable_core.model import (
     BATCH_SUB_TYPES,
     Operation,
@@ -33,11 +34,16 @@ class ReplayChildrenFact:
 
 
 def replay_children_of(
-    operation: Operation, summary: Summary | None, *, payload_known: bool = True
+    operation: Operation,
+    summary: Summary | None,
+    *,
+    payload_known: bool = True,
+    scheme: IdScheme | None = None,
 ) -> ReplayChildrenFact:
     """Say whether a context is rebuilt from its children; an explicit flag always wins.
 
-    `payload_known` is False when the history was read without execution data.
+    `payload_known` is False when the history was read without execution data. `scheme` is that of
+    the history's ids, where it is known: it tells whose SDK wrote them.
     """
     details = operation.context_details
     if details is not None and details.replay_children is not None:
@@ -50,6 +56,10 @@ def replay_children_of(
         return ReplayChildrenFact(False, True, "unknown: the history has no payloads")
     if operation.result == "":
         return ReplayChildrenFact(True, True, "its stored payload is empty", True)
+    is_child = operation.sub_type == SubType.RUN_IN_CHILD_CONTEXT
+    if operation.result is None and is_child and scheme is BLAKE2B:
+        # AWS's SDK for Python leaves an empty payload out up to 1.x, and writes None as "null".
+        return ReplayChildrenFact(True, True, "it has no stored payload", True)
     if operation.sub_type in BATCH_SUB_TYPES and summary is not None:
         if summary.form is SummaryForm.JAVA and operation.sub_type == SubType.PARALLEL:
             return ReplayChildrenFact(True, True, "Java's parallel is always rebuilt", True)

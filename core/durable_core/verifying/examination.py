@@ -247,7 +247,9 @@ class Examination:
         is_said = details is not None and details.replay_children is not None
         is_batch = operation.sub_type in BATCH_SUB_TYPES
         summary = read_summary(operation.result) if is_batch and not is_said else None
-        return replay_children_of(operation, summary).value
+        return replay_children_of(
+            operation, summary, payload_known=not recorded.truncated, scheme=self.tree.scheme
+        ).value
 
     def answered_by(self, position: str) -> str | None:
         """Return the outermost completed context around a position that a replay answers from its
