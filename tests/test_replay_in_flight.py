@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from durable_core import DurableContext
+from durable_core import DurableContext, MapConfig
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.native_replay import NativeReplayer
@@ -59,3 +59,28 @@ def test_code_that_ends_where_the_last_invocation_waited_has_diverged() -> None:
     outcome = verify_history(NativeReplayer(race(waits=False)), history)
     assert outcome.first is not None
     assert (outcome.first.position, outcome.first.cause) == ("3", Cause.ENDED_EARLY)
+
+
+def test_that_the_number_of_units_is_not_recorded_before_they_end_is_warned_about() -> None:
+    def handler_of(*sites: str) -> Callable[..., Any]:
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            async def check(inner: DurableContext, site: str, *_: Any) -> None:
+                await inner.wait(timedelta(seconds=5), name="ping")
+
+            for name in ("first", "second"):
+                await ctx.map(sites, check, name=name, config=MapConfig[None](max_concurrency=2))
+
+        return handler
+
+    whole = simulate(handler_of("a", "b", "c")).events
+    assert verify_history(
+        NativeReplayer(handler_of("a", "b", "c", "d")), history_of_events("whole", whole)
+    ).first
+    stop = next(n for n, each in enumerate(whole) if each.event_type == "InvocationCompleted")
+    history = history_of_events("cut", whole[: stop + 1])
+    outcome = verify_history(NativeReplayer(handler_of("a", "b", "c", "d")), history)
+    assert outcome
+    assert (
+        'the number of units of 1 Map "first" isn\'t recorded, only which of them were started: '
+        "if there are more or fewer of the others now, that could not be seen"
+    ) in outcome.notes

@@ -28,8 +28,7 @@ class BatchRun:
     """The units that a map or parallel recorded, and those that the code asks for.
 
     `total` is how many there were; None where only those in `units` are known of, so that there
-    may have been more. `first` is the number of the first unit in a position. `is_complete`: it had
-    come to its end.
+    may have been more. `first` is the number of the first unit in a position.
     """
 
     path: Path
@@ -41,7 +40,6 @@ class BatchRun:
     first: int
     where: CodeLine | None = None
     moment: int = 0
-    is_complete: bool = False
 
 
 def batch_divergence(run: BatchRun) -> Found | None:

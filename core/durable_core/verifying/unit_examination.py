@@ -52,7 +52,6 @@ def examine_units(
                 examination.first_unit,
                 answer.trace.asked[answer.asked_at].where,
                 examination.moment,
-                complete,
             )
         )
     stripped = examination.is_stripped(answer.recorded)

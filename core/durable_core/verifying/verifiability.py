@@ -104,13 +104,15 @@ def _unseen(examination: Examination) -> Iterator[str]:
             f"{contexts} asked for by a name, which is not recorded: if it is another now, that "
             "could not be seen"
         )
-    for batch in examination.batches:
-        if batch.total is None and batch.is_complete:
-            yield (
-                f"how many units {line_at(batch.path, batch.identity)} had isn't recorded, only "
-                "which of them were started: if there are more or fewer of the others now, that "
-                "could not be seen"
-            )
+    uncounted = [
+        str(line_at(each.path, each.identity)) for each in examination.batches if each.total is None
+    ]
+    if uncounted:
+        more = f" and of {len(uncounted) - 1:,} others" if len(uncounted) > 1 else ""
+        yield (
+            f"the number of units of {uncounted[0]}{more} isn't recorded, only which of them were "
+            "started: if there are more or fewer of the others now, that could not be seen"
+        )
 
 
 def _alike(examination: Examination, *, named: bool) -> int:
