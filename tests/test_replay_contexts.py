@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from durable_core import ChildConfig, CompletionConfig, DurableContext, MapConfig, NestingType
 from durable_core.history import RecordedHistory, history_of_events
+from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate
+from durable_core.verifying.examination import Examination
 from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Verdict, Verification
@@ -318,3 +321,38 @@ def test_a_stripped_result_without_a_payload_as_sdk_1_x_writes_it_is_rebuilt(dee
     outcome = verify_history(AwsReplayer(handler), history, VerifyOptions(deep=deep))
     assert outcome, outcome
     assert outcome.differences == ()
+
+
+def test_what_another_operation_came_to_is_not_blamed_on_the_code() -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    from aws_durable_execution_sdk_python import durable_execution
+
+    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+
+    def handler_of(invokes: bool) -> Any:
+        @durable_execution
+        def handler(event: Any, context: Any) -> None:
+            if invokes:
+                context.invoke("bank", 5, name="charge")
+            else:
+                context.step(lambda _: 5, name="pay")
+                context.step(lambda _: 5, name="pay")
+                context.step(lambda _: 5, name="pay")
+            context.step(lambda _: 1, name="mail")
+
+        return handler
+
+    script = read_scenario('[[invoke]]\nfunction = "bank"\nresult = \'{"paid": 5}\'')
+    simulation = simulate(AwsSdkRunner(handler_of(True)), scenario=script)
+    history = history_of_events("recorded", simulation.events)
+    seen: list[Examination] = []
+
+    def watch(examination: Examination) -> Any:
+        seen.append(examination)
+        return nullcontext()
+
+    outcome = verify_history(AwsReplayer(handler_of(False)), history, watch=watch)
+    assert outcome.first is not None
+    assert outcome.first.position == "1"
+    assert [each.root.error for each in seen] == [None] * len(seen)

@@ -24,6 +24,7 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
+from durable_core.verifying.alignment import Fit
 from durable_core.verifying.endings import (
     compare_flat_results,
     compare_result,
@@ -106,6 +107,8 @@ class ReplayRun:
         except self.parts.serdes_errors as error:
             if operation.status is OperationStatus.SUCCEEDED:
                 self.examination.unreadable(answer.identity, answer.path, error)
+            if answer.trace.asked[answer.asked_at].fit in (Fit.BORROWED, Fit.NEW):
+                raise self.parts.suspend("what another operation came to") from None
             raise
 
     def _plant(self, executor: Any, operation: Operation) -> None:
