@@ -12,10 +12,11 @@ import pytest
 
 from durable_core import DurableContext, MapConfig
 from durable_core.history import RecordedHistory, history_of_events
+from durable_core.model import ExecutionRecord, ExecutionStatus
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
-from durable_core.verifying.verification import Cause
+from durable_core.verifying.verification import Cause, Verdict
 
 
 def race(*, waits: bool, raises: bool = False) -> Callable[..., Any]:
@@ -59,6 +60,25 @@ def test_code_that_ends_where_the_last_invocation_waited_has_diverged() -> None:
     outcome = verify_history(NativeReplayer(race(waits=False)), history)
     assert outcome.first is not None
     assert (outcome.first.position, outcome.first.cause) == ("3", Cause.ENDED_EARLY)
+
+
+@pytest.mark.parametrize(
+    ("execution", "verdict"),
+    [(None, Verdict.CANNOT_VERIFY), (ExecutionStatus.RUNNING, Verdict.DIVERGED)],
+)
+def test_code_that_leaves_a_wait_behind_may_have_been_over_unless_the_service_says_it_runs(
+    execution: ExecutionStatus | None, verdict: Verdict
+) -> None:
+    handler = race(waits=True)
+    events = simulate(handler).events
+    assert events[-2].event_type == "InvocationCompleted"
+    record = None if execution is None else ExecutionRecord(status=execution)
+    outcome = verify_history(
+        NativeReplayer(handler), history_of_events("cut", events[:-1], execution=record)
+    )
+    assert outcome.verdict is verdict
+    told = outcome.doubts[0].reason if outcome.first is None else outcome.first.why
+    assert 'Wait "long"' in told
 
 
 def test_that_the_number_of_units_is_not_recorded_before_they_end_is_warned_about() -> None:

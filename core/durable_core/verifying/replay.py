@@ -17,7 +17,7 @@ from durable_core.explaining.explain import folded_of
 from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
-from durable_core.model import ExecutionStatus, SubType
+from durable_core.model import ExecutionStatus
 from durable_core.values import dataclass
 from durable_core.verifying.code_lines import shown
 from durable_core.verifying.consequences import Runtime, with_consequence
@@ -66,7 +66,8 @@ class VerifyOptions:
 class _Picture:
     """What one run is compared with: a record as it stood. `number` of the invocation, if one.
 
-    `suspended`: the invocation ended and the execution went on; `proven`: something came after it.
+    `suspended`: the invocation ended and the execution went on; `proven`: something came after it,
+    or the service said of the execution that it runs.
     `earlier` is the record as the last invocation left it, where something came since that the
     code may go on with.
     """
@@ -267,7 +268,10 @@ def _pictures(
     last = invocations[-1] if invocations else None
     suspended = last is not None and last.ended is not None and last.error is None
     number = len(invocations) if options.every_invocation else None
-    proven = bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
+    known = None if history.execution is None else history.execution.status
+    proven = known is ExecutionStatus.RUNNING or (
+        bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
+    )
     earlier = None
     if last is not None and suspended and last.stop < len(history.events):
         earlier = _Picture(fold(history.events[: last.stop]), number, suspended)
@@ -290,15 +294,16 @@ def _end_divergence(examination: Examination, picture: _Picture) -> Found | None
     waiting = list(examination.tree.root.open_operations())
     if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):
         return None
-    if not picture.proven and all(each.sub_type == SubType.CALLBACK for each in waiting):
-        # Nobody need wait for a callback: the invocation may have been about to end the execution.
+    label = f'{waiting[0].sub_type or waiting[0].type} "{waiting[0].name or ""}"'
+    if not picture.proven:
+        # Nobody need wait for what was asked for: a callback, a task that lost a race. The
+        # invocation may have been about to end the execution.
         examination.doubt(
-            f'the code ends without waiting for Callback "{waiting[0].name or ""}", and the '
-            "history stops where the recorded run either waited for it or had just ended too",
+            f"the code ends without waiting for {label}, and the history stops where the recorded "
+            "run either waited for it or had just ended too",
             "fetch the history again: it says by now which of the two",
         )
         return None
-    label = f'{waiting[0].sub_type or waiting[0].type} "{waiting[0].name or ""}"'
     if root.outcome is Outcome.RETURNED:
         why = f"the code ends where it is recorded to wait for {label}"
         cause = Cause.ENDED_EARLY
