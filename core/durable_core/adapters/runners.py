@@ -100,9 +100,7 @@ class UserRunner(Runner):
             problem = "not decorated with @durable_execution, which --runtime aws-sdk needs"
             raise NotAHandler(self._spec, problem)
         if kind is HandlerKind.NATIVE and loaded.kind is HandlerKind.AWS_SDK:
-            problem = (
-                "decorated with @durable_execution, which --runtime native can't run"
-            )
+            problem = "decorated with @durable_execution, which --runtime native can't run"
             raise NotAHandler(self._spec, problem)
         if not self.isolates:
             here = self._runner_here(loaded.target, kind)
