@@ -104,3 +104,21 @@ def test_that_the_number_of_units_is_not_recorded_before_they_end_is_warned_abou
         'the number of units of 1 Map "first" isn\'t recorded, only which of them were started: '
         "if there are more or fewer of the others now, that could not be seen"
     ) in outcome.notes
+
+
+def test_code_that_waits_at_its_end_for_what_was_only_begun_diverges() -> None:
+    def shop(*, waits: bool) -> Any:
+        async def handler(event: Any, ctx: DurableContext) -> str:
+            hour = asyncio.ensure_future(ctx.wait(timedelta(hours=1), name="hour"))
+            await ctx.step(lambda _: 1, name="work")
+            if waits:
+                await hour
+            return "done"
+
+        return handler
+
+    history = history_of_events("it", simulate(shop(waits=False)).events)
+    assert verify_history(NativeReplayer(shop(waits=False)), history)
+    outcome = verify_history(NativeReplayer(shop(waits=True)), history)
+    assert outcome.first is not None
+    assert outcome.first.cause is Cause.WAITS

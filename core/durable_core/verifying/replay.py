@@ -68,7 +68,7 @@ class _Picture:
 
     `suspended`: the invocation ended and the execution went on; `proven`: something came after it,
     or the service said of the execution that it runs.
-    `earlier` is the record as the last invocation left it, where something came since that the
+    `left_at` is after which event the last invocation left it, where something came since that the
     code may go on with.
     """
 
@@ -76,7 +76,7 @@ class _Picture:
     number: int | None = None
     suspended: bool = False
     proven: bool = True
-    earlier: _Picture | None = None
+    left_at: int | None = None
 
 
 Watch = Callable[[Examination], AbstractContextManager[None]]
@@ -140,10 +140,12 @@ def _run(
     examination, found = _examined(replayer, history, picture, tree, options, watch)
     stand_ins = examination.stand_ins
     ended = _end_divergence(examination, picture)
-    if ended is not None and not found and picture.earlier is not None:
-        tree = tree_of(picture.earlier.folded.operations, replayer.scheme)
-        left, _ = _examined(replayer, history, picture.earlier, tree, options, watch)
-        ended = _end_divergence(left, picture.earlier)
+    if ended is not None and not found and picture.left_at is not None:
+        left = fold(history.events[: picture.left_at])
+        earlier = _Picture(left, picture.number, picture.suspended)
+        tree = tree_of(earlier.folded.operations, replayer.scheme)
+        again, _ = _examined(replayer, history, earlier, tree, options, watch)
+        ended = _end_divergence(again, earlier)
     if ended is not None and not found:
         found = [ended]
     if not found:
@@ -272,10 +274,10 @@ def _pictures(
     proven = known is ExecutionStatus.RUNNING or (
         bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
     )
-    earlier = None
-    if last is not None and suspended and last.stop < len(history.events):
-        earlier = _Picture(fold(history.events[: last.stop]), number, suspended)
-    yield _Picture(folded, number, suspended, proven, earlier)
+    is_open = folded.execution.status is ExecutionStatus.RUNNING
+    came_since = last is not None and suspended and last.stop < len(history.events)
+    left_at = last.stop if last is not None and is_open and came_since else None
+    yield _Picture(folded, number, suspended, proven, left_at)
 
 
 def _end_divergence(examination: Examination, picture: _Picture) -> Found | None:
