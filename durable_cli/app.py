@@ -52,7 +52,7 @@ def run(arguments: list[str] | None) -> int:
     With DURABLE_DEBUG set in the environment a defect of `durable` itself does raise.
     """
     from durable_cli.exits import Exit, code_of
-    from durable_cli.output import message
+    from durable_cli.output import ReaderGone, message
     from durable_core.errors import DurableError
 
     try:
@@ -63,7 +63,7 @@ def run(arguments: list[str] | None) -> int:
         return code_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         _forget_stdout()
         return Exit.FINE
     except Exception as error:

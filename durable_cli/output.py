@@ -20,6 +20,13 @@ from durable_core.errors import SourceError, UsageError
 from durable_core.values import dataclass
 
 
+class ReaderGone(Exception):
+    """Whoever read what goes to stdout has gone: there is nobody left to tell.
+
+    No BrokenPipeError, of which typer makes exit code 1.
+    """
+
+
 class Color(StrEnum):
     """When to colour."""
 
@@ -195,12 +202,15 @@ class Output:
     def write(self, text: str) -> None:
         """Write the whole text to the file or to stdout, ending in one newline.
 
-        Raises SourceError when the file can't be written. A character that stdout can't encode is
-        written as its escape.
+        Raises SourceError when the file can't be written, ReaderGone where nobody reads stdout any
+        more. A character that stdout can't encode is written as its escape.
         """
         body = text if text.endswith("\n") else text + "\n"
         if self.path is None:
-            _write_stream(sys.stdout, body)
+            try:
+                _write_stream(sys.stdout, body)
+            except BrokenPipeError:
+                raise ReaderGone from None
             return
         try:
             Path(self.path).write_text(body, encoding="utf-8", errors=_ESCAPE)

@@ -401,8 +401,10 @@ def test_json_on_a_stream_without_unicode_is_valid() -> None:
     assert "拒否" in json.loads(done.stdout)["histories"][0]["operations"][1]["why"]
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'core'}"}
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_error(unbuffered: str) -> None:
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'core'}"
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": unbuffered}
     arguments = [sys.executable, "-m", "durable_cli", "replay", *[UNITS] * 4, "--expand"]
     with subprocess.Popen(
         arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE

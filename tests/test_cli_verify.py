@@ -268,7 +268,11 @@ def test_a_result_that_depends_on_the_time_is_told_but_no_replay_stumbles_over_i
     assert run([*given, "--strict"]) == 1
 
 
-def test_what_the_handler_prints_is_not_among_the_data(project: Path, call: Call) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_the_handler_prints_is_not_among_the_data(
+    project: Path, call: Call, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     code, out, err = call("histories/done.json", "--handler", "odd:prints", "--format", "json")
     assert code == 0
     assert json.loads(out)["histories"][0]["verdict"] == "compatible"

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field
+from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
@@ -203,6 +204,8 @@ def _keep_quiet(number: int) -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
     os.dup2(2, 1)  # what the handler prints is no data of ours
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, whatever comes next
 
 
 def _say_nothing(what: Any) -> None:
