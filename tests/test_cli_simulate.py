@@ -751,6 +751,18 @@ def test_a_process_that_ends_in_a_step_has_begun_it_and_forgets_its_globals(
     assert events[-1]["ExecutionSucceededDetails"]["Result"]["Payload"] == "1"
 
 
+@pytest.mark.skipif(SDK.startswith("1."), reason="os._exit needs --isolate with AWS's SDK 1.x")
+def test_an_exit_that_the_handler_catches_has_its_status_nevertheless(tmp_path: Path) -> None:
+    catching = DYING["aws-sdk"].replace(
+        "END", "try: os._exit(-1)\n            except BaseException: pass"
+    )
+    (tmp_path / "dies.py").write_text(catching)
+    done = durable(tmp_path, "--handler", "dies:handler", "--format", "json")
+    first = json.loads(done.stdout)["invocations"][0]
+    assert first["end"] == "CRASHED"
+    assert first["error"]["ErrorMessage"].endswith("exit status 255")
+
+
 @pytest.mark.parametrize("target", ["plain", "durable"])
 def test_a_target_that_ends_its_process_does_not_end_the_command(
     tmp_path: Path, target: str

@@ -50,7 +50,7 @@ def exit_ends_invocation(send_queued: Callable[[int], None]) -> Iterator[None]:
     """Let `os._exit` end the invocation that runs inside, not this process."""
 
     def end(status: int) -> NoReturn:
-        send_queued(status)
+        send_queued(status & 0xFF)
         raise SystemExit(status)
 
     with _ended_by(end):

@@ -145,7 +145,7 @@ class Examination:
         where = line or calling_line() or trace.where
         if fit is not Fit.EXACT:
             handled = handled_error()
-        asked = Asked(identity, where, self.moment, fit, False, out_of, handled)
+        asked = Asked(identity, where, self.moment, fit, out_of=out_of, handled=handled)
         trace.asked.append(asked)
         path = (*trace.path, index + 1)
         known = fits or is_invented or node is not None
