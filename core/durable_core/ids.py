@@ -192,15 +192,19 @@ class _Search:
         missing, child = self.missing, self.scheme.child
         while number <= last and (wanted or missing):
             operation_id, inner = child(prefix, number)
-            if operation_id in wanted or operation_id in missing:
-                wanted.discard(operation_id)
-                missing.discard(operation_id)
-                self.found[operation_id] = (*path, number)
-                self.prefixes[operation_id] = inner
-                hits.append(operation_id)
-                last = max(last, number + slack)
+            at = (*path, number)
+            if operation_id in wanted:
+                wanted.remove(operation_id)
+            elif operation_id in missing:
+                missing.remove(operation_id)
             else:
-                unused.append((inner, (*path, number)))
+                unused.append((inner, at))
+                number += 1
+                continue
+            self.found[operation_id] = at
+            self.prefixes[operation_id] = inner
+            hits.append(operation_id)
+            last = number + slack
             number += 1
         return unused
 

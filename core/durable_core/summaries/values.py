@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from durable_core.model import (
@@ -41,6 +42,9 @@ class UnitRun(NamedTuple):
     dispatched: bool = True
 
 
+_start: Final = attrgetter("start")
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """What a stored map or parallel result says of its units.
@@ -62,11 +66,12 @@ class Summary:
 
     def status_of(self, index: int) -> UnitRun | None:
         """Return the run that the unit is in, or None when the summary doesn't list the unit."""
-        return next(iter(self.between(index, index + 1)), None)
+        at = bisect_right(self.runs, index, key=_start) - 1
+        return self.runs[at] if at >= 0 and index < self.runs[at].stop else None
 
     def between(self, start: int, stop: int) -> Iterator[UnitRun]:
         """Return the runs of units `start` to `stop - 1`, cut to them."""
-        at = max(0, bisect_right(self.runs, start, key=lambda run: run.start) - 1)
+        at = max(0, bisect_right(self.runs, start, key=_start) - 1)
         while start < stop and at < len(self.runs) and self.runs[at].start < stop:
             run = self.runs[at]
             if run.stop > start:

@@ -66,6 +66,13 @@ class Alignment:
         self._at = 0
         self._asked = 0
         self._is_borrowing = False
+        self.is_as_recorded = True
+        """All that was asked for so far is what is recorded at its own position."""
+
+    @property
+    def is_complete(self) -> bool:
+        """True when just what is recorded was asked for, each at its own position."""
+        return self.is_as_recorded and self._asked == len(self._recorded)
 
     @property
     def is_exhausted(self) -> bool:
@@ -75,12 +82,25 @@ class Alignment:
     def ask(self, asked: Identity) -> Match:
         """Return what answers the next operation that the code asks for."""
         position = self._asked
+        return Match(Fit.EXACT, position) if self.takes_own(asked) else self.look(asked)
+
+    def takes_own(self, asked: Identity) -> bool:
+        """Ask for the next operation where it is what is recorded at its own position, and return
+        True: there nothing has to be looked for. If not, nothing has been asked."""
+        position = self._asked
+        if position < self._at or position >= len(self._recorded) or self._used[position]:
+            return False
+        if not same(self._recorded[position], asked):
+            return False
+        self._asked = self._at = position + 1
+        self._used[position] = True
+        self._is_borrowing = False
+        return True
+
+    def look(self, asked: Identity) -> Match:
+        """Return what answers the next operation, which is not the one at its own position."""
         self._asked += 1
-        own = position < len(self._recorded) and not self._used[position]
-        if own and position >= self._at and same(self._recorded[position], asked):
-            # Its own position first: where code agrees with the record, nothing is looked for.
-            self._take(position)
-            return Match(Fit.EXACT, position)
+        self.is_as_recorded = False
         found = self._find(asked)
         if found is not None:
             self._take(found)

@@ -42,7 +42,7 @@ def _noting(operation: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[...,
 
     @wraps(operation)
     def called(context: Any, *args: Any, **keywords: Any) -> Any:
-        running: Any = run(context, calling_line(), args, keywords)
+        running: Any = run(context, calling_line(2), args, keywords)
         running.__qualname__ = operation.__qualname__  # what Python says of one never awaited
         return running
 

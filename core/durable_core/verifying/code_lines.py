@@ -46,17 +46,19 @@ def is_installed(file: str) -> bool:
     return file.startswith(_SITE)
 
 
-def calling_line() -> CodeLine | None:
-    """Return the innermost line of the user's code that is being executed.
+def calling_line(depth: int = 1) -> CodeLine | None:
+    """Return the innermost line of the user's code that is being executed, `depth` frames up or
+    further.
 
     None where none is: a coroutine that a lambda made is awaited by ours. What calls us is no code
     of the handler, whosever it is.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
-        file = frame.f_code.co_filename
+        code = frame.f_code  # asked for once: an audit hook is told of it
+        file = code.co_filename
         if _USERS[file]:
-            return _line(file, frame.f_lineno, frame.f_code.co_name)
+            return _line(file, frame.f_lineno, code.co_name)
         if file == _CALLED_FROM:
             return None
         frame = frame.f_back

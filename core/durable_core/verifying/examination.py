@@ -8,6 +8,7 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
@@ -90,7 +91,7 @@ class Examination:
         self.root = self.follow(
             Trace(
                 (),
-                "the handler",
+                None,
                 tree.root,
                 not ended,
                 status is ExecutionStatus.SUCCEEDED,
@@ -125,37 +126,45 @@ class Examination:
         """
         self.moment += 1
         index = len(trace.asked)
-        fit, at = trace.alignment.ask(identity)
-        node = None if at is None else trace.sequence[at]
-        out_of = handled = None
-        fits = fit is Fit.EXACT or fit is Fit.ELSEWHERE
-        is_invented = fit is Fit.INVENTED
-        weight = 2 if identity.name else 1
-        if fits:
-            self.matched += weight
-        else:
-            lent = self._lent(trace, identity)
-            if lent is not None:
-                node, is_invented = lent, False
-                self.matched += weight
-            elif is_invented and identity.type != OperationType.CONTEXT:
-                node = Node((*trace.path, index + 1), invented(identity))
-            elif (inner := _same_inside(node, identity)) is not None:
-                node, out_of = inner, identity_of(node)
         where = line or calling_line() or trace.where
-        if fit is not Fit.EXACT:
-            handled = handled_error()
-        asked = Asked(identity, where, self.moment, fit, out_of=out_of, handled=handled)
-        trace.asked.append(asked)
+        asked = Asked(identity, where, self.moment)
         path = (*trace.path, index + 1)
-        known = fits or is_invented or node is not None
-        if fits and node is not None and node.recorded is not None:
+        fits = is_known = trace.alignment.takes_own(identity)
+        if fits:
+            node = trace.sequence[index]
+            self.matched += _weight(identity)
+        else:
+            asked, node, is_known = self._left(trace, asked, path)
+            fits = asked.fit is Fit.ELSEWHERE
+        trace.asked.append(asked)
+        recorded = None if node is None else node.recorded
+        if fits and recorded is not None:
             if details:
-                self._compare_details(path, asked, node.recorded, details)
-            if decide is not None and was_asked(node.recorded):
-                for each in retry_differences(node.recorded, decide):
+                self._compare_details(path, asked, recorded, details)
+            if decide is not None and was_asked(recorded):
+                for each in retry_differences(recorded, decide):
                     self.differ(each.what, path, each.recorded, each.current, asked)
-        return Answer(path, identity, node, known, trace, index)
+        return Answer(path, identity, node, is_known, trace, index)
+
+    def _left(self, trace: Trace, asked: Asked, path: Path) -> tuple[Asked, Node | None, bool]:
+        """Return what is told of an operation that isn't recorded at its own position, what answers
+        it, and whether anything does."""
+        identity = asked.identity
+        fit, at = trace.alignment.look(identity)
+        node = None if at is None else trace.sequence[at]
+        out_of = None
+        is_invented = fit is Fit.INVENTED
+        if fit is Fit.ELSEWHERE:
+            self.matched += _weight(identity)
+        elif (lent := self._lent(trace, identity)) is not None:
+            node, is_invented = lent, False
+            self.matched += _weight(identity)
+        elif is_invented and identity.type != OperationType.CONTEXT:
+            node = Node(path, invented(identity))
+        elif (inner := _same_inside(node, identity)) is not None:
+            node, out_of = inner, identity_of(node)
+        asked = replace(asked, fit=fit, out_of=out_of, handled=handled_error())
+        return asked, node, fit is Fit.ELSEWHERE or is_invented or node is not None
 
     def _lent(self, trace: Trace, identity: Identity) -> Node | None:
         """Look in the contexts around a new one for what has moved into it."""
@@ -164,7 +173,7 @@ class Examination:
             host = at.host
             index = host.alignment.lend(identity)
             if index is not None:
-                host.asked[at.host_index] = host.asked[at.host_index]._replace(took_from=True)
+                host.asked[at.host_index] = replace(host.asked[at.host_index], took_from=True)
                 return host.sequence[index]
             at = host
         return None
@@ -222,7 +231,7 @@ class Examination:
         return self.follow(
             Trace(
                 answer.path,
-                str(line_at(answer.path, answer.identity)),
+                answer.identity,
                 node if is_context else None,
                 is_open and not is_new,
                 succeeded and not is_new,
@@ -313,6 +322,10 @@ class Examination:
         self.differences.append(
             Difference(what, position, shortened(recorded), shortened(now), operation, where)
         )
+
+
+def _weight(identity: Identity) -> int:
+    return 2 if identity.name else 1
 
 
 def _same_inside(node: Node | None, identity: Identity) -> Node | None:

@@ -30,7 +30,7 @@ def divergences_of(examination: Examination) -> list[Found]:
     for trace in sorted(examination.traces, key=lambda each: len(each.path), reverse=True):
         if trace.host is not None or (trace.node is None and trace.path and not trace.asked):
             continue
-        if trace.outcome is Outcome.NOT_RUN:
+        if trace.outcome is Outcome.NOT_RUN or trace.is_as_recorded:
             continue
         each = first_divergence(trace.run())
         if each is None or _is_blocked(trace, each, diverged) or _is_named_by_another(trace, each):

@@ -103,7 +103,8 @@ def _node(nodes: dict[Path, Node], path: Path) -> Node:
     node = nodes.get(path)
     if node is None:
         node = nodes[path] = Node(path)
-        _node(nodes, path[:-1]).children[path[-1]] = node
+        around = path[:-1]
+        (nodes.get(around) or _node(nodes, around)).children[path[-1]] = node
     return node
 
 

@@ -30,7 +30,8 @@ class Handled(NamedTuple):
     where: CodeLine | None = None
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Asked:
     """An operation that the code asked for. `moment` orders what happened in a run.
 
     `took_from` is the context around, when the operation is a new context in which recorded

@@ -6,7 +6,7 @@ What fills them is `examination`. Pure.
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, NamedTuple
+from typing import Any
 
 from durable_core.fold import Recorded
 from durable_core.ids import Path
@@ -15,19 +15,20 @@ from durable_core.values import dataclass
 from durable_core.verifying.alignment import Alignment
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.runs import Asked, ContextRun, Outcome
-from durable_core.verifying.verification import CodeLine, Identity
+from durable_core.verifying.verification import CodeLine, Identity, line_at
 
 
 @dataclass(slots=True)
 class Trace:
-    """A context in this run. `node` is what is recorded of it; None: it is new.
+    """A context in this run. `identity` None: the handler. `node` is what is recorded of it; None:
+    it is new.
 
     A new context is only followed after a divergence; `host` then is the context around, whose
     recorded operations may have moved into it. `where` is the line that asked for it.
     """
 
     path: Path
-    label: str
+    identity: Identity | None
     node: Node | None
     is_open: bool
     has_succeeded: bool = False
@@ -53,6 +54,18 @@ class Trace:
         self.sequence = self.node.sequence() if self.node and has_sequence else []
         self.recorded = [identity_of(node) for node in self.sequence]
         self.alignment = Alignment(self.recorded, borrows=self.borrows)
+
+    @property
+    def label(self) -> str:
+        """The context as a person would name it."""
+        return "the handler" if self.identity is None else str(line_at(self.path, self.identity))
+
+    @property
+    def is_as_recorded(self) -> bool:
+        """True when its code asked for just what is recorded, and didn't raise where it is recorded
+        not to have."""
+        raises = self.outcome is Outcome.RAISED and self.has_succeeded
+        return self.alignment.is_complete and not raises
 
     def run(self) -> ContextRun:
         """Return it as a value to be compared."""
@@ -81,7 +94,8 @@ def status_of(node: Node | None) -> str | None:
     return node.recorded.operation.status.text
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """What answers an operation: a recorded one (`node`), or nothing.
 
     `is_known` False: it is new, the driver stops here. A virtual context is known when it fits,

@@ -25,7 +25,7 @@ from durable_core.verifying.recorded_units import (
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_divergence import BatchRun
-from durable_core.verifying.verification import Cause, Divergence, Identity, line_at
+from durable_core.verifying.verification import Cause, Divergence, Identity
 
 
 def examine_units(
@@ -150,7 +150,7 @@ def _unit(
         runs = has_begun
     trace = Trace(
         path,
-        str(line_at(path, identity)),
+        identity,
         node,
         not complete,
         status is UnitStatus.SUCCEEDED and complete,

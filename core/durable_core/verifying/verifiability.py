@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
@@ -12,7 +13,7 @@ from durable_core.ids import IdScheme
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import RecordedTree
 from durable_core.verifying.unit_divergence import BatchRun
-from durable_core.verifying.verification import Doubt, line_at
+from durable_core.verifying.verification import Doubt, Identity, line_at
 
 
 def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
@@ -73,8 +74,7 @@ def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
 
 
 def _unseen(examination: Examination) -> Iterator[str]:
-    for named in (False, True):
-        alike = _alike(examination, named=named)
+    for named, alike in zip((False, True), _alike(examination), strict=True):
         if alike:
             yield (
                 f"{alike:,} {'' if named else 'unnamed '}operations have a neighbour of the same "
@@ -115,17 +115,23 @@ def _unseen(examination: Examination) -> Iterator[str]:
         )
 
 
-def _alike(examination: Examination, *, named: bool) -> int:
-    """Count the operations that could stand in each other's place unseen."""
-    count = 0
+def _alike(examination: Examination) -> tuple[int, int]:
+    """Count the operations that could stand in each other's place unseen: unnamed, and named."""
+    unnamed = named = 0
     for trace in examination.traces:
-        alike = Counter(
-            (asked.identity.type, asked.identity.sub_type, asked.identity.name)
-            for asked in trace.asked
-            if bool(asked.identity.name) is named
-        )
-        count += sum(number for number in alike.values() if number > 1)
-    return count
+        seen = [asked.identity[:_VIRTUAL] for asked in trace.asked]
+        if len(set(seen)) == len(seen):
+            continue
+        for (_, _, name), number in Counter(seen).items():
+            if number > 1 and name:
+                named += number
+            elif number > 1:
+                unnamed += number
+    return unnamed, named
+
+
+_VIRTUAL: Final = Identity._fields.index("virtual")
+"""What of an identity comes before is its type, sub-type and name."""
 
 
 def _known_by_index(batch: BatchRun) -> int:
