@@ -1,5 +1,18 @@
-"""`python -m durable_cli` is `durable`."""
+"""`python -m durable_cli` is `durable`, whose entry point this is.
 
-from durable_cli.app import main
+A process that verifies imports the script that started it again, so that nothing is to be imported
+here before the command runs.
+"""
 
-main()
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    from durable_cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.errors import DurableError, SourceError
 from durable_core.events import format_timestamp
-from durable_core.explaining.report import Reason, Report, Row
 from durable_core.model import ErrorObject
 from durable_core.wire import error_to_wire
+
+if TYPE_CHECKING:
+    from durable_core.explaining.report import Reason, Report, Row
 
 REPLAY_SCHEMA: Final = "durable.replay/1"
 

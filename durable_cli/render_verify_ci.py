@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from durable_cli.output import clean
 from durable_cli.render_divergence import listed, said
@@ -49,6 +48,8 @@ def _notes(outcome: Verification | DurableError) -> str:
 
 def render_junit(results: Sequence[Result]) -> str:
     """Return a JUnit test suite: a test case a history."""
+    from xml.sax.saxutils import escape, quoteattr  # brings urllib with it, and HTTP
+
     verdicts = [getattr(outcome, "verdict", None) for _, outcome in results]
     failures = sum(each is Verdict.DIVERGED for each in verdicts)
     errors = len(results) - failures - sum(each is Verdict.COMPATIBLE for each in verdicts)

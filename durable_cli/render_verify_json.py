@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from durable_cli.render_json import unread_history
-from durable_cli.render_verify import Result
 from durable_core.errors import DurableError
 from durable_core.verifying.verification import Verification
+
+if TYPE_CHECKING:
+    from durable_cli.render_verify import Result
 
 VERIFY_SCHEMA: Final = "durable.verify/1"
 

@@ -82,18 +82,20 @@ def _results(
 
 
 def _rendered(results: list[Result], skipped: int, format: str, output: Output) -> str:
-    from durable_cli import render_verify, render_verify_ci, render_verify_json
-
     match format:
-        case "json":
-            return json_text(render_verify_json.verify_document(results, skipped))
-        case "jsonl":
-            lines = (render_verify_json.verify_line(*each) for each in results)
+        case "json" | "jsonl":
+            from durable_cli.render_verify_json import verify_document, verify_line
+
+            if format == "json":
+                return json_text(verify_document(results, skipped))
+            lines = (verify_line(*each) for each in results)
             return "\n".join(json_text(line, indent=False) for line in lines)
-        case "junit":
-            return render_verify_ci.render_junit(results)
-        case "markdown":
-            return render_verify_ci.render_markdown(results, skipped)
-        case "github":
-            return render_verify_ci.render_github(results)
-    return render_verify.render(results, skipped, output.surface())
+        case "junit" | "markdown" | "github":
+            from durable_cli.render_verify_ci import render_github, render_junit, render_markdown
+
+            if format == "markdown":
+                return render_markdown(results, skipped)
+            return render_junit(results) if format == "junit" else render_github(results)
+    from durable_cli.render_verify import render
+
+    return render(results, skipped, output.surface())

@@ -50,7 +50,7 @@ def test_the_wheel_brings_the_command_and_the_licence(wheel: Path) -> None:
             for name in archive.namelist()
             if ".dist-info/" in name
         }
-    assert "durable = durable_cli.app:main" in texts["entry_points.txt"]
+    assert "durable = durable_cli.__main__:main" in texts["entry_points.txt"]
     assert "Apache License" in texts["LICENSE"]
     assert "Name: durable-cli\n" in texts["METADATA"]
     assert "Requires-Python: >=3.11\n" in texts["METADATA"]

@@ -1,23 +1,57 @@
 """How classes of values are declared: `@dataclass(frozen=True)`, made in a seventh of the time.
 
 A frozen dataclass sets each of its fields by a call of `object.__setattr__`. Reading a history
-makes thousands of them, which would be a tenth of the time of a replay, and a command declares more
-than a hundred before it does anything. mypy holds these classes frozen, as it knows no other
-`dataclass` than that of `dataclasses`; at run time they compare and hash as frozen ones do, and
-nothing but mypy keeps code from writing to them.
+makes thousands of them, which would be a tenth of the time of a replay. mypy holds these classes
+frozen, as it knows no other `dataclass` than that of `dataclasses`; at run time they compare and
+hash as frozen ones do, and nothing but mypy keeps code from writing to them.
+
+A command declares more than a hundred classes before it does anything, and `dataclasses` compiles
+four methods for each. Only the one that makes a value is worth it: to compare, hash and show values
+is the same code for all classes here.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass as dataclass
+from operator import attrgetter
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any
 
 if not TYPE_CHECKING:
 
     def dataclass(kind: type | None = None, /, *, frozen: bool = False, **options: Any) -> Any:
-        """Declare a dataclass, as `dataclasses.dataclass` does; see above what `frozen` does."""
+        """Declare a dataclass, as `dataclasses.dataclass` does; see above what `frozen` does.
+
+        It takes `slots` and `kw_only`; all classes compare by their values, none has an order.
+        """
         if kind is None:
             return lambda each: dataclass(each, frozen=frozen, **options)
-        hashes = frozen and options.get("eq", True) and "__hash__" not in kind.__dict__
-        return dataclasses.dataclass(kind, unsafe_hash=hashes, **options)
+        own = vars(kind)
+        made = dataclasses.dataclass(kind, repr=False, eq=False, **options)
+        made._compared = _getter([each.name for each in dataclasses.fields(made) if each.compare])
+        if "__repr__" not in own:
+            made.__repr__ = _repr
+        if "__eq__" not in own:
+            made.__eq__ = _eq
+        if "__hash__" not in own:
+            made.__hash__ = _hash if frozen else None
+        return made
+
+    def _getter(names: list[str]) -> Any:
+        return attrgetter(*names) if names else lambda value: ()
+
+    def _eq(self: Any, other: object) -> Any:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        compared = self.__class__._compared
+        return compared(self) == compared(other)
+
+    def _hash(self: Any) -> int:
+        return hash(self.__class__._compared(self))
+
+    @recursive_repr()
+    def _repr(self: Any) -> str:
+        shown = [each.name for each in dataclasses.fields(self) if each.repr]
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{self.__class__.__qualname__}({values})"

@@ -99,7 +99,7 @@ def only_run(kind: str, spec: str, folder: Path) -> None:
     from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.history_file import load_history
-    from durable_core.explaining.explain import folded_of
+    from durable_core.fold import folded_of
     from durable_core.model import (
         ExecutionDetails,
         InvocationInput,

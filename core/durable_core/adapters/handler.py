@@ -98,6 +98,8 @@ class LoadedHandler:
 
 @dataclass(frozen=True, slots=True)
 class _Spec:
+    """Where a handler is looked for."""
+
     module: str
     function: str
     folder: Path

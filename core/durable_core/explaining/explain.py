@@ -16,17 +16,15 @@ from durable_core.fold import (
     Folded,
     Recorded,
     as_found_by,
-    fold,
+    folded_of,
     visible,
 )
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
 from durable_core.limits import LIMITS, ServiceLimits, payload_limit
 from durable_core.model import (
-    ContextDetails,
     ExecutionRecord,
     ExecutionStatus,
-    Operation,
     OperationStatus,
     OperationType,
 )
@@ -99,51 +97,6 @@ def explain(
 
 
 # -- what is explained ---------------------------------------------------------------------------
-
-
-def folded_of(history: RecordedHistory) -> Folded:
-    """Return the operations and facts of a history, be it events or a state."""
-    if history.operations is None:
-        return fold(history.events)
-    facts = ExecutionFacts()
-    recorded: dict[str, Recorded] = {}
-    for operation in history.operations:
-        if operation.type is OperationType.EXECUTION:
-            facts = _facts_of(operation)
-        else:
-            recorded[operation.id] = _from_state(operation)
-    return Folded(execution=facts, operations=recorded)
-
-
-def _from_state(operation: Operation) -> Recorded:
-    details = operation.context_details
-    if operation.type is OperationType.CONTEXT and (
-        details is None or details.replay_children is None
-    ):
-        # A state leaves the flag out where it is false; there is nothing to infer.
-        known = replace(details or ContextDetails(), replay_children=False)
-        operation = replace(operation, context_details=known)
-    attempts = (operation.step_details.attempt or 0) if operation.step_details else 0
-    started = operation.status is OperationStatus.STARTED
-    return Recorded(operation, attempts=attempts + started)
-
-
-def _facts_of(execution: Operation) -> ExecutionFacts:
-    status = {
-        OperationStatus.SUCCEEDED: ExecutionStatus.SUCCEEDED,
-        OperationStatus.FAILED: ExecutionStatus.FAILED,
-        OperationStatus.TIMED_OUT: ExecutionStatus.TIMED_OUT,
-        OperationStatus.STOPPED: ExecutionStatus.STOPPED,
-    }.get(execution.status, ExecutionStatus.RUNNING)
-    details = execution.execution_details
-    return ExecutionFacts(
-        status=status,
-        id=execution.id,
-        name=execution.name,
-        input_payload=details.input_payload if details else None,
-        started=execution.start_timestamp,
-        ended=execution.end_timestamp,
-    )
 
 
 def _as_found(history: RecordedHistory, folded: Folded, number: int) -> Folded:

@@ -18,7 +18,7 @@ from durable_core.batches.batching import Batcher, Cut
 from durable_core.model import Operation, OperationUpdate
 from durable_core.native.signals import CheckpointFailed
 from durable_core.sdks import SDKS, Sdk, SdkRules
-from durable_core.service.values import made_uuid
+from durable_core.service.made_ids import made_uuid
 from durable_core.values import dataclass
 
 

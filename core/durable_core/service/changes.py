@@ -36,6 +36,7 @@ from durable_core.service.events import (
     step_details,
     wait_started_details,
 )
+from durable_core.service.made_ids import made_token, made_uuid
 from durable_core.service.values import (
     Answer,
     CallbackCreated,
@@ -43,8 +44,6 @@ from durable_core.service.values import (
     InvokeRequested,
     InvokeTarget,
     Resolver,
-    made_token,
-    made_uuid,
 )
 from durable_core.transitions import MOVES
 from durable_core.values import dataclass

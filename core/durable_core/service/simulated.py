@@ -55,6 +55,7 @@ from durable_core.service.changes import (
 )
 from durable_core.service.events import invocation_completed_details
 from durable_core.service.ledger import Ledger
+from durable_core.service.made_ids import made_token, made_uuid
 from durable_core.service.request import Accepted, Decision, examine
 from durable_core.service.state import is_waiting
 from durable_core.service.values import (
@@ -73,8 +74,6 @@ from durable_core.service.values import (
     Resolver,
     StatePage,
     Stop,
-    made_token,
-    made_uuid,
     target_of,
 )
 from durable_core.values import dataclass

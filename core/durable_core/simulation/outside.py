@@ -19,6 +19,7 @@ from durable_core.model import ErrorObject, OperationStatus, OperationType
 from durable_core.native.signals import exit_status
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
+from durable_core.service.made_ids import made_uuid
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.validation import too_large
 from durable_core.service.values import (
@@ -35,7 +36,6 @@ from durable_core.service.values import (
     InvokeTarget,
     exit_crash,
     invoke_timed_out,
-    made_uuid,
     target_of,
 )
 from durable_core.simulation.lambda_context import LambdaContext

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from durable_core.fold import Recorded
 from durable_core.verifying.retry_differences import Backoff
-from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.values import same_json
+
+if TYPE_CHECKING:
+    from durable_core.verifying.stand_ins import StandIns
 
 _DETAILS: Final = {
     "wait of seconds": "wait_seconds",

@@ -6,7 +6,6 @@ is told as a difference.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -31,6 +30,8 @@ def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
     trace.outcome = ended.outcome
     error = ended.error
     if error is not None:
+        from asyncio import CancelledError  # where this is imported, a handler need not have run
+
         trace.escapes = not isinstance(error, Exception | CancelledError)
         trace.error, trace.traceback = told(error), users_traceback(error)
         trace.raised_where = raising_line(error)

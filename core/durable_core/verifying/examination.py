@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
@@ -32,7 +33,6 @@ from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
 from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
 from durable_core.verifying.runs import Asked
-from durable_core.verifying.stand_ins import StandIns
 from durable_core.verifying.traces import Answer, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
 from durable_core.verifying.values import shortened
@@ -43,6 +43,9 @@ from durable_core.verifying.verification import (
     Identity,
     line_at,
 )
+
+if TYPE_CHECKING:
+    from durable_core.verifying.stand_ins import StandIns
 
 
 class Examination:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from durable_core.events import INVOCATION_COMPLETED
-from durable_core.explaining.explain import folded_of
-from durable_core.fold import Folded, fold
+from durable_core.fold import Folded, fold, folded_of
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus
@@ -27,7 +26,6 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.examined import divergences_of
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
 from durable_core.verifying.runs import Outcome
-from durable_core.verifying.stand_ins import stand_ins_of
 from durable_core.verifying.verifiability import doubts_of, notes_of, scheme_doubt
 from durable_core.verifying.verification import (
     Cause,
@@ -36,6 +34,9 @@ from durable_core.verifying.verification import (
     Verdict,
     Verification,
 )
+
+if TYPE_CHECKING:
+    from durable_core.verifying.stand_ins import StandIns
 
 
 class Replayer(Protocol):
@@ -203,7 +204,7 @@ def _examined(
             picture.folded.execution,
             deep=options.deep,
             is_pruned=history.operations is not None,
-            stand_ins=stand_ins_of(history),
+            stand_ins=_stand_ins_of(history),
             borrows=borrows,
         )
         with watch(examination):
@@ -217,6 +218,14 @@ def _examined(
     if others and others[0].divergence.position == found[0].divergence.position:
         return (other, others) if other.matched > examination.matched else (examination, found)
     return examination, found
+
+
+def _stand_ins_of(history: RecordedHistory) -> StandIns | None:
+    if not history.is_redacted:
+        return None
+    from durable_core.verifying.stand_ins import stand_ins_of
+
+    return stand_ins_of(history)
 
 
 _MAY_BE_NEW: Final = (Cause.RENAMED, Cause.TYPE_CHANGED, Cause.REPLACED)

@@ -24,12 +24,12 @@ _NAMED: Final = 3
 """How many stand-ins are named before the others are counted."""
 
 
-def stand_ins_of(history: RecordedHistory) -> StandIns | None:
-    """Return the stand-ins of a history; None where it isn't redacted.
+def stand_ins_of(history: RecordedHistory) -> StandIns:
+    """Return the stand-ins of a redacted history.
 
     What it says was kept counts as real; what is no path there keeps nothing.
     """
-    return StandIns(list(_paths(history.kept))) if history.is_redacted else None
+    return StandIns(list(_paths(history.kept)))
 
 
 def _paths(texts: Iterable[str]) -> Iterator[KeepPath]:

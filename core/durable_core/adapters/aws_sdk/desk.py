@@ -15,7 +15,8 @@ from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.model import OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
 from durable_core.native.signals import ProcessDied
-from durable_core.service.values import THROTTLED, CheckpointAnswer, StatePage, made_uuid
+from durable_core.service.made_ids import made_uuid
+from durable_core.service.values import THROTTLED, CheckpointAnswer, StatePage
 from durable_core.simulation.link import ServiceLink
 
 SENDS: Final = 5
