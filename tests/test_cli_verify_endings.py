@@ -69,6 +69,9 @@ def end(how):
             thread.join()
         case "chdir":
             os.chdir("/")
+        case "hangs":
+            while True:
+                pass
 """
 
 NATIVE = """
@@ -215,3 +218,26 @@ def test_each_odd_end_of_a_handler_is_told_of_its_own_history_only(
         assert found[how]["runtime"] is not None
     for how in GOES_ON:
         assert found[how or "as ever"]["verdict"] == "compatible"
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_of_many_histories_only_those_have_no_verdict_whose_code_dies_exits_or_hangs(
+    jobs: str, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_histories("native", "hangs")
+    texts = {file.stem: file.read_text() for file in Path("histories").iterdir()}
+    odd = {7: "core dump", 8: "os._exit", 40: "hangs", 41: "core dump", 89: "os._exit"}
+    ends = {f"{number:02}": odd.get(number, "") for number in range(90)}
+    Path("many").mkdir()
+    for name, how in ends.items():
+        Path(f"many/{name}.json").write_text(texts[how or "as ever"])
+    given = ["many", "--handler", "native:handler", "--jobs", jobs, "--format", "json"]
+    assert run(["replay", *given, "--timeout", "2"]) == 3
+    out, err = capfd.readouterr()
+    assert err == ""
+    found = {Path(each["source"]).stem: each for each in json.loads(out)["histories"]}
+    why = {**DIED, "hangs": "it did not end within 2 s"}
+    assert list(found) == list(ends)
+    for name, how in ends.items():
+        assert found[name]["verdict"] == ("cannot-verify" if how else "compatible"), name
+        assert not how or why[how] in found[name]["doubts"][0]["reason"]

@@ -108,9 +108,9 @@ class _Pool:
             self._heard(pipes[pipe], sources)  # type: ignore[index]
         self._feed(sources)
         for worker in list(self._busy()):
-            if worker.deadline < monotonic():
+            if worker.lost is None and worker.deadline < monotonic():
                 why = f"it did not end within {self._job.timeout:g} s"
-                self._gone(worker, Lost(why, "--timeout gives it longer"), sources)
+                worker.stop(Lost(why, "--timeout gives it longer"))
 
     def _busy(self) -> Iterator[Worker]:
         return (each for each in self._workers if each.todo or not each.is_ready)
@@ -119,7 +119,7 @@ class _Pool:
         try:
             heard = worker.pipe.recv()
         except (EOFError, OSError):
-            self._gone(worker, Lost(worker.how_it_ended, ENDED), sources)
+            self._gone(worker, worker.lost or Lost(worker.how_it_ended, ENDED), sources)
             return
         match heard:
             case DurableError():
@@ -127,18 +127,23 @@ class _Pool:
             case Ready(runtime):
                 worker.is_ready = True
                 self._runtime = runtime
-            case Answer(outcome, reads):
-                if isinstance(outcome, Lost) and outcome.is_last:
-                    self._gone(worker, outcome, sources)
-                elif worker.todo:
-                    index = worker.take()
-                    self._reads.setdefault(index, {}).update(dict.fromkeys(reads))
-                    self._all_reads.update(dict.fromkeys(reads))
-                    self._answers.setdefault(index, {})[worker.number] = outcome
+            case list(answers):
+                self._take(worker, answers, sources)
+
+    def _take(self, worker: Worker, answers: list[Answer], sources: Sequence[str]) -> None:
+        end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
+        if answers:
+            for index, answer in zip(worker.take(len(answers)), answers, strict=True):
+                if answer.reads:
+                    self._reads.setdefault(index, {}).update(dict.fromkeys(answer.reads))
+                    self._all_reads.update(dict.fromkeys(answer.reads))
+                self._answers.setdefault(index, {})[worker.number] = answer.outcome
+        if isinstance(end, Lost):
+            self._gone(worker, end, sources)
 
     def _feed(self, sources: Sequence[str]) -> None:
         """Give idle workers something to do, the run that is furthest behind first."""
-        idle = [each for each in self._workers if each.is_ready and not each.todo]
+        idle = [each for each in self._workers if each.is_ready and not each.todo and not each.lost]
         working = sum(bool(each.todo) for each in self._workers)
         for _ in range(self._at_once - working):
             open_ = [each for each in idle if self._open[each.number]]
@@ -172,15 +177,20 @@ class _Pool:
         return self._histories[source]
 
     def _gone(self, worker: Worker, lost: Lost, sources: Sequence[str]) -> None:
+        current = worker.take_current()
         worker.close()
         self._workers.remove(worker)
-        if worker.todo:
-            self._answers.setdefault(worker.todo.popleft(), {})[worker.number] = lost
-            self._open[worker.number].extendleft(reversed(worker.todo))
+        if current is not None:
+            self._answers.setdefault(current, {})[worker.number] = lost
         elif not worker.is_ready:
             raise ImportFailed(self._job.spec, f"can't be imported: {lost.why}")
+        self._open[worker.number].extendleft(reversed(worker.todo))
         if self._open[worker.number]:
             self._workers.append(Worker(self._job, worker.number))
+
+
+def _is_last(answer: Answer) -> bool:
+    return isinstance(answer.outcome, Lost) and answer.outcome.is_last
 
 
 def _is_file(source: str) -> bool:

@@ -87,6 +87,9 @@ class Answer:
 
 _TURN_SECONDS: Final = 0.2
 _MOST_AT_ONCE: Final = 64
+_SOON_SECONDS: Final = 0.05
+"""How long an answer may wait for others: each time that some come, whoever waits for them is woken
+and another process is interrupted."""
 
 ENDED: Final = "the execution would be invoked again; run the handler by itself to see why"
 """What to do where the handler takes its process down."""
@@ -100,16 +103,21 @@ class Worker:
         self._job = job
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, job, number), daemon=True)
+        self._done, done = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(theirs, done, job, number), daemon=True)
         with _hash_seed(number), _uninterrupted():
             process.start()
         self._process = process
         theirs.close()
+        done.close()
         self.is_ready = False
         self.todo: deque[int] = deque()
+        self.lost: Lost | None = None
+        """Why it is gone, where that isn't for its end to say."""
         self.deadline = monotonic() + job.timeout + SLACK_SECONDS
         self._began = 0.0
         self._pace = _TURN_SECONDS
+        self._was_in_time = False
 
     @property
     def turn(self) -> int:
@@ -122,21 +130,49 @@ class Worker:
         self._begin()
         self.pipe.send(tasks)
 
-    def take(self) -> int:
-        """Return the index that it has just answered, and begin to count the time of the next."""
-        self._pace = max(monotonic() - self._began, _TURN_SECONDS / _MOST_AT_ONCE)
+    def take(self, answers: int) -> list[int]:
+        """Return the indices that it has just answered, and begin to count the time of the next."""
+        took = (monotonic() - self._began) / answers
+        self._pace = max(took, _TURN_SECONDS / _MOST_AT_ONCE)
         self._begin()
-        return self.todo.popleft()
+        self._was_in_time = self.lost is not None
+        for _ in range(answers):
+            self._done.recv_bytes()
+        return [self.todo.popleft() for _ in range(answers)]
+
+    def take_current(self) -> int | None:
+        """Return the index at which it ended; what it has finished since it answered last, and what
+        it has not begun, stays to be done. None: it wasn't at any, or was about to go on."""
+        if not self.todo or self._was_in_time:
+            return None
+        finished = 0
+        try:
+            while self._done.poll():
+                self._done.recv_bytes()
+                finished += 1
+        except (EOFError, OSError):
+            pass
+        at = min(finished, len(self.todo) - 1)
+        index = self.todo[at]
+        del self.todo[at]
+        return index
 
     def _begin(self) -> None:
         self._began = monotonic()
         self.deadline = self._began + self._job.timeout
+
+    def stop(self, why: Lost) -> None:
+        """End it; what it has answered by now is still to be heard."""
+        self.lost = why
+        self._process.kill()
+        self._process.join()
 
     def close(self) -> None:
         """End it."""
         self._process.kill()
         self._process.join()
         self.pipe.close()
+        self._done.close()
 
     @property
     def how_it_ended(self) -> str:
@@ -182,11 +218,11 @@ def _uninterrupted() -> Iterator[None]:
 # -- in the process ------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, job: Job, number: int) -> None:
+def _work(pipe: Connection, done: Connection, job: Job, number: int) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     _keep_quiet(number)
     try:
-        _verify_all(pipe, job, number)
+        _verify_all(pipe, _Answers(pipe, done), job, number)
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -212,7 +248,32 @@ def _say_nothing(what: Any) -> None:
     """Take the place of Python's own hooks, which print tracebacks."""
 
 
-def _verify_all(pipe: Connection, job: Job, number: int) -> None:
+class _Answers:
+    """Sends answers, some at once. `done` is told of each at once, so that whatever the process
+    comes to, it is known at which source it was."""
+
+    def __init__(self, pipe: Connection, done: Connection) -> None:
+        self._pipe = pipe
+        self._done = done
+        self._waiting: list[Answer] = []
+        self._sent = monotonic()
+
+    def add(self, answer: Answer) -> None:
+        """Send an answer, soon; one that is bad news now."""
+        self._done.send_bytes(b".")
+        self._waiting.append(answer)
+        is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
+        if is_bad or monotonic() - self._sent > _SOON_SECONDS:
+            self.send()
+
+    def send(self, *last: Answer) -> None:
+        """Send all that wait, and the last one of this process."""
+        self._pipe.send([*self._waiting, *last])
+        self._waiting.clear()
+        self._sent = monotonic()
+
+
+def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.process_exit import exit_is_told, watch_exits
     from durable_core.adapters.readings import readings_of_verification
@@ -226,7 +287,7 @@ def _verify_all(pipe: Connection, job: Job, number: int) -> None:
     def tell_exit(status: int, line: CodeLine | None) -> None:
         at = "" if line is None else f" at {line}"
         why = f"it ended its process with os._exit({status}){at}"
-        pipe.send(Answer(Lost(why, ENDED, is_last=True)))
+        answers.send(Answer(Lost(why, ENDED, is_last=True)))
 
     with exit_is_told(tell_exit):
         try:
@@ -247,9 +308,10 @@ def _verify_all(pipe: Connection, job: Job, number: int) -> None:
                 readings.begin_again()
                 outcome = _verified(task, job, replayer, guard)
                 os.chdir(home)
-                pipe.send(Answer(outcome, (*readings.forget_reads(), *imported)))
+                answers.add(Answer(outcome, (*readings.forget_reads(), *imported)))
                 if not isinstance(task, str) or _size(task) > _LARGE:
                     gc.collect()  # a run leaves cycles, which would hold its history for long
+            answers.send()
 
 
 _LARGE: Final = 2**20
