@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from durable_core.values import dataclass
 
@@ -79,7 +79,8 @@ SCHEMES: Final = (BLAKE2B, SHA256, MD5)
 _HEX = re.compile(r"[0-9a-f]+")
 
 
-class Placed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Placed:
     """What `resolve` needs to know of an operation: its parent, and whether that has units."""
 
     parent_id: str | None

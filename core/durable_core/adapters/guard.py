@@ -78,8 +78,8 @@ class _Watch:
         self.stays = False
         self._asking = threading.local()
 
-    def hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if event not in _WHAT or (self.examination is None and not self.stays):
+    def sees(self, event: str, args: tuple[Any, ...]) -> None:
+        if self.examination is None and not self.stays:
             return
         if getattr(self._asking, "now", False):
             return
@@ -135,6 +135,13 @@ def _said(event: str, args: tuple[Any, ...]) -> str:
 _watch: Final = _Watch()
 
 
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    # A function, no method: Python asks a hook for an attribute each time before it calls it, and
+    # to look for one that a method doesn't have takes longer than all else here.
+    if event in _WHAT:
+        _watch.sees(event, args)
+
+
 class Guard:
     """Watches over runs of a handler.
 
@@ -152,7 +159,7 @@ class Guard:
             yield
             return
         if not _watch.is_installed:
-            sys.addaudithook(_watch.hook)
+            sys.addaudithook(_hook)
             _watch.is_installed = True
         writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         _watch.mode, _watch.examination = self._mode, examination

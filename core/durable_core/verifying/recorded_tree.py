@@ -93,18 +93,20 @@ def tree_of(operations: Mapping[str, Recorded], expected: IdScheme) -> RecordedT
     paths = resolve(placed, scheme)
     nodes = {root.path: root}
     for key, path in paths.items():
-        _node(nodes, path).recorded = operations.get(key)
+        _put(nodes, path, operations.get(key))
     lost = tuple(each for key, each in operations.items() if key not in paths)
     return RecordedTree(root, scheme, lost)
 
 
-def _node(nodes: dict[Path, Node], path: Path) -> Node:
-    """Return the node at a path, made if need be, with those around it."""
+def _put(nodes: dict[Path, Node], path: Path, recorded: Recorded | None) -> Node:
+    """Put what is recorded at a path, with the nodes around it."""
     node = nodes.get(path)
-    if node is None:
-        node = nodes[path] = Node(path)
-        around = path[:-1]
-        (nodes.get(around) or _node(nodes, around)).children[path[-1]] = node
+    if node is not None:
+        node.recorded = recorded
+        return node
+    node = nodes[path] = Node(path, recorded)
+    around = path[:-1]
+    (nodes.get(around) or _put(nodes, around, None)).children[path[-1]] = node
     return node
 
 

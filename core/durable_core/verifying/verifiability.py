@@ -12,7 +12,6 @@ from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import RecordedTree
-from durable_core.verifying.unit_divergence import BatchRun
 from durable_core.verifying.verification import Doubt, Identity, line_at
 
 
@@ -81,13 +80,16 @@ def _unseen(examination: Examination) -> Iterator[str]:
                 f"type{' and name' if named else ''}: if two of them changed places, that could "
                 "not be seen"
             )
-    by_index = sum(map(_known_by_index, examination.batches))
+    by_index = by_one_name = 0
+    for batch in examination.batches:
+        names = [unit.name for unit in batch.units.values() if _is_given(unit.name)]
+        by_index += _several(len(batch.units) - len(names))
+        by_one_name += sum(map(_several, Counter(names).values()))
     if by_index:
         yield (
             f"{by_index:,} units of a map or parallel are known by their index only: if two of "
             "them changed places, that could not be seen"
         )
-    by_one_name = sum(map(_of_one_name, examination.batches))
     if by_one_name:
         yield (
             f"{by_one_name:,} units of a map or parallel have the name of another one of it: if "
@@ -134,19 +136,12 @@ _VIRTUAL: Final = Identity._fields.index("virtual")
 """What of an identity comes before is its type, sub-type and name."""
 
 
-def _known_by_index(batch: BatchRun) -> int:
-    """Count the units whose recorded name, if there is one, says nothing but the index."""
-    count = sum(not _is_given(unit.name) for unit in batch.units.values())
+def _several(count: int) -> int:
     return count if count > 1 else 0
 
 
-def _of_one_name(batch: BatchRun) -> int:
-    """Count the units whose recorded name, given by the code, another one has too."""
-    names = Counter(unit.name for unit in batch.units.values() if _is_given(unit.name))
-    return sum(number for number in names.values() if number > 1)
-
-
 def _is_given(name: str | None) -> bool:
+    """Return True for a recorded name of a unit that says more than its index."""
     return bool(name) and _DEFAULT_NAME.fullmatch(name or "") is None
 
 
