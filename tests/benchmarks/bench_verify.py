@@ -6,8 +6,9 @@ The other side is one process that reads the same files and replays each once wi
 SDK, every context re-executed, since that is what `durable replay --handler` can't do without.
 Verifying runs the handler twice (`--runs 2`). Prints CPU seconds and elapsed seconds of both, the
 ratio of the CPU seconds, which is held to 3, and how much faster `--jobs 2` is than `--jobs 1`. The
-commands are run in turn, and a ratio is the median of those of each turn: a shared machine is now
-faster, now slower, by more than what is looked for.
+commands are run in turn, each between two runs of the handler alone that it is held against, and a
+ratio is the median of those of each turn: a shared machine is now faster, now slower, by more than
+what is looked for.
 """
 
 from __future__ import annotations
@@ -141,7 +142,11 @@ def only_run(kind: str, spec: str, folder: Path) -> None:
         assert ended.outcome.status == "SUCCEEDED", ended.outcome
 
 
-def cpu_and_elapsed(command: list[str]) -> tuple[float, float]:
+Times = tuple[float, float]
+"""CPU seconds, and how long it took."""
+
+
+def cpu_and_elapsed(command: list[str]) -> Times:
     """Return the CPU seconds of a command and its processes, and how long it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
@@ -158,26 +163,27 @@ def measure(kind: str, histories: int, rounds: int) -> None:
         spec = record(kind, histories, Path(name))
         folder = str(Path(name) / "histories")
         verify = durable("replay", folder, "--handler", spec, "--format", "jsonl", "--jobs")
-        sides = {
-            "handler alone": [sys.executable, __file__, "--only-run", kind, spec, folder],
-            "--jobs 1": [*verify, "1"],
-            "--jobs 2": [*verify, "2"],
-            "--jobs 1 --runs 1": [*verify, "1", "--runs", "1"],
-        }
-        took: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
+        alone = [sys.executable, __file__, "--only-run", kind, spec, folder]
+        sides = {"1": ["1"], "2": ["2"], "1 --runs 1": ["1", "--runs", "1"]}
+        runs: dict[str, list[Times]] = {side: [] for side in sides}
+        ratios: dict[str, list[Times]] = {side: [] for side in sides}
+        lone = [cpu_and_elapsed(alone)]
         for _ in range(rounds):
-            for side, command in sides.items():
-                took[side].append(cpu_and_elapsed(command))
+            for side, given in sides.items():
+                ours = cpu_and_elapsed([*verify, *given])
+                lone.append(cpu_and_elapsed(alone))
+                around = [sum(each) / 2 for each in zip(*lone[-2:], strict=True)]
+                runs[side].append(ours)
+                ratios[side].append((ours[0] / around[0], ours[1] / around[1]))
     print(f"{kind}: {histories:,} histories of 50 operations")
-    for side, runs in took.items():
-        cpu, elapsed = (median(each) for each in zip(*runs, strict=True))
+    for side, took in {
+        "handler alone": lone,
+        **{f"--jobs {each}": runs[each] for each in runs},
+    }.items():
+        cpu, elapsed = (median(each) for each in zip(*took, strict=True))
         print(f"  {side}: {cpu:.2f} s CPU, {elapsed:.2f} s")
-    alone, one, two, once = took.values()
-    over, over_once = (
-        median(ours[0] / theirs[0] for ours, theirs in zip(side, alone, strict=True))
-        for side in (one, once)
-    )
-    faster = median(first[1] / second[1] for first, second in zip(one, two, strict=True))
+    over, over_once = (median(cpu for cpu, _ in ratios[side]) for side in ("1", "1 --runs 1"))
+    faster = median(one[1] / two[1] for one, two in zip(ratios["1"], ratios["2"], strict=True))
     print(
         f"  x {over:.2f} the handler alone (at most {MOST_OVER_HANDLER:g}), "
         f"x {over_once:.2f} with --runs 1"
