@@ -45,7 +45,7 @@ def test_values_compare_hash_and_show_as_those_of_the_standard_library(
     assert ours(*one) != theirs(*one)
     assert repr(ours(*one)) == repr(theirs(*one))
     if frozen:
-        assert (hash(ours(*one)) == hash(ours(*other))) == (theirs(*one) == theirs(*other))
+        assert ours(*one) != ours(*other) or hash(ours(*one)) == hash(ours(*other))
     else:
         for kind in (ours, theirs):
             with pytest.raises(TypeError, match="unhashable"):

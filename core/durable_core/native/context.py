@@ -2,7 +2,9 @@
 
 Names, parameters, defaults and their order are those of AWS's Python SDK 3.0.0, awaited; ids,
 sub-types and stored summaries are those of AWS's .NET SDK. An operation takes its position when it
-begins, so that code which is run again in the same order finds its own records.
+begins, so that code which is run again in the same order finds its own records. Tasks that run
+beside it begin on a replay where they did in the first run: a recorded operation, which is answered
+at once, lets them begin as one does that is checkpointed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from durable_core.exceptions import (
 from durable_core.ids import Path
 from durable_core.model import OperationType, SubType
 from durable_core.native.batch_result import BatchResult
-from durable_core.native.call import Call, called
+from durable_core.native.call import Call, called, let_others_begin
 from durable_core.native.chance import chance_of
 from durable_core.native.config import (
     CallbackConfig,
@@ -342,8 +344,11 @@ class DurableContext:
         found = call.recorded
         self._scope.enter()
         try:
+            if found is not None:
+                await let_others_begin()
             return await work
         finally:
+            work.close()  # it hasn't begun where this was told to end before
             self._scope.leave()
             if self._replaying and not (found and found.is_terminal and self._knows_next()):
                 self._replaying = False

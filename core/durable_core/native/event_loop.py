@@ -61,6 +61,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(self._watch)
         self._own_files = len(self._watch.get_map())
 
+    @property
+    def is_busy(self) -> bool:
+        """True when something besides what runs now is ready to go on."""
+        return bool(self._ready)  # type: ignore[attr-defined]
+
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._elapsed

@@ -65,9 +65,11 @@ class Summary:
     failures: int | None = None
 
     def status_of(self, index: int) -> UnitRun | None:
-        """Return the run that the unit is in, or None when the summary doesn't list the unit."""
+        """Return what a unit is, as a run of its own, or None when the summary doesn't list it."""
         at = bisect_right(self.runs, index, key=_start) - 1
-        return self.runs[at] if at >= 0 and index < self.runs[at].stop else None
+        if at < 0 or index >= self.runs[at].stop:
+            return None
+        return UnitRun(index, index + 1, self.runs[at].status, self.runs[at].dispatched)
 
     def between(self, start: int, stop: int) -> Iterator[UnitRun]:
         """Return the runs of units `start` to `stop - 1`, cut to them."""
