@@ -101,7 +101,7 @@ def test_that_the_number_of_units_is_not_recorded_before_they_end_is_warned_abou
     outcome = verify_history(NativeReplayer(handler_of("a", "b", "c", "d")), history)
     assert outcome
     assert (
-        'the number of units of 1 Map "first" isn\'t recorded, only which of them were started: '
+        'the number of units of Map "first" at 1 isn\'t recorded, only which of them were started: '
         "if there are more or fewer of the others now, that could not be seen"
     ) in outcome.notes
 

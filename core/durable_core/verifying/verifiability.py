@@ -9,10 +9,10 @@ from typing import Final
 
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
-from durable_core.ids import IdScheme
+from durable_core.ids import IdScheme, position_text
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import RecordedTree
-from durable_core.verifying.verification import Doubt, Identity, line_at
+from durable_core.verifying.verification import Doubt, Identity
 
 
 def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
@@ -107,7 +107,9 @@ def _unseen(examination: Examination) -> Iterator[str]:
             "could not be seen"
         )
     uncounted = [
-        str(line_at(each.path, each.identity)) for each in examination.batches if each.total is None
+        f"{each.identity} at {position_text(each.path)}"
+        for each in examination.batches
+        if each.total is None
     ]
     if uncounted:
         more = f" and of {len(uncounted) - 1:,} others" if len(uncounted) > 1 else ""
