@@ -249,8 +249,8 @@ def _say_nothing(what: Any) -> None:
 
 
 class _Answers:
-    """Sends answers, some at once. `done` is told of each at once, so that whatever the process
-    comes to, it is known at which source it was."""
+    """Sends answers, several together. `done` is told of each as soon as there is one, so that
+    whatever the process comes to, it is known at which source it was."""
 
     def __init__(self, pipe: Connection, done: Connection) -> None:
         self._pipe = pipe
@@ -268,7 +268,8 @@ class _Answers:
 
     def send(self, *last: Answer) -> None:
         """Send all that wait, and the last one of this process."""
-        self._pipe.send([*self._waiting, *last])
+        if self._waiting or last:
+            self._pipe.send([*self._waiting, *last])
         self._waiting.clear()
         self._sent = monotonic()
 
