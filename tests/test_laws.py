@@ -63,7 +63,8 @@ LIMIT = LIMITS.payload_bytes
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. `many` are those inside: of a child one list, of a batch one per unit."""
+    """One operation. `many` are those inside: of a child one list, of a batch one per unit; beside:
+    the one that runs in a task, and those that are asked for meanwhile."""
 
     kind: str
     size: int = 1
@@ -115,7 +116,8 @@ def inner(nodes: st.SearchStrategy[Node], *, ordered: bool) -> st.SearchStrategy
         policy=st.just("all") if ordered else st.sampled_from(["all", "first", "fast"]),
         many=units,
     )
-    return st.one_of(child, in_turn, at_once)
+    beside = st.builds(Node, st.just("beside"), many=st.tuples(st.tuples(leaves), bodies))
+    return st.one_of(child, in_turn, at_once, beside)
 
 
 def workflows(*, ordered: bool) -> st.SearchStrategy[tuple[Node, ...]]:
@@ -208,6 +210,10 @@ class Player:
             *(ctx.step(lambda step, n=n: n, f"{where}.{n}") for n in range(node.size)),
             ctx.wait(timedelta(seconds=node.size), where),
         )
+
+    async def beside(self, node: Node, ctx: DurableContext, where: str) -> Any:
+        task = asyncio.create_task(self.node(node.many[0][0], ctx, f"{where}.0"))
+        return [await self.body(node.many[1], ctx, f"{where}.1"), await task]
 
     async def child(self, node: Node, ctx: DurableContext, where: str) -> Any:
         async def run(inside: DurableContext) -> list[Any]:

@@ -10,7 +10,6 @@ at once, lets them begin as one does that is checkpointed.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
@@ -40,6 +39,7 @@ from durable_core.native.config import (
 from durable_core.native.durations import whole_seconds
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.logger import Logger, LoggerInterface
+from durable_core.native.names import checked_name, name_of
 from durable_core.native.operations import batch as batches
 from durable_core.native.operations import child as children
 from durable_core.native.operations import condition, step, wait
@@ -57,7 +57,6 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _STEP = StepConfig()
-_NAME = re.compile(r"[\x20-\x7E]{1,256}")
 
 
 class DurableContext:
@@ -144,7 +143,7 @@ class DurableContext:
         for good, SerDesError when its result can't be written.
         """
         config = config or _STEP
-        call = self._call(OperationType.STEP, config.sub_type or SubType.STEP, _name(name, func))
+        call = self._call(OperationType.STEP, config.sub_type or SubType.STEP, name_of(name, func))
         return await self._perform(call, step.step(call, func, config, self.logger))
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:
@@ -218,7 +217,7 @@ class DurableContext:
         """
         config = config or ChildConfig()
         sub_type = config.sub_type or SubType.RUN_IN_CHILD_CONTEXT
-        return await self._child(func, _name(name, func), sub_type, config)
+        return await self._child(func, name_of(name, func), sub_type, config)
 
     async def wait_for_callback(
         self,
@@ -231,7 +230,7 @@ class DurableContext:
         Raises CallbackSubmitterError when the submitter failed for good, CallbackExternalError and
         CallbackTimeoutError as a callback does.
         """
-        name = _name(name, submitter)
+        name = name_of(name, submitter)
         prefix = f"{name} " if name else ""
 
         async def body(context: DurableContext) -> Any:
@@ -280,11 +279,11 @@ class DurableContext:
                 return await called(func(self._inside(call, scope, flat), item, index, inputs))
 
             unit_name = namer(item, index) if namer is not None else f"map-item-{index}"
-            return batches.PlannedUnit(_checked(unit_name) or f"map-item-{index}", body)
+            return batches.PlannedUnit(checked_name(unit_name) or f"map-item-{index}", body)
 
         options = batches.options_of(config)
         flat = options.is_flat
-        call = self._call(OperationType.CONTEXT, SubType.MAP, _name(name, func))
+        call = self._call(OperationType.CONTEXT, SubType.MAP, name_of(name, func))
         try:
             units = [planned(index, item) for index, item in enumerate(inputs)]
         except ValidationError:
@@ -310,7 +309,7 @@ class DurableContext:
                 return await called(branch(self._inside(call, scope, flat)))
 
             given = branch.name if isinstance(branch, ParallelBranch) else None
-            return batches.PlannedUnit(_checked(given) or f"parallel-branch-{index}", body)
+            return batches.PlannedUnit(checked_name(given) or f"parallel-branch-{index}", body)
 
         options = batches.options_of(config)
         flat = options.is_flat
@@ -323,7 +322,7 @@ class DurableContext:
     def _call(self, kind: OperationType, sub_type: str, name: str | None) -> Call:
         """Return the next operation of this context. Raises where none can be asked for."""
         self._execution.check(self._scope)
-        name = _checked(name)
+        name = checked_name(name)
         self._count += 1
         call = self._call_type(
             self._execution,
@@ -391,17 +390,3 @@ class DurableContext:
             replaying=self._replaying and (virtual or call.recorded is not None or not is_unit),
             logger=self.logger.get_logger(),
         )
-
-
-def _name(name: str | None, func: Callable[..., Any]) -> str | None:
-    """Return the given name, or the one that a decorator noted on the function."""
-    return name or getattr(func, "_original_name", None)
-
-
-def _checked(name: str | None) -> str | None:
-    """Return the name, None for an empty one. Raises ValidationError for what isn't a name."""
-    if not name:
-        return None
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise ValidationError(f"a name is 1 to 256 printable ASCII characters, got: {name!r}")
-    return name
