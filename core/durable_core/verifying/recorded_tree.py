@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from functools import lru_cache
 
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, resolve
@@ -81,21 +82,35 @@ class RecordedTree:
 
 def tree_of(operations: Mapping[str, Recorded], expected: IdScheme) -> RecordedTree:
     """Return the operations by position. The `expected` scheme is the first to be tried."""
-    placed = {
-        key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
-        for key, each in operations.items()
-    }
-    first, _ = expected.child(None, 1)
-    scheme = expected if first in placed else detect(placed)
+    scheme, paths = _positions(
+        expected,
+        tuple(
+            (key, each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
+            for key, each in operations.items()
+        ),
+    )
     root = Node(())
     if scheme is None:
         return RecordedTree(root, None, tuple(operations.values()))
-    paths = resolve(placed, scheme)
     nodes = {root.path: root}
     for key, path in paths.items():
         _put(nodes, path, operations.get(key))
     lost = tuple(each for key, each in operations.items() if key not in paths)
     return RecordedTree(root, scheme, lost)
+
+
+@lru_cache(maxsize=4)
+def _positions(
+    expected: IdScheme, places: tuple[tuple[str, str | None, bool], ...]
+) -> tuple[IdScheme | None, Mapping[str, Path]]:
+    """Return the scheme of ids, and the position of each that it explains.
+
+    The last are kept: executions that went the same way have the same ids.
+    """
+    placed = {key: Placed(parent_id, is_batch) for key, parent_id, is_batch in places}
+    first, _ = expected.child(None, 1)
+    scheme = expected if first in placed else detect(placed)
+    return scheme, {} if scheme is None else resolve(placed, scheme)
 
 
 def _put(nodes: dict[Path, Node], path: Path, recorded: Recorded | None) -> Node:
