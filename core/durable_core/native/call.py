@@ -262,7 +262,7 @@ async def let_others_run() -> None:
 
 
 _TURNS: Final = 3
-"""How many turns of the event loop the quickest operation takes that is checkpointed."""
+"""How many turns of the event loop a step takes that has nothing to wait for but its checkpoint."""
 
 
 async def let_others_begin() -> None:

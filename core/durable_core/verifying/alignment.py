@@ -66,23 +66,17 @@ class Alignment:
         self._at = 0
         self._asked = 0
         self._is_borrowing = False
-        self.is_as_recorded = True
-        """All that was asked for so far is what is recorded at its own position."""
+        self._is_as_recorded = True
 
     @property
     def is_complete(self) -> bool:
         """True when just what is recorded was asked for, each at its own position."""
-        return self.is_as_recorded and self._asked == len(self._recorded)
+        return self._is_as_recorded and self._asked == len(self._recorded)
 
     @property
     def is_exhausted(self) -> bool:
         """True when nothing is left to answer with."""
         return self._at >= len(self._recorded)
-
-    def ask(self, asked: Identity) -> Match:
-        """Return what answers the next operation that the code asks for."""
-        position = self._asked
-        return Match(Fit.EXACT, position) if self.takes_own(asked) else self.look(asked)
 
     def takes_own(self, asked: Identity) -> bool:
         """Ask for the next operation where it is what is recorded at its own position, and return
@@ -100,7 +94,7 @@ class Alignment:
     def look(self, asked: Identity) -> Match:
         """Return what answers the next operation, which is not the one at its own position."""
         self._asked += 1
-        self.is_as_recorded = False
+        self._is_as_recorded = False
         found = self._find(asked)
         if found is not None:
             self._take(found)
