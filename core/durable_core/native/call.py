@@ -100,8 +100,8 @@ class Call:
             )
         if not self._looked:
             self._looked = True
-            if decision.verb is Verb.REUSE:
-                self.note(Did.RETURNED)
+            if decision.verb is Verb.REUSE and recorded is not None and recorded.is_terminal:
+                self.note(Did.RETURNED)  # an open callback gives its id only
             elif decision.verb is Verb.RAISE:
                 self.note(Did.RAISED)
         return self._while_rebuilding(decision) if self.scope.rebuilding else decision

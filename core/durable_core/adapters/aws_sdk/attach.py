@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from inspect import signature
 from typing import Any, Final
@@ -25,6 +26,7 @@ def attached_sdk() -> Sdk:
     _attach_results(sdk.child)
     _attach_semantics(sdk.step)
     _attach_units(sdk.concurrent_executor)
+    _attach_peeks(sdk.context)
     return sdk
 
 
@@ -36,12 +38,13 @@ def attach(state_class: Any, version: str) -> None:
        the SDK's interval instead would also cut batches earlier.
     3. `create_checkpoint` shows each update before it is queued.
     4. `checkpoint_batches_forever` shows that it ended: nobody else tells those who wait for it.
-    5. Where the SDK tells its plugins which bodies run and which operations are replayed, it tells
-       us. A plugin would be told the same, but the SDK then copies all operations at each
-       checkpoint, so that the cost of a run would grow with the square of its size.
+    5. Where the SDK tells its plugins which bodies run, it tells us. A plugin would be told the
+       same, but the SDK then copies all operations at each checkpoint, so that the cost of a run
+       would grow with the square of its size.
+    6. `get_checkpoint_result` shows which recorded operations the code asks for.
 
     Nothing of it changes what the handler sees. Raises SdkChanged where what 1 to 4 need isn't
-    there; without 5 a report knows less.
+    there; without 5 and 6 a report knows less.
     """
     if hasattr(state_class, "durable_cli_client"):
         return
@@ -118,10 +121,9 @@ def _attach_watch(state_class: Any) -> None:
             return client.watched(body, operation_identifier, *args, **keywords)
 
         state_class.wrap_user_function = attached_wrap
-    for name in ("emit_operation_replay_hook", "emit_operation_update_hook"):
-        emit = getattr(state_class, name, None)
-        if emit is not None:
-            setattr(state_class, name, _telling(emit))
+    read = getattr(state_class, "get_checkpoint_result", None)
+    if read is not None:
+        state_class.get_checkpoint_result = _telling_reads(read)
 
 
 _CLIENTS: Final[WeakValueDictionary[str, Client]] = WeakValueDictionary()
@@ -201,11 +203,39 @@ def _attach_units(concurrent_executor: Any) -> None:
     concurrent_executor.durable_cli_lost = None
 
 
-def _telling(emit: Callable[..., None]) -> Callable[..., None]:
-    @wraps(emit)
-    def attached_emit(self: Any, operation: Any) -> None:
-        if self.durable_cli_client is not None:
-            self.durable_cli_client.replayed(operation)
-        emit(self, operation)
+def _telling_reads(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Show which recorded operations the code asks for.
 
-    return attached_emit
+    The SDK's replay hooks say it only until its replay status is NEW: one open operation on the way
+    hides all that is answered from checkpoints after it.
+    """
+
+    @wraps(read)
+    def attached_read(self: Any, checkpoint_id: str, **keywords: Any) -> Any:
+        client = self.durable_cli_client
+        if client is not None and not _looking_ahead.get():
+            client.reads(checkpoint_id)
+        return read(self, checkpoint_id, **keywords)
+
+    return attached_read
+
+
+def _attach_peeks(context_class: Any) -> None:
+    """Tell apart where the SDK looks ahead: that is not the code asking for an operation."""
+    peek = getattr(context_class, "_peek_next_checkpoint", None)
+    if peek is None or hasattr(peek, "durable_cli_attached"):
+        return
+
+    @wraps(peek)
+    def attached_peek(self: Any) -> Any:
+        token = _looking_ahead.set(True)
+        try:
+            return peek(self)
+        finally:
+            _looking_ahead.reset(token)
+
+    attached_peek.durable_cli_attached = True  # type: ignore[attr-defined]
+    context_class._peek_next_checkpoint = attached_peek
+
+
+_looking_ahead: Final[ContextVar[bool]] = ContextVar("durable_looking_ahead", default=False)

@@ -219,9 +219,9 @@ class Client:
         self._desk.die(status)
         self._fail(Died("the process of this invocation is gone"))
 
-    def replayed(self, operation: Any) -> None:
-        """Note that the code came to an operation that was recorded before."""
-        self.observed.replayed(operation.operation_id)
+    def reads(self, operation_id: str) -> None:
+        """Note that the code asks for an operation, which may have been recorded before."""
+        self.observed.reads(operation_id)
 
 
 def _named(update: Any) -> str:

@@ -86,6 +86,7 @@ class Sdk:
 
     version: str
     execution_state: Any
+    context: Any
     child: Any
     step: Any
     concurrent_executor: Any
@@ -111,13 +112,20 @@ def load_sdk() -> Sdk:
         raise SdkMissing from None
     version = str(getattr(root, "__version__", "(unknown)"))
     try:
-        from aws_durable_execution_sdk_python import exceptions, execution, lambda_service, state
+        from aws_durable_execution_sdk_python import (
+            context,
+            exceptions,
+            execution,
+            lambda_service,
+            state,
+        )
         from aws_durable_execution_sdk_python.concurrency import executor
         from aws_durable_execution_sdk_python.operation import child, step
 
         return Sdk(
             version,
             state.ExecutionState,
+            context.DurableContext,
             child,
             step,
             executor.ConcurrentExecutor,

@@ -118,6 +118,7 @@ class Observed:
         self._ran: dict[str, None] = {}
         self._requests: list[SentRequest] = []
         self._once: set[str] = set()
+        self._answered: set[str] = set()
         self._serialized: dict[str, Whole] = {}
         self._units: dict[str, tuple[tuple[int, str], ...]] = {}
         self._positions = _Positions(scheme)
@@ -175,12 +176,17 @@ class Observed:
         """Take in that the code asks for an operation to be written."""
         self._positions.place(operation_id, parent_id)
 
-    def replayed(self, operation_id: str) -> None:
-        """Take in that the code came to an operation that was recorded before."""
+    def reads(self, operation_id: str) -> None:
+        """Take in that the code asks for an operation: one handed over complete answers it.
+
+        What the code asks for twice, as a callback and its result, is noted once.
+        """
         operation = self._handed.get(operation_id)
-        if operation is not None:
-            self._positions.place(operation_id, operation.parent_id)
-        if operation is None or not operation.is_terminal or operation.replay_children:
+        if operation is None or operation_id in self._answered:
+            return
+        self._answered.add(operation_id)
+        self._positions.place(operation_id, operation.parent_id)
+        if not operation.is_terminal or operation.replay_children:
             return
         succeeded = operation.status is OperationStatus.SUCCEEDED
         self._note(Did.RETURNED if succeeded else Did.RAISED, operation)

@@ -74,7 +74,7 @@ class VerifyingClient(Client):
         """Return the body of a context as it is."""
         return body
 
-    def replayed(self, operation: Any) -> None:
+    def reads(self, operation_id: str) -> None:
         """Note nothing: the examination keeps what was asked."""
 
 
