@@ -58,6 +58,7 @@ def explain(
         folded.operations,
         ended=facts.status not in _OPEN,
         payload_known=history.has_execution_data,
+        is_pruned=history.operations is not None,
         show_payloads=show_payloads,
         limits=limits,
     )
@@ -183,7 +184,6 @@ def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row]) -> Totals:
     def count(*kinds: Replay) -> int:
         return sum(row.units for row in rows if row.replay in kinds)
 
-    failed = (OperationStatus.FAILED, OperationStatus.TIMED_OUT, OperationStatus.STOPPED)
     return Totals(
         operations=len(recorded),
         units=sum(row.units for row in rows if row.unit is not None),
@@ -191,11 +191,14 @@ def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row]) -> Totals:
         re_executed=count(Replay.RE_EXECUTED, Replay.ERROR_RECOVERED),
         skipped=count(Replay.SKIPPED),
         not_dispatched=count(Replay.NOT_DISPATCHED),
-        failed=sum(each.operation.status in failed for each in recorded.values()),
+        failed=sum(row.units for row in rows if row.status in _FAILED),
         pending=count(Replay.WAITS, Replay.NEXT_ATTEMPT),
     )
 
 
+_FAILED: Final = frozenset(
+    {OperationStatus.FAILED, OperationStatus.TIMED_OUT, OperationStatus.STOPPED}
+)
 _BODIES: Final = frozenset({Replay.RE_EXECUTED, Replay.RUNS_AGAIN, Replay.ERROR_RECOVERED})
 _ANSWERS: Final = frozenset({Replay.FROM_CHECKPOINT, Replay.RAISES, Replay.ERROR_RECOVERED})
 

@@ -56,13 +56,15 @@ def explain_operations(
     *,
     ended: bool,
     payload_known: bool = True,
+    is_pruned: bool = False,
     show_payloads: bool = False,
     limits: ServiceLimits = LIMITS,
 ) -> Explained:
     """Explain operations in execution order, each with everything below it.
 
     `recorded` is in the order in which the operations were first recorded; `ended` says that the
-    execution is over; `payload_known` that payloads were read at all.
+    execution is over; `payload_known` that payloads were read at all; `is_pruned` that what is inside
+    completed contexts may be left out.
     """
     placed = {
         key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
@@ -77,6 +79,7 @@ def explain_operations(
         scheme=scheme,
         paths=resolve(placed, scheme) if scheme else {},
         limits=limits,
+        is_pruned=is_pruned,
     )
     for key, each in recorded.items():
         walk.children.setdefault(each.operation.parent_id, []).append(key)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
 from durable_core.explaining.report import Replay, Row
-from durable_core.explaining.sentences import unit_sentence
+from durable_core.explaining.sentences import describe_error, unit_sentence
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, position_text
 from durable_core.limits import LIMITS, ServiceLimits
@@ -41,7 +41,10 @@ class Place:
 
 @dataclass(slots=True)
 class Walk:
-    """One walk over the tree; depth first, without recursion, so that any depth will do."""
+    """One walk over the tree; depth first, without recursion, so that any depth will do.
+
+    `is_pruned`: what is inside a completed context may be left out, as the service's states do.
+    """
 
     recorded: Mapping[str, Recorded]
     ended: bool
@@ -50,6 +53,7 @@ class Walk:
     scheme: IdScheme | None
     paths: Mapping[str, Path]
     limits: ServiceLimits = LIMITS
+    is_pruned: bool = False
     children: dict[str | None, list[str]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     facts: dict[str, ReplayChildrenFact] = field(default_factory=dict)
@@ -123,7 +127,8 @@ def units_below(walk: Walk, batch: Recorded, own: Iterable[str], place: Place) -
                 row = replace(row, is_inferred=True, why=f"{row.why} (inferred from the counts)")
             items += _flat_unit(walk, row, flat[index], place)
     total = place.summary.runs[-1].stop if place.summary and place.summary.runs else 0
-    items += _summarized(place, base, first, at, total, bool(flat) or not nested)
+    all_flat = not nested and not (walk.is_pruned and place.hidden is not None)
+    items += _summarized(place, base, first, at, total, bool(flat) or all_flat)
     return items + [(key, place) for key in loose]
 
 
@@ -175,15 +180,30 @@ def _status_from_inside(operations: Iterable[Operation]) -> str | None:
 def _summarized(
     place: Place, base: Path | None, first: int, start: int, stop: int, flat: bool
 ) -> list[Item]:
-    """Return rows for units `start` to `stop - 1`, of which only the summary tells."""
-    if place.summary is None or place.hidden is not None:
+    """Return rows for units `start` to `stop - 1`, of which only the summary tells.
+
+    Units with an error of their own have each a row.
+    """
+    if place.summary is None:
         return []
     nesting = NestingType.FLAT if flat else None
     items: list[Item] = []
     for run in place.summary.between(start, stop):
-        count = run.stop - run.start
-        items.append((_unit_row(place, base, first, run.start, count, run, nesting), place))
+        for begin, count in _rows_of(run, place.summary):
+            items.append((_unit_row(place, base, first, begin, count, run, nesting), place))
     return items
+
+
+def _rows_of(run: UnitRun, summary: Summary) -> Iterator[tuple[int, int]]:
+    """Yield the first unit and the number of units of each row that a run becomes."""
+    begin = run.start
+    for index in sorted(i for i in summary.errors if run.start <= i < run.stop):
+        if begin < index:
+            yield begin, index - begin
+        yield index, 1
+        begin = index + 1
+    if begin < run.stop:
+        yield begin, run.stop - begin
 
 
 def _unit_row(
@@ -203,6 +223,9 @@ def _unit_row(
     if batch is not None and batch.sub_type == SubType.MAP:
         sub_type = SubType.MAP_ITERATION
     name = place.summary.names.get(index) if place.summary and count == 1 else None
+    error = place.summary.errors.get(index) if place.summary else None
+    if error is not None and status is UnitStatus.FAILED:
+        why = f"{why}; it failed with {describe_error(error, status)}"
     path = "" if base is None else position_text((*base, index + first))
     if count > 1 and base is not None:
         path = f"{path}-{index + first + count - 1}"
@@ -219,4 +242,5 @@ def _unit_row(
         unit=index,
         units=count,
         nesting=nesting,
+        error=error,
     )

@@ -19,10 +19,10 @@ from typing import Any, Final, TypeGuard
 
 import orjson
 
-from durable_core.model import (
-    UnitStatus,
-)
+from durable_core.errors import WireError
+from durable_core.model import ErrorObject, UnitStatus
 from durable_core.summaries.values import LETTERS, Summary, SummaryForm, UnitRun
+from durable_core.wire import error_from_wire
 
 
 @lru_cache(maxsize=8)
@@ -74,6 +74,30 @@ def _untag(value: Any, depth: int = 0) -> Any:
     if isinstance(inner, list):
         return [_untag(item, depth + 1) for item in inner]
     return inner
+
+
+def _untagged(value: Any, depth: int = 0) -> Any:
+    """Undo the Python SDK's tagged envelope of an error; anything deeper stays as it is."""
+    if not (isinstance(value, dict) and value.keys() == {"t", "v"}) or depth > 4:
+        return value
+    inner = value["v"]
+    if isinstance(inner, dict):
+        return {key: _untagged(item, depth + 1) for key, item in inner.items()}
+    return [_untagged(item, depth + 1) for item in inner] if isinstance(inner, list) else inner
+
+
+def _errors(
+    units: Iterable[tuple[int, UnitStatus | None, Mapping[str, Any]]], key: str
+) -> dict[int, ErrorObject]:
+    """Return the stored errors of failed units; what is no error object is none."""
+    errors: dict[int, ErrorObject] = {}
+    for index, status, item in units:
+        if status is UnitStatus.FAILED and item.get(key) is not None:
+            try:
+                errors[index] = error_from_wire(_untagged(item[key]))
+            except WireError:
+                continue
+    return errors
 
 
 def _status(value: object) -> UnitStatus | None:
@@ -138,6 +162,7 @@ def _read_dotnet(document: Mapping[str, Any]) -> Summary | None:
         reason=_reason(document, "CompletionReason"),
         runs=_runs((i, status, item.get("Dispatched") is not False) for i, status, item in units),
         names={i: item["Name"] for i, _, item in units if isinstance(item.get("Name"), str)},
+        errors=_errors(units, "Error"),
     )
 
 
@@ -177,6 +202,8 @@ def _read_inline(document: Mapping[str, Any]) -> Summary | None:
         total=len(units),
         reason=_reason(document, "completionReason"),
         runs=_runs((index, status, True) for index, status, _ in units),
+        names={i: item["name"] for i, _, item in units if isinstance(item.get("name"), str)},
+        errors=_errors(units, "error"),
     )
 
 

@@ -9,9 +9,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from durable_core.model import (
-    UnitStatus,
-)
+from durable_core.model import ErrorObject, UnitStatus
 from durable_core.values import dataclass
 
 
@@ -52,7 +50,8 @@ class Summary:
     `reason` is the completion reason as stored (it may be one that this version doesn't know),
     `names` the unit names by index where the form carries them, `total` the number of units that
     the form lists. `stripped` is True when the values themselves are not in it. `failures` is how
-    many units failed, where the form only counts them.
+    many units failed, where the form only counts them; `errors` are those of failed units by index,
+    where the form stores them.
     """
 
     form: SummaryForm
@@ -63,6 +62,7 @@ class Summary:
     names: Mapping[int, str] = field(default_factory=dict)
     names_dropped: bool = False
     failures: int | None = None
+    errors: Mapping[int, ErrorObject] = field(default_factory=dict)
 
     def status_of(self, index: int) -> UnitRun | None:
         """Return what a unit is, as a run of its own, or None when the summary doesn't list it."""
