@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -146,9 +146,17 @@ def _footer(report: SimulationReport, surface: Surface) -> list[str]:
     for why in report.rejected:
         out += pair("rejected", [(clean(why), "bad")], surface)
     out += _findings(report, surface)
-    for index, waiting in enumerate(simulation.waiting_for):
-        out += pair("" if index else "waits for", [(clean(waiting.label), "warn")], surface)
-    return out
+    out += _listed("waits for", [each.label for each in simulation.waiting_for], surface)
+    late = [f"{each.label} timed out, and no entry answers it" for each in simulation.unanswered]
+    out += _listed("no answer", late, surface)
+    return out + _listed("never used", simulation.unused, surface)
+
+
+def _listed(title: str, texts: Sequence[str], surface: Surface) -> list[str]:
+    out: list[str] = []
+    for index, text in enumerate(texts[:_MOST_SHOWN]):
+        out += pair("" if index else title, [(clean(text), "warn")], surface)
+    return out + _and_more(len(texts), surface)
 
 
 def _findings(report: SimulationReport, surface: Surface) -> list[str]:
@@ -162,15 +170,20 @@ def _findings(report: SimulationReport, surface: Surface) -> list[str]:
 
 
 def _answers_wanted(simulation: Simulation, surface: Surface) -> list[str]:
-    """Return the lines that a scenario needs so that the execution goes on."""
-    if not simulation.waiting_for:
+    """Return the lines that a scenario needs so that what got no answer gets one."""
+    wanted = (*simulation.waiting_for, *simulation.unanswered)
+    snippets = list(dict.fromkeys(each.snippet for each in wanted))
+    if not snippets:
         return []
     out = [
         "",
         surface.line([("# for the scenario file (--scenario): say what is answered", "dim")]),
     ]
-    for waiting in simulation.waiting_for:
-        out += ["", *(clean(line) for line in waiting.snippet.rstrip().split("\n"))]
+    for snippet in snippets[:_MOST_SHOWN]:
+        out += ["", *(clean(line) for line in snippet.rstrip().split("\n"))]
+    if len(snippets) > _MOST_SHOWN:
+        more = f'# and {len(snippets) - _MOST_SHOWN:,} more; name = "*" answers any callback'
+        out += ["", surface.line([(more, "dim")])]
     return out
 
 

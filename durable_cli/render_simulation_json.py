@@ -17,6 +17,7 @@ from durable_core.service.faults import Fault
 from durable_core.simulation.crash_runs import CrashReport, fault_text
 from durable_core.simulation.determinism import DeterminismReport
 from durable_core.simulation.findings import SdkFinding
+from durable_core.simulation.outcome import WaitingFor
 from durable_core.simulation.report import InvocationBlock, SimulationReport, Story
 from durable_core.wire import error_to_wire
 
@@ -47,19 +48,22 @@ def as_document(runs: SimulationRuns, report: SimulationReport) -> dict[str, Any
         "invocations": [_block_document(block, report) for block in report.invocations],
         "operations": [_story_document(story) for story in report.stories],
         "totals": {name: getattr(totals, name) for name in totals.__slots__},
-        "waiting_for": [
-            {
-                "operation_id": each.operation.id,
-                "operation": each.label,
-                "scenario": each.snippet,
-            }
-            for each in simulation.waiting_for
-        ],
+        "waiting_for": [_wanted_document(each) for each in simulation.waiting_for],
+        "unanswered": [_wanted_document(each) for each in simulation.unanswered],
+        "unused": list(simulation.unused),
         "rejected": list(report.rejected),
         "findings": [_finding_document(finding) for finding in report.findings],
         "crashes": _crashes_document(runs.crashes),
         "determinism": _determinism_document(runs.determinism),
         "not_checked": runs.skipped,
+    }
+
+
+def _wanted_document(wanted: WaitingFor) -> dict[str, Any]:
+    return {
+        "operation_id": wanted.operation.id,
+        "operation": wanted.label,
+        "scenario": wanted.snippet,
     }
 
 

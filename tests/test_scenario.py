@@ -16,7 +16,6 @@ from durable_core.simulation.scenario import (
     InvokeOutcome,
     InvokeScript,
     Scenario,
-    Script,
     function_name_of,
     read_scenario,
     scenario_text,
@@ -120,27 +119,6 @@ def test_a_wrong_file_gets_one_line_that_says_where_and_what(text: str, problem:
         read_scenario(text, "s.toml")
     assert str(raised.value).startswith(problem)
     assert "\n" not in str(raised.value)
-
-
-def test_answers_to_a_callback_are_taken_in_order_up_to_the_first_that_ends_it() -> None:
-    beat = CallbackScript("a", CallbackOutcome.HEARTBEAT)
-    first, second = CallbackScript("a", payload="1"), CallbackScript("a", payload="2")
-    script = Script(Scenario(callbacks=(beat, CallbackScript("b"), first, second)))
-    assert script.take_callback(["a"]) == (beat, first)
-    assert script.take_callback(["a"]) == (second,)
-    assert script.take_callback(["a"]) == ()
-
-
-def test_a_star_answers_any_callback() -> None:
-    script = Script(Scenario(callbacks=(CallbackScript("*"),)))
-    assert len(script.take_callback([None])) == 1
-
-
-def test_the_last_script_of_a_function_serves_all_that_follow() -> None:
-    one, two = (InvokeScript("f", InvokeOutcome.RESULT, result=text) for text in "12")
-    script = Script(Scenario(invokes=(one, two)))
-    assert [script.take_invoke("f:live") for _ in range(3)] == [one, two, two]
-    assert script.take_invoke("g") is None
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def command(
         typer.Option(metavar="MODULE:FN", help="The handler: module:fn, module.fn or file.py:fn."),
     ],
     event: Annotated[
-        str | None, typer.Option("--event", "-e", metavar="FILE", help="Its event, or - for stdin.")
+        str | None, typer.Option("--event", "-e", metavar="FILE", help="Its event: a file, - or JSON.")
     ] = None,
     scenario: Annotated[
         str | None, typer.Option(metavar="FILE.toml", help="What the world outside does.")
@@ -126,7 +126,7 @@ def command(
     _check(crash, save_failing)
     request = SimulationRequest(
         handler,
-        event=read_event(event) if event else None,
+        event=None if event is None else read_event(event),
         scenario=read_scenario_file(scenario) if scenario else Scenario(),
         seed=seed,
         runtime=HandlerKind(runtime.value) if runtime else None,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 import os
 import re
 import sys
@@ -77,14 +78,64 @@ def read_documents(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> list[An
     Raises SourceError: not found, not readable, empty, too large, damaged, not JSON.
     """
     name = source_name(source)
-    with _errors_of_the_system(name), _open(source) as stream:
-        data = _read(name, stream, _size_hint(stream, name, max_text_bytes), max_text_bytes)
-    if data.startswith(_GZIP):
-        data = _gunzip(name, data, max_text_bytes)
-    return _parse(name, data)
+    return _parse(name, _data_of(source, name, max_text_bytes))
+
+
+def read_value(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Any:
+    """Return the one JSON value in a file, in standard input for `-`, or in the argument itself.
+
+    It is what Python's `json.loads` makes of it: integers keep all their digits. An argument is
+    JSON itself when it reads as such and no file has that name. Raises SourceError as
+    `read_documents` does, and for what isn't JSON: NaN, Infinity, a number beyond a double.
+    """
+    name = source_name(source)
+    if source != STDIN and not os.path.lexists(source) and _BEGINS_JSON.match(source):
+        return _strict_value("the event given", source, "utf-8")
+    data = _data_of(source, name, max_text_bytes)
+    encoding = json.detect_encoding(data[:4])
+    text = _decode(name, data, encoding)
+    return _strict_value(name, text.removeprefix("\ufeff"), encoding)
+
+
+_BEGINS_JSON: Final = re.compile(r'\s*([\[{"]|-?\d|true\b|false\b|null\b)')
+
+
+def _strict_value(name: str, text: str, encoding: str) -> Any:
+    def refuse(found: str) -> Any:
+        raise SourceError(name, f"not JSON: {found} is no number of JSON")
+
+    def as_float(digits: str) -> float:
+        value = float(digits)
+        if value in (math.inf, -math.inf):
+            shown = digits if len(digits) <= 40 else f"{digits[:40]}..."
+            raise SourceError(name, f"the number {shown} is beyond a double: no JSON parser keeps it")
+        return value
+
+    if not text.strip():
+        raise SourceError(name, "empty: expected one JSON value")
+    try:
+        value = json.loads(text, parse_constant=refuse, parse_float=as_float)
+        _check_nesting(value)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            place = _place(text, error.pos)
+            raise SourceError(name, "expected one JSON value, found more", place) from None
+        raise _not_json(name, text, error, encoding) from None
+    except RecursionError:
+        raise SourceError(name, "nested too deeply: Python's json can't read it") from None
+    except ValueError:
+        raise SourceError(name, _TOO_MANY_DIGITS) from None
+    return value
 
 
 # -- bytes ---------------------------------------------------------------------------------------
+
+
+def _data_of(source: str, name: str, limit: int) -> bytes:
+    """Return the bytes of a source, unpacked."""
+    with _errors_of_the_system(name), _open(source) as stream:
+        data = _read(name, stream, _size_hint(stream, name, limit), limit)
+    return _gunzip(name, data, limit) if data.startswith(_GZIP) else data
 
 
 @contextmanager
@@ -223,11 +274,14 @@ def _parse_text(name: str, text: str, encoding: str) -> list[Any]:
         problem = f"nested deeper than {MAX_NESTING:,} levels: expected a history or updates"
         raise SourceError(name, problem) from None
     except ValueError:
-        # Python refuses to convert thousands of digits, which would take quadratic time.
-        raise SourceError(name, "not JSON: a number of thousands of digits") from None
+        raise SourceError(name, _TOO_MANY_DIGITS) from None
     if not documents:
         raise SourceError(name, f"empty: {_EXPECTED}")
     return documents
+
+
+_TOO_MANY_DIGITS: Final = "not JSON: a number of thousands of digits"
+"""Python refuses to convert them, which would take quadratic time."""
 
 
 def _skip_space(text: str, at: int) -> int:

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from durable_core.adapters.documents import read_documents, source_name
+from durable_core.adapters.documents import read_value
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError
 from durable_core.events import payload_of
@@ -26,12 +26,11 @@ _MOST_TOML_BYTES: Final = 16 * 1024 * 1024
 
 
 def read_event(source: str) -> Any:
-    """Return the JSON value in a file, or in standard input for `-`. Raises SourceError."""
-    documents = read_documents(source)
-    if len(documents) != 1:
-        found = f"found {len(documents):,}" if documents else "found nothing"
-        raise SourceError(source_name(source), f"expected one JSON value, {found}")
-    return documents[0]
+    """Return the JSON value in a file, in standard input for `-`, or in the argument itself.
+
+    Raises SourceError.
+    """
+    return read_value(source)
 
 
 def read_scenario_file(path: str) -> Scenario:

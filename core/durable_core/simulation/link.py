@@ -13,7 +13,7 @@ from durable_core.model import CheckpointRequest, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
 from durable_core.native.signals import ProcessDied
 from durable_core.service.clock import VirtualClock
-from durable_core.service.faults import NO_FAULTS, FaultKind, Faults
+from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import (
     THROTTLED,
@@ -31,7 +31,7 @@ class ServiceLink:
 
     `elapsed`, which the runner may set, returns the virtual seconds since the invocation `began`.
     `requests` are those that reached the service, `checkpoints` how many the invocation made, a
-    request that is sent again not counted.
+    request that is sent again not counted; `met` are the faults that happened.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class ServiceLink:
         self._sends = 0
         self.checkpoints = 0
         self.requests: list[CheckpointRequest] = []
+        self.met: list[Fault] = []
 
     def now(self) -> datetime:
         """Return the time of the execution."""
@@ -79,6 +80,8 @@ class ServiceLink:
         self._sends += 1
         fault = self._faults.at(self.invocation.number, self.checkpoints)
         kind = None if fault is None else fault.kind
+        if fault is not None:
+            self.met.append(fault)
         if kind is FaultKind.CRASH_BEFORE:
             raise ProcessDied(f"crashed before checkpoint {self.checkpoints}")
         if fault is not None and kind is FaultKind.THROTTLE and self._sends <= fault.times:

@@ -87,7 +87,9 @@ class Simulation:
 
     `result` is the final result's JSON text. `operations` are the service's own at the end, by id,
     in the order of creation. `updates` is every checkpoint request as the service got it.
-    `children` are the executions that chained invokes started, by operation id.
+    `children` are the executions that chained invokes started, by operation id. `unanswered` are
+    callbacks and chained invokes that ran into a timeout since the scenario has no entry for them,
+    `unused` the scenario's entries that nothing asked for: those of `children` among them.
     """
 
     status: ExecutionStatus
@@ -106,6 +108,8 @@ class Simulation:
     refused_answers: tuple[RefusedAnswer, ...]
     limits: ServiceLimits
     children: Mapping[str, Simulation]
+    unanswered: tuple[WaitingFor, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def virtual_seconds(self) -> float:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from durable_core.exceptions import error_object
-from durable_core.model import ErrorObject, OperationStatus, OperationType
+from durable_core.model import ErrorObject, OperationStatus, OperationType, SubType
 from durable_core.native.signals import exit_status
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
@@ -45,8 +45,8 @@ from durable_core.simulation.scenario import (
     CallbackScript,
     InvokeOutcome,
     InvokeScript,
-    Script,
 )
+from durable_core.simulation.script import Script
 from durable_core.simulation.words import label_of
 from durable_core.sizes import utf8_bytes
 
@@ -81,7 +81,11 @@ class Targets:
 
 
 class Outside:
-    """What one execution sees of the world. `children` are the executions that it started."""
+    """What one execution sees of the world.
+
+    `children` are the executions that it started, by operation id; `unanswered` the ids of those
+    callbacks and chained invokes of which the scenario doesn't say how they end.
+    """
 
     def __init__(
         self, script: Script, clock: VirtualClock, targets: Targets, run_child: RunChild, depth: int
@@ -93,6 +97,7 @@ class Outside:
         self._depth = depth
         self._requested: list[tuple[InvokeRequested, datetime]] = []
         self.children: dict[str, Simulation] = {}
+        self.unanswered: set[str] = set()
 
     def resolve(self, function_name: str) -> InvokeTarget:
         """Say what a function name stands for: durable, unless its handler is plain."""
@@ -127,6 +132,7 @@ class Outside:
                 return
             script = self._script.take_invoke(effect.function_name)
             if script is None:
+                self.unanswered.add(effect.operation_id)
                 continue
             result, seconds = self._run(effect, script, moment, service.arn)
             if result is not None:
@@ -136,10 +142,13 @@ class Outside:
     def _answer_callback(self, effect: CallbackCreated, service: SimulatedService) -> None:
         names = [effect.name]
         parent = service.operations.get(effect.parent_id or "")
-        if parent is not None and effect.name == f"{parent.name} create callback id":
+        if parent is not None and parent.sub_type == SubType.WAIT_FOR_CALLBACK:
             names.append(parent.name)
         moment = self._clock.now
-        for script in self._script.take_callback(names):
+        scripts = self._script.take_callback(names)
+        if not scripts or scripts[-1].outcome is CallbackOutcome.HEARTBEAT:
+            self.unanswered.add(effect.operation_id)
+        for script in scripts:
             moment += timedelta(seconds=script.after_seconds)
             answer = _callback_answer(effect.callback_id, script)
             if answer is not None:

@@ -1,13 +1,13 @@
 """What the world outside does in a simulation: the TOML file of `--scenario`, read and matched.
 
-Everything is a value; the driver keeps the place in it (`Script`). A wrong file raises SourceError:
+Everything is a value; `script` keeps the place in it. A wrong file raises SourceError:
 one line, with the table and what was expected there.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -43,9 +43,10 @@ INVOKE_ENDS: Final = (InvokeOutcome.TIMEOUT, InvokeOutcome.STOPPED, InvokeOutcom
 
 @dataclass(frozen=True, slots=True)
 class CallbackScript:
-    """One answer to a callback of this name (`*`: any), so long after what came before it.
+    """One answer to a callback of this name, so long after what came before it.
 
-    TIMEOUT is no answer at all: the callback's own timeout does the rest.
+    `*` answers every callback that has no entry of its own, however many there are. TIMEOUT is no
+    answer at all: the callback's own timeout does the rest.
     """
 
     name: str
@@ -336,45 +337,6 @@ def _quoted(text: str) -> str:
         else:
             out.append(f"\\U{ord(character):08x}")
     return f'"{"".join(out)}"'
-
-
-# -- following it ------------------------------------------------------------------------------
-
-
-class Script:
-    """A place in a scenario: which answers are still to come."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self._callbacks = list(scenario.callbacks)
-        self._invokes: dict[str, list[InvokeScript]] = {}
-        for each in scenario.invokes:
-            self._invokes.setdefault(function_name_of(each.function), []).append(each)
-
-    def take_callback(self, names: Sequence[str | None]) -> tuple[CallbackScript, ...]:
-        """Take out and return the answers to a callback that goes by any of the names.
-
-        They end with the first that is not a heartbeat. Empty: nobody answers.
-        """
-        taken: list[CallbackScript] = []
-        for each in list(self._callbacks):
-            if each.name == "*" or each.name in names:
-                self._callbacks.remove(each)
-                taken.append(each)
-                if each.outcome is not CallbackOutcome.HEARTBEAT:
-                    break
-        return tuple(taken)
-
-    def peek_invoke(self, function: str) -> InvokeScript | None:
-        """Return how the next chained invoke of a function ends, and leave it there."""
-        scripts = self._invokes.get(function_name_of(function)) or self._invokes.get("*")
-        return scripts[0] if scripts else None
-
-    def take_invoke(self, function: str) -> InvokeScript | None:
-        """Return how this chained invoke of a function ends, or None when nothing says so."""
-        scripts = self._invokes.get(function_name_of(function)) or self._invokes.get("*")
-        if not scripts:
-            return None
-        return scripts.pop(0) if len(scripts) > 1 else scripts[0]
 
 
 def function_name_of(function: str) -> str:

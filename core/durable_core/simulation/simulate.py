@@ -11,7 +11,7 @@ import asyncio
 import gc
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -23,16 +23,18 @@ from durable_core.fold import fold
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
+    ExecutionStatus,
     InvocationInput,
     InvocationOutput,
     Operation,
+    OperationStatus,
     OperationType,
 )
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
 from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.service.clock import VirtualClock
-from durable_core.service.faults import NO_FAULTS, Faults
+from durable_core.service.faults import NO_FAULTS, Fault, Faults
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import (
     Crash,
@@ -43,10 +45,17 @@ from durable_core.service.values import (
     timeout_crash,
 )
 from durable_core.simulation.link import AsyncLink, ServiceLink
-from durable_core.simulation.outcome import InvocationEnd, InvocationRecord, Simulation, Stopped
+from durable_core.simulation.outcome import (
+    InvocationEnd,
+    InvocationRecord,
+    Simulation,
+    Stopped,
+    WaitingFor,
+)
 from durable_core.simulation.outside import Outside, Targets, is_async
-from durable_core.simulation.scenario import Scenario, Script
-from durable_core.simulation.words import began_because, ended_because, waiting_for
+from durable_core.simulation.scenario import Scenario, fault_text
+from durable_core.simulation.script import Script
+from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
 from durable_core.values import dataclass
 
 STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -299,7 +308,6 @@ class _Driver:
 
     def _simulation(self, stopped: Stopped) -> Simulation:
         service = self._service
-        waiting = () if service.is_over else service.waiting_operations()
         return Simulation(
             status=service.status,
             stopped=stopped,
@@ -313,11 +321,52 @@ class _Driver:
             operations=dict(service.operations),
             invocations=tuple(self._records),
             updates=tuple(request for link in self._links for request in link.requests),
-            waiting_for=waiting_for(waiting, service) if stopped is Stopped.WAITING else (),
+            waiting_for=self._waiting_for() if stopped is Stopped.WAITING else (),
             refused_answers=tuple(service.refused_answers),
             limits=service.limits,
             children=self._outside.children,
+            unanswered=self._unanswered(),
+            unused=self._unused() if self._plan.depth == 0 else (),
         )
+
+    def _waiting_for(self) -> tuple[WaitingFor, ...]:
+        """Return what nobody will answer: of a chained invoke what its own execution waits for."""
+        children = self._outside.children
+        found: list[WaitingFor] = []
+        for operation in self._service.waiting_operations():
+            inside = children[operation.id].waiting_for if operation.id in children else ()
+            found += _within(inside, operation) or waiting_for([operation], self._service)
+        return tuple(found)
+
+    def _unanswered(self) -> tuple[WaitingFor, ...]:
+        """Return what ran into a timeout, its own or the execution's, without an entry."""
+        service, children = self._service, self._outside.children
+        timed_out = service.status is ExecutionStatus.TIMED_OUT
+        found: list[WaitingFor] = []
+        for key, operation in service.operations.items():
+            is_late = operation.status is OperationStatus.TIMED_OUT
+            is_left = timed_out and operation.status is OperationStatus.STARTED
+            if key in self._outside.unanswered and (is_late or is_left):
+                found += waiting_for([operation], service)
+            if key in children:
+                found += _within(children[key].unanswered, operation)
+        return tuple(found)
+
+    def _unused(self) -> tuple[str, ...]:
+        met = {fault for link in self._links for fault in link.met}
+        missed = (fault for fault in self._plan.faults.faults if fault not in met)
+        return (*self._plan.script.unused, *map(_title, missed))
+
+
+def _title(fault: Fault) -> str:
+    """Return a fault as its entry begins: `[[crash]] invocation = 1, checkpoint = 3`."""
+    table, *place = fault_text(fault).split("\n")[:3]
+    return f"{table} {', '.join(place)}"
+
+
+def _within(found: Sequence[WaitingFor], invoke: Operation) -> list[WaitingFor]:
+    """Return what the execution of a chained invoke says, and where it is."""
+    return [replace(each, label=f"{each.label} in {label_of(invoke)}") for each in found]
 
 
 def _elapsed() -> float:

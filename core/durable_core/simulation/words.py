@@ -14,6 +14,7 @@ from durable_core.model import (
     Operation,
     OperationStatus,
     OperationType,
+    SubType,
 )
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import Crash, Invocation
@@ -120,11 +121,11 @@ def waiting_for(waiting: Sequence[Operation], service: SimulatedService) -> tupl
 
 def _snippet(operation: Operation, service: SimulatedService) -> str:
     if operation.type is OperationType.CALLBACK:
-        name = operation.name or "*"
+        name = operation.name
         parent = service.operations.get(operation.parent_id or "")
-        if parent is not None and name == f"{parent.name} create callback id":
+        if parent is not None and parent.sub_type == SubType.WAIT_FOR_CALLBACK:
             name = parent.name or name
-        return callback_text(CallbackScript(name, payload='"..."'))
+        return callback_text(CallbackScript(name or "*", payload='"..."'))
     function = next(
         detail(event, "FunctionName")
         for event in service.events
