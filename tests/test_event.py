@@ -78,7 +78,9 @@ def test_the_handler_is_given_all_digits(
 ) -> None:
     if runtime == "aws":
         pytest.importorskip("aws_durable_execution_sdk_python")
-        head = "from aws_durable_execution_sdk_python import durable_execution\n@durable_execution\n"
+        head = (
+            "from aws_durable_execution_sdk_python import durable_execution\n@durable_execution\n"
+        )
     else:
         head = "async "
     handler = tmp_path / f"shows_{runtime}.py"

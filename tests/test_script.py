@@ -180,7 +180,7 @@ def test_an_invoke_left_open_when_the_execution_timed_out_is_told() -> None:
     simulation = simulate(handler, execution_timeout=60)
     assert simulation.status is ExecutionStatus.TIMED_OUT
     [wanted] = simulation.unanswered
-    assert 'function = \'echo\'' in wanted.snippet
+    assert "function = 'echo'" in wanted.snippet
 
 
 @pytest.mark.parametrize("timeout", [None, 30])

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 from durable_core.limits import LIMITS
 from durable_core.model import ErrorObject
+from durable_core.safe_text import plain
 
 
 class DurableExecutionsError(Exception):
@@ -165,7 +166,7 @@ def error_object(error: BaseException) -> ErrorObject:
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return plain(str(error))
     except Exception:
         return f"<{type(error).__name__} whose text can't be had>"
 

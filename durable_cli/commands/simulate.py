@@ -44,7 +44,8 @@ def command(
         typer.Option(metavar="MODULE:FN", help="The handler: module:fn, module.fn or file.py:fn."),
     ],
     event: Annotated[
-        str | None, typer.Option("--event", "-e", metavar="FILE", help="Its event: a file, - or JSON.")
+        str | None,
+        typer.Option("--event", "-e", metavar="FILE", help="Its event: a file, - or JSON."),
     ] = None,
     scenario: Annotated[
         str | None, typer.Option(metavar="FILE.toml", help="What the world outside does.")

@@ -108,7 +108,9 @@ def _strict_value(name: str, text: str, encoding: str) -> Any:
         value = float(digits)
         if value in (math.inf, -math.inf):
             shown = digits if len(digits) <= 40 else f"{digits[:40]}..."
-            raise SourceError(name, f"the number {shown} is beyond a double: no JSON parser keeps it")
+            raise SourceError(
+                name, f"the number {shown} is beyond a double: no JSON parser keeps it"
+            )
         return value
 
     if not text.strip():

@@ -63,8 +63,8 @@ def explain_operations(
     """Explain operations in execution order, each with everything below it.
 
     `recorded` is in the order in which the operations were first recorded; `ended` says that the
-    execution is over; `payload_known` that payloads were read at all; `is_pruned` that what is inside
-    completed contexts may be left out.
+    execution is over; `payload_known` that payloads were read at all; `is_pruned` that what is
+    inside completed contexts may be left out.
     """
     placed = {
         key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)

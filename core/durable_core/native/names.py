@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from durable_core.exceptions import ValidationError
+from durable_core.safe_text import plain, shown
 
 _NAME: Final = re.compile(r"[\x20-\x7E]{1,256}")
 
@@ -21,5 +22,5 @@ def checked_name(name: str | None) -> str | None:
     if not name:
         return None
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise ValidationError(f"a name is 1 to 256 printable ASCII characters, got: {name!r}")
-    return name
+        raise ValidationError(f"a name is 1 to 256 printable ASCII characters, got: {shown(name)}")
+    return plain(name)

@@ -13,6 +13,7 @@ from durable_core.model import (
     NOTHING,
     ErrorObject,
 )
+from durable_core.safe_text import plain
 
 Json = Mapping[str, Any]
 E = TypeVar("E", bound=StrEnum)
@@ -52,8 +53,10 @@ def as_object(value: object, path: str) -> dict[str, Any]:
 def optional_text(raw: Json, key: str, path: str) -> str | None:
     """Return a string field, or None where it is absent."""
     value = raw.get(key)
-    if value is None or isinstance(value, str):
+    if value is None or type(value) is str:
         return value
+    if isinstance(value, str):
+        return plain(value)
     raise WireError(f"{path}.{key}", "a string", describe(value))
 
 
@@ -61,7 +64,7 @@ def required_text(raw: Json, key: str, path: str) -> str:
     """Return a string field that has to be there and not be empty."""
     value = raw.get(key)
     if isinstance(value, str) and value:
-        return value
+        return plain(value)
     raise WireError(f"{path}.{key}", "a string", "nothing" if key not in raw else describe(value))
 
 

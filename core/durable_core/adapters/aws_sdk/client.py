@@ -17,6 +17,7 @@ from durable_core.errors import WireError
 from durable_core.limits import KIB
 from durable_core.model import BATCH_SUB_TYPES, SubType
 from durable_core.native.bodies import running_body
+from durable_core.safe_text import shown
 from durable_core.service.values import INVALID_TOKEN, CheckpointAnswer
 
 BATCH_BYTES: Final = 750 * KIB
@@ -228,4 +229,5 @@ def _named(update: Any) -> str:
     """Return an update as a person would name it: `STEP charge`."""
     if update is None:
         return "(no operation)"
-    return f"{update.operation_type.value} {update.name or update.operation_id}"
+    name = update.operation_id if update.name is None else shown(update.name)
+    return f"{update.operation_type.value} {name}"

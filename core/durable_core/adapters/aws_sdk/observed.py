@@ -29,6 +29,7 @@ from durable_core.model import (
 )
 from durable_core.native.checkpointer import SentRequest
 from durable_core.native.journal import Did, Note, Whole
+from durable_core.safe_text import shown
 from durable_core.sdks import SDKS, Sdk
 from durable_core.summaries.reading import read_summary
 
@@ -144,9 +145,9 @@ class Observed:
         again = replays_children or (not is_step and above is not None and above.is_terminal)
         did = Did.RE_EXECUTED if again else Did.RAN
         self._ran[key] = None
-        shown = attempt if is_step else None
+        tried = attempt if is_step else None
         self._positions.enter(key, parent)
-        self._add((did, key, kind, sub_type, identifier.name, parent, shown))
+        self._add((did, key, kind, sub_type, identifier.name, parent, tried))
 
     def ends(self) -> None:
         """Take in that the body that this thread began last has ended."""
@@ -213,6 +214,8 @@ class Observed:
         self._add((did, of.id, of.type, of.sub_type, of.name, of.parent_id, None))
 
     def _add(self, seen: Seen) -> None:
+        if seen[4] is not None and type(seen[4]) is not str:  # no name that the service takes
+            seen = (*seen[:4], shown(seen[4]), *seen[5:])
         self._seen.append(seen)
         if self._tell is not None:
             self._tell(self._noted(seen))

@@ -24,6 +24,7 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
+from durable_core.safe_text import plain, shown
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.endings import (
     compare_flat_results,
@@ -250,7 +251,7 @@ class ReplayRun:
                 status=OperationStatus.FAILED if has_failed else OperationStatus.SUCCEEDED,
                 start_timestamp=BEGAN,
                 parent_id=identifier.parent_id,
-                name=identifier.name,
+                name=_name(identifier.name),
                 sub_type=_sub_type(executor),
                 end_timestamp=BEGAN,
                 context_details=details,
@@ -263,7 +264,7 @@ class ReplayRun:
         """Run the units of a map or parallel that are recorded to have ended, and freeze them."""
         answer = self._batches[context._step_id_prefix]
         executables = concurrent.executables
-        names = [concurrent.get_iteration_name(each.index) for each in executables]
+        names = [_name(concurrent.get_iteration_name(each.index)) for each in executables]
         is_flat = concurrent.nesting_type.name == "FLAT"
         found = examine_units(self.examination, answer, names, is_flat=is_flat)
         ends = [
@@ -358,6 +359,13 @@ def _sub_type(executor: Any) -> str | None:
     return None if found is None else str(getattr(found, "value", found))
 
 
+def _name(name: Any) -> str | None:
+    """Return a name as text. One that is no text is never the recorded one: it has its type."""
+    if name is None or isinstance(name, str):
+        return plain(name) if name else None
+    return f"{shown(name)} ({type(name).__name__})"
+
+
 def _error_object(error: Any) -> ErrorObject:
     return ErrorObject(error.message, error.type, error.data, tuple(error.stack_trace or ()))
 
@@ -365,7 +373,7 @@ def _error_object(error: Any) -> ErrorObject:
 def _identity(executor: Any, virtual: bool) -> Identity:
     identifier = executor.operation_identifier
     return Identity(
-        str(identifier.type.value), _sub_type(executor), identifier.name or None, virtual
+        str(identifier.type.value), _sub_type(executor), _name(identifier.name), virtual
     )
 
 
