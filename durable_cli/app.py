@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from durable_cli.commands import fetch, inspect_batch, replay, simulate
+
+
+class _Command(TyperCommand):
+    """A command that refuses an option without effect before it does anything."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        from durable_cli.option_needs import refuse_without_effect
+
+        refuse_without_effect(ctx)
+        return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="durable",
@@ -17,10 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("replay")(replay.command)
-app.command("inspect-batch")(inspect_batch.command)
-app.command("fetch")(fetch.command)
-app.command("simulate")(simulate.command)
+app.command("replay", cls=_Command)(replay.command)
+app.command("inspect-batch", cls=_Command)(inspect_batch.command)
+app.command("fetch", cls=_Command)(fetch.command)
+app.command("simulate", cls=_Command)(simulate.command)
 
 
 def _version(wanted: bool) -> None:

@@ -33,8 +33,6 @@ class Target:
         """Raise UsageError or SourceError when nothing can be written there."""
         if self.output is not None and self.folder is not None:
             raise UsageError("expected either --output or --output-dir")
-        if self.keep and not self.redact:
-            raise UsageError("--keep says what --redact keeps: it needs --redact")
         if self.output is not None:
             refuse_missing_folder(Path(self.output))
         if self.output is not None and not self.force:

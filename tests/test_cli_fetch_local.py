@@ -134,7 +134,9 @@ def runner():
 @pytest.fixture
 def local(runner, capsys):
     def call(*arguments):
-        code = run([*map(str, arguments), "--endpoint-url", runner.url])
+        in_aws = arguments[0] == "fetch" or arguments[1] in runner.ids.values()
+        to = ["--endpoint-url", runner.url] if in_aws else []
+        code = run([*map(str, arguments), *to])
         out, err = capsys.readouterr()
         return code, out, err
 

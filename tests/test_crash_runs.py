@@ -179,7 +179,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def call(capsys: pytest.CaptureFixture[str], handler: str, *arguments: str) -> tuple[int, str, str]:
-    code = run(["simulate", "--handler", handler, "--width", "120", *arguments])
+    width = [] if "json" in arguments else ["--width", "120"]
+    code = run(["simulate", "--handler", handler, *width, *arguments])
     return code, *capsys.readouterr()
 
 

@@ -315,7 +315,8 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
     def call(handler: str, format: str) -> tuple[int, str]:
         arguments = ["--handler", f"shop:{handler}", "--format", format, "--runs", "1"]
-        code = run(["replay", "it.json", *arguments, "--width", "200"])
+        width = ["--width", "200"] if format == "table" else []
+        code = run(["replay", "it.json", *arguments, *width])
         return code, capfd.readouterr().out
 
     return call

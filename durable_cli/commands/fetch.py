@@ -168,12 +168,9 @@ def _query(
     from datetime import UTC, datetime
 
     from durable_core.adapters.lambda_api import ExecutionQuery
-    from durable_core.errors import UsageError
     from durable_core.moments import parse_moment
 
     if function_name is None:
-        if any((qualifier, name, statuses, *started)):
-            raise UsageError("looking for executions needs --function-name")
         return None
     now = datetime.now(UTC)
     after, before = (None if text is None else parse_moment(text, now) for text in started)
@@ -203,11 +200,6 @@ def _check(asked: Asked, query: ExecutionQuery | None, target: Target, endpoint:
 
     if bool(asked.arns) == (query is not None):
         raise UsageError("expected either ARNs of executions or --function-name")
-    if query is None and (asked.latest or asked.list_only):
-        raise UsageError("--list and --latest look for executions: they need --function-name")
-    if asked.list_only and (asked.follow or asked.with_children or target.folder or target.redact):
-        others = "--output-dir, --redact, --follow and --with-children"
-        raise UsageError(f"--list fetches none: it goes without {others}")
     for arn in asked.arns:
         if not is_execution(arn, endpoint):
             problem = "not the ARN of a durable execution"

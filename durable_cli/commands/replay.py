@@ -115,7 +115,7 @@ def command(
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
-    from durable_core.errors import DurableError, UsageError
+    from durable_core.errors import DurableError
 
     read = Sources(Connection(profile, region, endpoint_url)).history
     target = Output(output, color, width)
@@ -133,8 +133,6 @@ def command(
             handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
-    if format in (Format.JUNIT, Format.GITHUB):
-        raise UsageError(f"--format {format} needs --handler: there is no verdict without one")
     results: list[Report | tuple[str, DurableError]] = []
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):

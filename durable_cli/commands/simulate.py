@@ -124,7 +124,6 @@ def command(
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
-    _check(crash, save_failing)
     request = SimulationRequest(
         handler,
         event=None if event is None else read_event(event),
@@ -143,13 +142,6 @@ def command(
     to = Output(path=output, color=color, width=width)
     to.write(_rendered(runs, report, format, to, expand=expand))
     return code_of_simulation(report, runs.crashes, runs.determinism)
-
-
-def _check(crash: Crash | None, save_failing: str | None) -> None:
-    from durable_core.errors import UsageError
-
-    if save_failing and crash is None:
-        raise UsageError("--save-failing goes with --crash: there are no failing runs without it")
 
 
 def _write_files(
