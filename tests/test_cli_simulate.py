@@ -415,7 +415,7 @@ def test_a_recorded_history_carries_the_executions_own_record(call: Any, tmp_pat
     found = json.loads((tmp_path / "history.json").read_text())
     assert found["Status"] == "SUCCEEDED"
     assert found["InputPayload"] == "null"
-    assert found["FunctionArn"].endswith(":function:short")
+    assert found["FunctionArn"].endswith(":function:orders-short")
     assert found["Version"] == "$LATEST"
     assert {event["EventType"] for event in found["Events"]} >= {"ExecutionStarted", "StepStarted"}
 

@@ -79,13 +79,13 @@ def problem_of(loader: HandlerLoader, spec: str, kind: type[HandlerError]) -> st
 )
 def test_every_spelling_finds_the_function(project: Write, spec: str) -> None:
     loaded = project(shop__orders=NATIVE).load(spec)
-    assert loaded.name == "handler"
+    assert loaded.names == ("shop", "orders", "handler")
     assert loaded.kind is HandlerKind.NATIVE
 
 
 def test_a_function_inside_of_something_is_found(project: Write) -> None:
     source = "class All:\n    @staticmethod\n    async def run(event, ctx): ...\n"
-    assert project(holder_app=source).load("holder_app:All.run").name == "run"
+    assert project(holder_app=source).load("holder_app:All.run").names[1:] == ("All", "run")
 
 
 def test_a_file_of_a_package_is_imported_as_a_part_of_it(project: Write) -> None:
@@ -213,7 +213,9 @@ def test_an_ordinary_function_is_plain() -> None:
 # -- what can be wrong -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", ["", "handler", "app:", ":handler", "app:1", "a-b:fn", "app:a b"])
+@pytest.mark.parametrize(
+    "spec", ["", "handler", "app:", ":handler", "app:1", "a b/ c:fn", "app:a b", "a..b:fn"]
+)
 def test_what_names_no_function_says_what_was_expected(project: Write, spec: str) -> None:
     assert "module:function" in problem_of(project(), spec, BadSpec)
 
@@ -309,8 +311,3 @@ def test_what_isnt_a_handler_is_said_to_be_what_it_is(
     project: Write, source: str, said: str
 ) -> None:
     assert said in problem_of(project(kind_app=source), "kind_app:handler", NotAHandler)
-
-
-def test_a_file_named_like_a_loaded_module_of_python_says_so(project: Write) -> None:
-    loader = project(json=NATIVE)
-    assert "rename the file" in problem_of(loader, "json:handler", ModuleMissing)

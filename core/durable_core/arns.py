@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from durable_core.values import dataclass
@@ -69,3 +71,31 @@ def accounts_in(text: str) -> list[str]:
 def without_accounts(text: str) -> str:
     """Return the text with every account id in it as a star."""
     return _ACCOUNT.sub("*", text)
+
+
+# -- names of what is simulated ------------------------------------------------------------------
+
+_MOST_OF_FUNCTION: Final = 64
+"""Characters in the name of a function (CreateFunction's FunctionName)."""
+_MOST_OF_EXECUTION: Final = 48
+"""The service takes 64 (shape `DurableExecutionName`); executions that an execution invokes are
+numbered after it."""
+_PLAIN: Final = re.compile(r"[a-zA-Z0-9_]+")
+
+
+def names_of_handler(parts: Sequence[str]) -> tuple[str, str]:
+    """Return the names of a function and an execution for the handler of these modules and name.
+
+    Both follow the service's rules, and other parts give other names: where characters have to be
+    replaced or left out, a hash of the parts is added.
+    """
+    return _named(parts, _MOST_OF_FUNCTION), _named(parts, _MOST_OF_EXECUTION)
+
+
+def _named(parts: Sequence[str], most: int) -> str:
+    name = "-".join(re.sub(r"[^a-zA-Z0-9_]", "-", part) for part in parts)
+    if len(name) <= most and all(map(_PLAIN.fullmatch, parts)):
+        return name
+    whole = "\0".join(parts).encode("utf-8", "surrogatepass")
+    suffix = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
+    return name[-(most - len(suffix)) :].strip("-") + suffix

@@ -1,6 +1,5 @@
 """From `module:fn` to the handler that it names: the only place where user code is imported.
 
-The user's folder goes first on `sys.path`, as Lambda's task root does; nothing else of it changes.
 What can be wrong with the user's code is told apart, each in one line; `traceback` of the error is
 the user's own, without our frames.
 """
@@ -10,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -20,15 +18,36 @@ from types import ModuleType, TracebackType
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.installed import EXTRA, PACKAGE, found_below
-from durable_core.errors import DurableError, printable
+from durable_core.adapters.handler_errors import (
+    BadSpec,
+    FunctionMissing,
+    HandlerError,
+    ImportFailed,
+    ImportMissing,
+    ModuleMissing,
+    NotAHandler,
+)
+from durable_core.adapters.handler_modules import forget_modules, import_name, put_on_path
+from durable_core.adapters.handler_place import Place, place_of
 from durable_core.values import dataclass
 from durable_core.verifying.raised import is_from_outside
 
-_OURS: Final = frozenset({"durable_core", "durable_cli"})
+__all__ = [
+    "BadSpec",
+    "FunctionMissing",
+    "HandlerError",
+    "HandlerKind",
+    "HandlerLoader",
+    "ImportFailed",
+    "ImportMissing",
+    "LoadedHandler",
+    "ModuleMissing",
+    "NotAHandler",
+    "kind_of",
+    "users_traceback",
+]
+
 _OUR_FOLDER: Final = str(Path(__file__).resolve().parent.parent)
-_LIBRARIES: Final = tuple(
-    str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")
-)
 
 
 class HandlerKind(StrEnum):
@@ -40,73 +59,21 @@ class HandlerKind(StrEnum):
     """An ordinary Lambda function: no durable execution of its own."""
 
 
-# -- what can be wrong with it -----------------------------------------------------------------
-
-
-class HandlerError(DurableError):
-    """The handler that the user named can't be had. The user's code or call is to blame.
-
-    `spec` is what the user wrote, `traceback` the user's frames where code of theirs raised.
-    """
-
-    def __init__(self, spec: str, problem: str, traceback: str | None = None) -> None:
-        super().__init__(spec, problem)
-        self.spec = spec
-        self.problem = problem
-        self.traceback = traceback
-
-    def __str__(self) -> str:
-        return printable(f"{self.spec}: {self.problem}")
-
-
-class BadSpec(HandlerError):
-    """What the user wrote names no function of a module."""
-
-
-class ModuleMissing(HandlerError):
-    """There is no such module."""
-
-
-class ImportMissing(HandlerError):
-    """The module is there, but something that it imports isn't."""
-
-
-class ImportFailed(HandlerError):
-    """The module raises while it is imported."""
-
-
-class FunctionMissing(HandlerError):
-    """The module has no such function."""
-
-
-class NotAHandler(HandlerError):
-    """The module has that name, but it is no handler, or none of the kind that is needed."""
-
-
 # -- what is loaded ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedHandler:
-    """A handler, ready to be called. `name` is the function's, for a function name."""
+    """A handler, ready to be called. `names` tell it from those of other modules and functions."""
 
     spec: str
-    name: str
+    names: tuple[str, ...]
     target: Callable[..., Any]
     kind: HandlerKind
 
 
-@dataclass(frozen=True, slots=True)
-class _Spec:
-    """Where a handler is looked for."""
-
-    module: str
-    function: str
-    folder: Path
-
-
 class HandlerLoader:
-    """Loads handlers of one folder: the current one, unless a file elsewhere is named.
+    """Loads handlers by what the user calls them, as seen from one working directory.
 
     `forget` makes the next `load` import the user's modules anew, as a new process would. Modules
     that were there before the loader, and those that are installed, are left alone.
@@ -115,148 +82,156 @@ class HandlerLoader:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or Path.cwd()).resolve()
         self._folders = {self.folder}
+        self._own: set[str] = set()
         self._before = frozenset(sys.modules)
 
     def load(self, spec: str) -> LoadedHandler:
         """Import the handler that a spec names.
 
-        `module:fn`, `module.fn` and `folder/module.fn` (as Lambda spells them), `file.py:fn`.
-        Raises a HandlerError.
+        `module:fn`, `module.fn` and `folder/module.fn` (as Lambda spells them), `file.py:fn`, and
+        `file.py` alone where that has one handler. Raises a HandlerError.
         """
-        parsed = _parse(spec, self.folder)
-        self._folders.add(parsed.folder)
-        _put_first(parsed.folder)
-        importlib.invalidate_caches()
-        module = _import(spec, parsed)
-        target = _find(spec, parsed, module)
-        name = parsed.function.rpartition(".")[2]
-        return LoadedHandler(spec, name, target, kind_of(spec, target))
+        place = place_of(spec, self.folder)
+        self._folders |= {place.first, *place.last}
+        put_on_path(place)
+        name = import_name(place)
+        self._own.add(name.partition(".")[0])
+        module = _import(spec, place, name)
+        if place.function is None:
+            function, target = _only_handler(spec, module)
+        else:
+            function, target = place.function, _find(spec, place.function, module)
+        names = (*place.names, *function.split("."))
+        return LoadedHandler(spec, names, target, kind_of(spec, target))
 
     def forget(self) -> None:
         """Forget the user's modules, so that the next `load` starts cold."""
-        for name, module in list(sys.modules.items()):
-            if name not in self._before and self._is_the_users(name, module):
-                del sys.modules[name]
-
-    def _is_the_users(self, name: str, module: ModuleType) -> bool:
-        if name.partition(".")[0] in _OURS or name == "__main__":
-            return False
-        file = getattr(module, "__file__", None)
-        places = [file] if file else list(getattr(module, "__path__", ()))
-        paths = [Path(place).resolve() for place in places]
-        return any(
-            path.is_relative_to(folder) for path in paths for folder in self._folders
-        ) and not any(str(path).startswith(_LIBRARIES) for path in paths)
-
-
-def _put_first(folder: Path) -> None:
-    path = str(folder)
-    if sys.path[:1] != [path]:
-        if path in sys.path:
-            sys.path.remove(path)
-        sys.path.insert(0, path)
-
-
-# -- what a spec says --------------------------------------------------------------------------
-
-_EXPECTED: Final = "expected module:function, module.function or file.py:function"
-
-
-def _parse(spec: str, folder: Path) -> _Spec:
-    left, colon, function = spec.rpartition(":")
-    if not colon:
-        left, _, function = spec.rpartition(".")
-    if not left or not all(part.isidentifier() for part in function.split(".")):
-        raise BadSpec(spec, f"names no function of a module: {_EXPECTED}")
-    if colon and left.endswith(".py"):
-        return _of_file(spec, folder / left, function)
-    module = left.strip("/").replace("/", ".")  # Lambda lets folders be written so
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise BadSpec(spec, f"{left!r} is no name of a module: {_EXPECTED}")
-    return _Spec(module, function, folder)
-
-
-def _of_file(spec: str, file: Path, function: str) -> _Spec:
-    """Return the module that a file is: inside of its package, where it belongs to one."""
-    if not file.is_file():
-        raise ModuleMissing(spec, f"there is no file {file}")
-    file = file.resolve()
-    module, folder = file.stem, file.parent
-    while (folder / "__init__.py").is_file() and folder != folder.parent:
-        module, folder = f"{folder.name}.{module}", folder.parent
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise BadSpec(spec, f"{file.name!r} can't be imported: its name is no name of a module")
-    return _Spec(module, function, folder)
+        forget_modules(self._before, self._folders, self._own)
 
 
 # -- importing ---------------------------------------------------------------------------------
 
 
-def _import(spec: str, parsed: _Spec) -> ModuleType:
+def _import(spec: str, place: Place, name: str) -> ModuleType:
     try:
-        module = importlib.import_module(parsed.module)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise _not_found(spec, parsed, error) from error
+        raise _not_found(spec, place, name, error) from error
     except BaseException as error:
         if is_from_outside(error):
             raise
-        problem = f"importing {parsed.module} raised {_said(error)}{_place_of(error)}"
+        problem = f"importing {place.module} raised {_said(error)}{_place_of(error)}"
         raise ImportFailed(spec, problem, users_traceback(error)) from error
-    _check_not_shadowed(spec, parsed, module)
-    return module
 
 
-def _not_found(spec: str, parsed: _Spec, error: ModuleNotFoundError) -> HandlerError:
-    parts = parsed.module.split(".")
+def _not_found(spec: str, place: Place, name: str, error: ModuleNotFoundError) -> HandlerError:
+    parts = name.split(".")
     own = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
     if error.name in own and not list(_users_frames(error.__traceback__)):
-        where = f"in {parsed.folder}, or installed"
+        where = f"in {place.first}, or installed"
         return ModuleMissing(spec, f"there is no module {error.name!r} {where}")
     missing = f"no module {error.name!r}" if error.name else str(error)
-    problem = f"{parsed.module} imports what isn't there: {missing}{_place_of(error)}"
+    problem = f"{place.module} imports what isn't there: {missing}{_place_of(error)}"
     if (error.name or "").partition(".")[0] == PACKAGE:
         problem += f": pip install '{EXTRA}'"
     return ImportMissing(spec, problem, users_traceback(error))
 
 
-def _check_not_shadowed(spec: str, parsed: _Spec, module: ModuleType) -> None:
-    """Raise where the user's own file can't be had, because Python has loaded its namesake."""
-    root = parsed.module.partition(".")[0]
-    own = [parsed.folder / f"{root}.py", parsed.folder / root / "__init__.py"]
-    loaded = getattr(sys.modules.get(root, module), "__file__", None)
-    found = next((path for path in own if path.is_file()), None)
-    if found is not None and (loaded is None or Path(loaded).resolve() != found.resolve()):
-        problem = f"{found.name} has the name of a module that is loaded already ({root}): rename"
-        raise ModuleMissing(spec, f"{problem} the file")
+# -- which function ----------------------------------------------------------------------------
 
 
-def _find(spec: str, parsed: _Spec, module: ModuleType) -> Callable[..., Any]:
+def _find(spec: str, function: str, module: ModuleType) -> Callable[..., Any]:
     found: Any = module
-    for part in parsed.function.split("."):
+    for part in function.split("."):
         try:
-            found = getattr(found, part)
+            found = _attribute(found, part)
         except AttributeError:
-            others = ", ".join(_handlers_in(module)) or "none"
-            problem = f"{parsed.module} has no {parsed.function!r}; handlers in it: {others}"
-            raise FunctionMissing(spec, problem) from None
+            others = ", ".join(_shortened(list(_handlers_in(module)))) or "none"
+            problem = f"{module.__name__} has no {function!r}; handlers in it: {others}"
+            raise FunctionMissing(spec, f"in {_file_of(module)}: {problem}") from None
+        except Exception as error:
+            problem = f"{part!r} can't be had: it raised {_said(error)}{_place_of(error)}"
+            raise ImportFailed(spec, problem, users_traceback(error)) from error
     if not callable(found):
         kind = type(found).__name__
-        raise NotAHandler(spec, f"no handler, but a value of type {kind}: expected a function")
+        problem = f"no handler, but a value of type {kind}: expected a function"
+        raise NotAHandler(spec, f"{problem} ({_file_of(module)})")
     target: Callable[..., Any] = found
     return target
 
 
-def _handlers_in(module: ModuleType, most: int = 5) -> list[str]:
-    names = [
-        name
+def _attribute(thing: object, name: str) -> Any:
+    """Return what is called so in a thing: a package may have a module that isn't imported yet."""
+    try:
+        return getattr(thing, name)
+    except AttributeError:
+        if not isinstance(thing, ModuleType) or not hasattr(thing, "__path__"):
+            raise
+        full = f"{thing.__name__}.{name}"
+        try:
+            return importlib.import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name == full:
+                raise AttributeError(name) from None
+            raise
+
+
+def _only_handler(spec: str, module: ModuleType) -> tuple[str, Callable[..., Any]]:
+    """Return the handler of a file of which no function is named: its only durable one, or the one
+    that is called as Lambda's console calls it; where it has none, a plain function so called.
+
+    Raises FunctionMissing where that leaves none, or several.
+    """
+    found = _handlers_in(module)
+    named = {name: found[name] for name in _USUAL if name in found}
+    if len(set(map(id, found.values()))) > 1:
+        found = named
+    if not found:
+        found = {name: vars(module)[name] for name in _USUAL if callable(vars(module).get(name))}
+    if len(set(map(id, found.values()))) == 1:
+        return next(iter(found.items()))
+    several = _shortened(list(_handlers_in(module)))
+    if several:
+        which = f"has several handlers: name one of them, {spec}:{several[0]}"
+        raise FunctionMissing(spec, f"{which} ({', '.join(several)})")
+    expected = "expected async def handler(event, ctx), or one decorated with @durable_execution"
+    raise FunctionMissing(spec, f"has no handler: {expected}")
+
+
+_USUAL: Final[tuple[str, ...]] = ("lambda_handler", "handler")
+
+
+def _handlers_in(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """Return the durable handlers of a module by their names: its own, else what it imports."""
+    found = {
+        name: value
         for name, value in vars(module).items()
-        if inspect.isfunction(value)
-        and (
-            found_below(value) is not None
-            or (_is_async(value) and value.__module__ == module.__name__)
-        )
-    ]
+        if not name.startswith("__") and callable(value) and _is_durable(value)
+    }
+    own = {
+        name: value
+        for name, value in found.items()
+        if getattr(value, "__module__", module.__name__) == module.__name__
+    }
+    return own or {name: each for name, each in found.items() if found_below(each) is not None}
+
+
+def _is_durable(value: Callable[..., Any]) -> bool:
+    if inspect.isclass(value):
+        return False
+    try:
+        return kind_of("", value) is not HandlerKind.PLAIN
+    except HandlerError:
+        return False
+
+
+def _shortened(names: list[str], most: int = 5) -> list[str]:
     return names if len(names) <= most else [*names[:most], "..."]
+
+
+def _file_of(module: ModuleType) -> str:
+    file = getattr(module, "__file__", None)
+    return Path(file).name if file else "a folder without __init__.py"
 
 
 # -- what kind of handler ----------------------------------------------------------------------
@@ -265,20 +240,31 @@ def _handlers_in(module: ModuleType, most: int = 5) -> list[str]:
 def kind_of(spec: str, target: Callable[..., Any]) -> HandlerKind:
     """Return which runtime a callable is written for. Raises NotAHandler. Imports no SDK."""
     if inspect.isclass(target):
-        raise NotAHandler(spec, "no handler, but a class: expected a function")
+        problem = "no handler, but a class: expected a function"
+        raise NotAHandler(spec, f"{problem}{_where_defined(target)}")
     if found_below(target) is not None:
         return HandlerKind.AWS_SDK
     layers = list(_unwrapped(target))
     if any(map(inspect.isasyncgenfunction, layers)):
-        raise NotAHandler(spec, "no handler, but an async generator: a handler doesn't yield")
+        problem = "no handler, but an async generator: a handler doesn't yield"
+        raise NotAHandler(spec, f"{problem}{_where_defined(target)}")
     try:
         inspect.signature(target).bind(None, None)
     except TypeError as error:
         problem = f"no handler: it is called with an event and a context, but {error}"
-        raise NotAHandler(spec, problem) from None
+        raise NotAHandler(spec, f"{problem}{_where_defined(target)}") from None
     except ValueError:  # built-in functions have no signature to look at
         pass
     return HandlerKind.NATIVE if any(map(_is_async, layers)) else HandlerKind.PLAIN
+
+
+def _where_defined(target: object) -> str:
+    """Return where a function or a class is in the user's code, as the end of a line."""
+    code = getattr(inspect.unwrap(target) if callable(target) else target, "__code__", None)
+    if code is not None:
+        return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"
+    module = sys.modules.get(getattr(target, "__module__", ""))
+    return f" ({_file_of(module)})" if module is not None else ""
 
 
 def _unwrapped(target: object) -> Iterator[object]:
@@ -295,7 +281,9 @@ def _unwrapped(target: object) -> Iterator[object]:
 
 
 def _is_async(target: object) -> bool:
-    call = vars(type(target)).get("__call__")  # an object with `async def __call__` will do
+    # An object with `async def __call__` will do, of its class or of one that this inherits from.
+    calls = (vars(one).get("__call__") for one in type(target).__mro__)
+    call = next((each for each in calls if each is not None), None)
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
 
 

@@ -57,6 +57,24 @@ def exit_ends_invocation(send_queued: Callable[[int], None]) -> Iterator[None]:
         yield
 
 
+class ExitAtImport(BaseException):
+    """What `os._exit` raises while the handler's module is imported: there is nothing to end yet.
+
+    No SystemExit, since its text says what was called.
+    """
+
+
+@contextmanager
+def exit_fails_import() -> Iterator[None]:
+    """Let `os._exit` raise ExitAtImport instead of ending this process."""
+
+    def end(status: int) -> NoReturn:
+        raise ExitAtImport(f"os._exit({status})")
+
+    with _ended_by(end):
+        yield
+
+
 @contextmanager
 def exit_is_refused() -> Iterator[None]:
     """Let `os._exit` end this process with a line that says how to go on: it can't be unwound."""

@@ -15,7 +15,13 @@ from durable_core.adapters.handler import (
     NotAHandler,
     users_traceback,
 )
-from durable_core.adapters.process_exit import exit_ends_invocation, exit_is_refused, watch_exits
+from durable_core.adapters.process_exit import (
+    exit_ends_invocation,
+    exit_fails_import,
+    exit_is_refused,
+    watch_exits,
+)
+from durable_core.arns import names_of_handler
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
@@ -88,7 +94,8 @@ class UserRunner(Runner):
         return invoked
 
     def _start(self) -> tuple[LoadedHandler, Runner]:
-        loaded = self.loader.load(self._spec)
+        with exit_fails_import():
+            loaded = self.loader.load(self._spec)
         kind = self._runtime or loaded.kind
         if kind is HandlerKind.PLAIN:
             raise NotAHandler(
@@ -163,7 +170,8 @@ def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
 def _load_target(loader: HandlerLoader, spec: str) -> Any:
     """Return the handler of a chained invoke as the driver takes it: a runner for a durable one,
     the function itself for a plain one. Raises a HandlerError."""
-    loaded = loader.load(spec)
+    with exit_fails_import():
+        loaded = loader.load(spec)
     if loaded.kind is HandlerKind.AWS_SDK:
         return _Unwound(_aws_sdk_runner(loaded.target))
     if loaded.kind is HandlerKind.NATIVE:
@@ -200,6 +208,7 @@ def run_request(
 
     Raises a HandlerError for a handler that the scenario names.
     """
+    function_name, execution_name = names_of_handler(user.loaded.names)
     targets = {
         script.handler: _load_target(user.loader, script.handler)
         for script in request.scenario.invokes
@@ -213,7 +222,8 @@ def run_request(
         limits=request.limits,
         max_invocations=request.max_invocations,
         execution_timeout=request.execution_timeout,
-        function_name=user.loaded.name,
+        function_name=function_name,
+        execution_name=execution_name,
         load=targets.__getitem__,
         on_invocation=on_invocation,
     )

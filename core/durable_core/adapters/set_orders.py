@@ -206,11 +206,15 @@ class _Finder(importlib.machinery.PathFinder):
 
     @classmethod
     def find_spec(cls, fullname: str, path: Any = None, target: Any = None) -> Any:
-        spec = super().find_spec(fullname, path, target)
+        return cls.adopt(super().find_spec(fullname, path, target))
+
+    @staticmethod
+    def adopt(spec: Any) -> Any:
+        """Return the spec of a module, which `_Loader` loads where it is the user's."""
         if spec is not None and type(spec.loader) is importlib.machinery.SourceFileLoader:
             file = spec.loader.path
             if is_users(file) and not is_installed(file):
-                spec.loader = _Loader(fullname, file)
+                spec.loader = _Loader(spec.name, file)
         return spec
 
 
