@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 
 demo: setup
 	$(BIN)/durable simulate --handler fixtures/handlers/native_flat_overflow.py:handler \
-		--record $(VENV)/demo.history.json
+		--record $(VENV)/demo.history.json --force
 	$(BIN)/durable replay $(VENV)/demo.history.json
 	$(BIN)/durable replay fixtures/histories/flat_overflow_reentered.json
 

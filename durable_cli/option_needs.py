@@ -195,6 +195,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--scenario": [],
         "--record": [],
         "--record-updates": [],
+        "--force": [needs("--record", "--record-updates", "--save-failing")],
         "--crash": [],
         "--save-failing": [needs("--crash")],
         "--check-determinism": [],

@@ -21,6 +21,19 @@ def refuse_missing_folder(path: Path) -> None:
         raise SourceError(str(path), f"can't be written: there is no folder {path.parent}")
 
 
+def refuse_unwritable(path: Path, *, force: bool) -> None:
+    """Raise SourceError when the file can't be written, before any work is done for it."""
+    refuse_missing_folder(path)
+    if not force:
+        refuse_existing(path)
+    if path.is_dir():
+        raise SourceError(str(path), "is a directory")
+    if path.exists() and not path.is_file():  # a pipe or a device
+        return
+    if not os.access(path.parent, os.W_OK):
+        raise SourceError(str(path), f"can't be written: no permission to write in {path.parent}")
+
+
 def write_whole(path: Path, text: str, *, force: bool = False) -> None:
     """Write the text to a file that appears only when it is complete.
 

@@ -19,6 +19,7 @@ from durable_cli.commands.simulate import Crash, Runtime
 from durable_cli.output import cell_len
 from durable_core.adapters.handler import HandlerKind
 from durable_core.adapters.history_file import load_history
+from durable_core.arns import parse_execution_arn
 from durable_core.explaining.explain import explain
 from durable_core.simulation.crash_runs import CrashMode
 
@@ -471,9 +472,95 @@ def test_the_histories_of_what_it_invoked_are_written_beside_its_own(
     assert [found["DurableExecutionArn"]] == started
 
 
-def test_nothing_is_said_of_histories_where_nothing_was_invoked(call: Any, tmp_path: Path) -> None:
-    assert "wrote" not in call("orders:short", "--record", "short.json").err
+def test_what_is_written_is_said_with_its_path_and_size(call: Any, tmp_path: Path) -> None:
+    written = ("--record", "short.json", "--record-updates", "updates.json")
+    lines = call("orders:short", *written).err.splitlines()
+    events = len(json.loads((tmp_path / "short.json").read_text())["Events"])
+    requests = len(json.loads((tmp_path / "updates.json").read_text()))
+    assert lines[-2:] == [
+        f"durable: wrote {events} events to short.json",
+        f"durable: wrote {requests} requests to updates.json",
+    ]
     assert [path.name for path in tmp_path.glob("short*")] == ["short.json"]
+
+
+FILES = ["--record", "--record-updates", "--save-failing"]
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_an_existing_file_is_overwritten_only_by_force(
+    call: Any, tmp_path: Path, option: str
+) -> None:
+    file = tmp_path / "there.json"
+    file.write_text("mine")
+    more = ("--crash", "every-checkpoint") if option == "--save-failing" else ()
+    done = call("orders:short", option, "there.json", *more)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "durable: there.json: exists (--force overwrites it)\n"  # nothing ran
+    assert file.read_text() == "mine"
+    done = call("orders:short", option, "there.json", *more, "--force")
+    assert "SUCCEEDED" in done.out
+    if option != "--save-failing":  # nothing failed
+        assert file.read_text() != "mine"
+
+
+def test_an_existing_history_of_what_it_invoked_stays_and_the_report_is_shown(
+    call: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(INVOKES)
+    (tmp_path / "chain.toml").write_text(CHAIN)
+    (tmp_path / "order.2.charge.json").write_text("mine")
+    given = ("shop:order", "--scenario", "chain.toml", "--record", "order.json")
+    done = call(*given)
+    assert done.code == 2
+    assert "order.2.charge.json: exists (--force overwrites it)" in done.err
+    assert "SUCCEEDED" in done.out
+    assert not (tmp_path / "order.json").exists()
+    assert call(*given, "--force").code == 0
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_what_is_no_place_for_a_file_is_one_line_before_anything_runs(
+    call: Any, tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "e.json").write_text("1")
+    more = ("--crash", "throttle") if option == "--save-failing" else ()
+    for path, said in (
+        ("-", f"{option} -: expected a file: stdout has the report"),
+        ("no/such/file.json", "can't be written: there is no folder no/such"),
+        ("folder", "folder: is a directory"),
+        ("e.json", f"{option} and --event name the same file: e.json"),
+    ):
+        done = call("orders:short", "-e", "e.json", option, path, *more)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("durable: ")
+        assert said in done.err
+        assert done.err.count("\n") == 1
+
+
+def test_records_of_several_handlers_are_of_several_functions_and_executions(
+    call: Any, tmp_path: Path
+) -> None:
+    code = "async def handler(event, ctx): ...\nasync def other(event, ctx): ...\n"
+    deep = "/".join(["a_long_name_of_a_folder"] * 5)
+    specs = ["a/app.py:handler", "a/app.py:other", "b/app.py:handler", "b-app.py:handler"]
+    specs += ["b app.py:handler", f"{deep}/a.py:handler", f"{deep}/b.py:handler", "été.py:handler"]
+    names = set()
+    for number, spec in enumerate(specs):
+        file = tmp_path / spec.partition(":")[0]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(code)
+        assert call(spec, "--record", f"{number}.json").code == 0
+        found = json.loads((tmp_path / f"{number}.json").read_text())
+        arn = parse_execution_arn(found["DurableExecutionArn"])
+        assert arn is not None
+        assert len(arn.function) <= 64
+        assert len(arn.name) <= 64
+        assert found["DurableExecutionName"] == found["Events"][0]["Name"] == arn.name
+        names |= {("function", arn.function), ("execution", arn.name)}
+    assert len(names) == 2 * len(specs)
+    assert ("function", "a-app-handler") in names
 
 
 def test_recorded_requests_are_what_inspect_batch_reads(

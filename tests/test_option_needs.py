@@ -114,9 +114,16 @@ REFUSED: Final[list[tuple[list[str], list[str]]]] = [
     ),
     (LIST, FETCHED),
     ([*LIST, "--format", "json"], [*FETCHED, *LAID_OUT]),
-    (["simulate", *VERIFIES], ["--save-failing"]),
-    (["simulate", *VERIFIES, "--format", "json"], ["--save-failing", *LAID_OUT, "--expand"]),
-    (["simulate", *VERIFIES, "--crash", "throttle"], []),
+    (["simulate", *VERIFIES], ["--save-failing", "--force"]),
+    (
+        ["simulate", *VERIFIES, "--format", "json"],
+        ["--save-failing", "--force", *LAID_OUT, "--expand"],
+    ),
+    (["simulate", *VERIFIES, "--crash", "throttle"], ["--force"]),
+    *(
+        (["simulate", *VERIFIES, "--crash", "throttle", option, "f.json"], [])
+        for option in ("--record", "--record-updates", "--save-failing")
+    ),
 ]
 
 

@@ -75,11 +75,11 @@ def without_accounts(text: str) -> str:
 
 # -- names of what is simulated ------------------------------------------------------------------
 
-_MOST_OF_FUNCTION: Final = 64
-"""Characters in the name of a function (CreateFunction's FunctionName)."""
-_MOST_OF_EXECUTION: Final = 48
-"""The service takes 64 (shape `DurableExecutionName`); executions that an execution invokes are
-numbered after it."""
+_MOST: Final = 64
+"""Characters in the name of a function (CreateFunction) and of an execution (shape
+`DurableExecutionName`)."""
+_MOST_OF_FIRST: Final = 48
+"""So many for an execution that none invoked: those that it invokes are numbered after it."""
 _PLAIN: Final = re.compile(r"[a-zA-Z0-9_]+")
 
 
@@ -89,7 +89,7 @@ def names_of_handler(parts: Sequence[str]) -> tuple[str, str]:
     Both follow the service's rules, and other parts give other names: where characters have to be
     replaced or left out, a hash of the parts is added.
     """
-    return _named(parts, _MOST_OF_FUNCTION), _named(parts, _MOST_OF_EXECUTION)
+    return _named(parts, _MOST), _named(parts, _MOST_OF_FIRST)
 
 
 def _named(parts: Sequence[str], most: int) -> str:
@@ -99,3 +99,9 @@ def _named(parts: Sequence[str], most: int) -> str:
     whole = "\0".join(parts).encode("utf-8", "surrogatepass")
     suffix = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
     return name[-(most - len(suffix)) :].strip("-") + suffix
+
+
+def name_of_invoked(execution: str, number: int) -> str:
+    """Return the name of the n-th execution that one invokes."""
+    suffix = f"-{number}"
+    return execution[: _MOST - len(suffix)] + suffix

@@ -12,7 +12,6 @@ from durable_cli.output import Color
 if TYPE_CHECKING:
     from durable_cli.output import Output
     from durable_cli.simulation_runs import SimulationRuns
-    from durable_core.adapters.runners import SimulationRequest
     from durable_core.simulation.report import SimulationReport
 
 
@@ -57,6 +56,7 @@ def command(
     record_updates: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the checkpoint requests there.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files of these.")] = False,
     crash: Annotated[
         Crash | None, typer.Option(help="Run it again with this at every checkpoint.")
     ] = None,
@@ -115,6 +115,7 @@ def command(
     """
     from durable_cli.exits import code_of_simulation
     from durable_cli.output import Output
+    from durable_cli.recorded_files import RecordedFiles
     from durable_cli.simulation_runs import run_all
     from durable_core.adapters.handler import HandlerKind
     from durable_core.adapters.runners import SimulationRequest
@@ -135,43 +136,25 @@ def command(
         max_invocations=max_invocations,
         execution_timeout=execution_timeout,
     )
+    files = RecordedFiles(record, record_updates, save_failing, force)
+    files.check(
+        {
+            "--event": event,
+            "--scenario": scenario,
+            "--limits": limits,
+            "--handler-output": handler_output,
+            "--output": output,
+        }
+    )
     mode = CrashMode(crash.value) if crash else None
     runs = run_all(request, mode, check_determinism, handler_output, verbose=verbose)
-    _write_files(request, runs, record, record_updates, save_failing)
     report = report_of(runs.simulation)
     to = Output(path=output, color=color, width=width)
-    to.write(_rendered(runs, report, format, to, expand=expand))
+    try:
+        files.write(request.scenario, runs)
+    finally:
+        to.write(_rendered(runs, report, format, to, expand=expand))
     return code_of_simulation(report, runs.crashes, runs.determinism)
-
-
-def _write_files(
-    request: SimulationRequest,
-    runs: SimulationRuns,
-    record: str | None,
-    record_updates: str | None,
-    save_failing: str | None,
-) -> None:
-    from dataclasses import replace
-
-    from durable_cli.output import message
-    from durable_core.adapters import simulation_files as files
-    from durable_core.service.faults import Faults
-
-    if record:
-        files.write_history(record, runs.simulation)
-        if invoked := files.write_invoked(record, runs.simulation):
-            histories = "history" if len(invoked) == 1 else "histories"
-            message(f"wrote the {histories} of what it invoked: {', '.join(invoked)}")
-    if record_updates:
-        files.write_requests(record_updates, runs.simulation.updates)
-    if save_failing:
-        smallest = runs.crashes.smallest if runs.crashes else None
-        if smallest is None:
-            message(f"nothing failed: {save_failing} isn't written")
-        else:
-            faults = Faults((smallest.fault,))
-            seed = runs.simulation.seed
-            files.write_scenario(save_failing, replace(request.scenario, seed=seed, faults=faults))
 
 
 def _rendered(

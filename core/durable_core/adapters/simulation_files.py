@@ -16,7 +16,7 @@ from durable_core.events import payload_of
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import CheckpointRequest, ExecutionRecord, ExecutionStatus
 from durable_core.simulation.outcome import Simulation
-from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
+from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
 
 _MOST_TOML_BYTES: Final = 16 * 1024 * 1024
@@ -71,7 +71,7 @@ def _text_of(path: str) -> str:
         raise SourceError(path, f"not UTF-8 at byte {error.start:,}: expected TOML") from None
 
 
-# -- writing -----------------------------------------------------------------------------------
+# -- what is written ---------------------------------------------------------------------------
 
 
 def history_document(simulation: Simulation) -> dict[str, Any]:
@@ -98,29 +98,24 @@ def history_document(simulation: Simulation) -> dict[str, Any]:
     }
 
 
-def write_history(path: str, simulation: Simulation) -> None:
-    """Write the history that the simulation recorded. Raises SourceError."""
-    _write(path, _json(history_document(simulation)))
-
-
-def write_invoked(path: str, simulation: Simulation) -> tuple[str, ...]:
-    """Write beside `path` the histories of the executions that it invoked, and that these did.
+def history_texts(path: str, simulation: Simulation) -> dict[str, str]:
+    """Return the histories of a simulation by the names of their files: its own in `path`, and
+    beside it those of the executions that it invoked, and that these did.
 
     Of `orders.json`, `orders.1.charge.json` is the first one's, of the function `charge`, and
-    `orders.1.2.notify.json` that of the second one which that invoked. Returns what was written:
-    nothing where `path` is no file. Raises SourceError.
+    `orders.1.2.notify.json` that of the second one which that invoked. There are none of these
+    where `path` is a pipe or a device.
     """
     main = Path(path)
-    if not main.is_file():
-        return ()
-    written = []
+    texts = {path: _json(history_document(simulation))}
+    if main.exists() and not main.is_file():
+        return texts
     for numbers, each in _invoked(simulation, ()):
         arn = parse_execution_arn(each.arn)
         function = f".{arn.function}" if arn is not None else ""
         beside = main.with_name(f"{main.stem}.{'.'.join(numbers)}{function}{main.suffix}")
-        write_history(str(beside), each)
-        written.append(str(beside))
-    return tuple(written)
+        texts[str(beside)] = _json(history_document(each))
+    return texts
 
 
 def _invoked(
@@ -132,22 +127,10 @@ def _invoked(
         yield from _invoked(child, place)
 
 
-def write_requests(path: str, requests: Sequence[CheckpointRequest]) -> None:
-    """Write the requests as `durable inspect-batch` reads them. Raises SourceError."""
-    _write(path, _json([request_to_wire(request) for request in requests]))
-
-
-def write_scenario(path: str, scenario: Scenario) -> None:
-    """Write a scenario file. Raises SourceError."""
-    _write(path, scenario_text(scenario))
+def requests_text(requests: Sequence[CheckpointRequest]) -> str:
+    """Return the requests as `durable inspect-batch` reads them."""
+    return _json([request_to_wire(request) for request in requests])
 
 
 def _json(document: Any) -> str:
     return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SourceError(path, f"can't be written: {error.strerror}") from None

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
+from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
@@ -122,8 +123,8 @@ def simulate(
     faults: Faults = NO_FAULTS,
     max_invocations: int = 1_000,
     execution_timeout: int | None = None,
-    function_name: str = "handler",
-    execution_name: str = "simulation",
+    function_name: str | None = None,
+    execution_name: str | None = None,
     load: Loader | None = None,
     flush_window: float = 0.0,
     on_invocation: Callable[[InvocationRecord], None] = lambda record: None,
@@ -132,10 +133,11 @@ def simulate(
     """Run a handler to the end of its execution and return what came of it.
 
     `event` is any JSON value. `seed` goes before the scenario's; without either it is 0. `faults`
-    go before the scenario's too. `execution_timeout` is in seconds. `load` finds the handlers that
-    the scenario names for chained invokes, before anything runs. `on_invocation` hears of each
-    invocation when it has ended. With `check_every_request` the invariant is checked after each
-    checkpoint, not only at the end.
+    go before the scenario's too. The function and the execution are named after the handler's
+    module and name, unless they are named here. `execution_timeout` is in seconds. `load` finds the
+    handlers that the scenario names for chained invokes, before anything runs. `on_invocation`
+    hears of each invocation when it has ended. With `check_every_request` the invariant is checked
+    after each checkpoint, not only at the end.
 
     Raises SerDesError for an event that isn't JSON, UsageError for a scenario that names handlers
     without `load`, whatever `load` raises, and BrokenInvariant when the events don't add up to the
@@ -153,15 +155,24 @@ def simulate(
         on_invocation=on_invocation,
         check_every_request=check_every_request,
     )
+    names = names_of_handler(_names_in_code(handler))
     start = ExecutionStart(
         input_payload=serialize(JSON, event, SerDesContext()),
         seed=seed,
-        function_name=function_name,
-        execution_name=execution_name,
+        function_name=function_name or names[0],
+        execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
     with _rarer_collections():
         return _Driver(handler, start, plan, STARTS_AT).run()
+
+
+def _names_in_code(handler: Handler | Runner) -> tuple[str, ...]:
+    """Return the names of a handler's module and of the handler in there."""
+    module, name = (getattr(handler, each, None) for each in ("__module__", "__qualname__"))
+    if isinstance(handler, Runner) or not isinstance(module, str) or not isinstance(name, str):
+        return ("handler",)
+    return (*module.split("."), *(part for part in name.split(".") if part != "<locals>"))
 
 
 @contextmanager
@@ -268,7 +279,9 @@ class _Driver:
             input_payload=effect.payload,
             seed=self._start.seed,
             function_name=effect.function_name,
-            execution_name=f"{self._start.execution_name}-{len(self._outside.children) + 1}",
+            execution_name=name_of_invoked(
+                self._start.execution_name, len(self._outside.children) + 1
+            ),
             chained=True,
             tenant_id=effect.tenant_id,
             arn=effect.execution_arn,
