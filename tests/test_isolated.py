@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -165,3 +169,156 @@ def test_crashes_do_not_isolate_a_handler_that_can_be_unwound(
     document, said = simulated(tmp_path, capsys, "--crash", "every-checkpoint")
     assert not document["isolated"]
     assert "--isolate" not in said
+
+
+# -- processes of the handler's own --------------------------------------------------------------
+
+PROCESSES = """
+import asyncio, concurrent.futures, multiprocessing, os, subprocess, sys, time
+from datetime import timedelta
+
+
+def square(number):
+    return number * number
+
+
+def pool(event):
+    with multiprocessing.Pool(2) as workers:
+        return workers.map(square, [1, 2, 3])
+
+
+def executor(event):
+    with concurrent.futures.ProcessPoolExecutor(2) as workers:
+        return list(workers.map(square, [1, 2, 3]))
+
+
+def pipe(event):
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=lambda end: end.send("hello"), args=(theirs,))
+    process.start()
+    said = ours.recv()
+    process.join(20)
+    return [said, process.exitcode]
+
+
+def spawned(event):
+    with multiprocessing.get_context("spawn").Pool(1) as workers:
+        return workers.map(square, [4])
+
+
+def manager(event):
+    with multiprocessing.Manager() as shared:
+        return list(shared.list([1, 2]))
+
+
+def forked(event):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def forked_on(event):
+    if os.fork() == 0:
+        return "a process that goes on with the handler"
+    return "ours"
+
+
+def command(event):
+    return subprocess.run([sys.executable, "-c", "print(3)"], capture_output=True, text=True).stdout
+
+
+def left(event):
+    code = "import time; time.sleep(600)"
+    started = [subprocess.Popen([sys.executable, "-c", code]).pid]
+    process = multiprocessing.Process(target=time.sleep, args=(600,))
+    process.start()
+    with open(event["left"], "a") as file:
+        file.write(f"{started[0]} {process.pid} ")
+    return "left"
+
+
+def dies(event):
+    left(event)
+    if not os.path.exists(event["left"] + ".died"):
+        open(event["left"] + ".died", "w").close()
+        os._exit(9)
+    return "alive"
+
+
+async def handler(event, ctx):
+    result = await ctx.step(lambda step: globals()[event["do"]](event), name=event["do"])
+    await ctx.wait(timedelta(seconds=1), name="pause")
+    return result
+"""
+MADE = {
+    "pool": [1, 4, 9],
+    "executor": [1, 4, 9],
+    "pipe": ["hello", 0],
+    "spawned": [16],
+    "manager": [1, 2],
+    "forked": 7,
+    "forked_on": "ours",
+    "command": "3\n",
+    "left": "left",
+    "dies": "alive",
+}
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/status")  # one that has ended may wait for who asks how
+    return not status.exists() or "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.parametrize("do", MADE)
+def test_steps_may_start_processes_and_none_outlives_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], do: str
+) -> None:
+    (tmp_path / "starts.py").write_text(PROCESSES)
+    left = tmp_path / "left"
+    (tmp_path / "e.json").write_text(json.dumps({"do": do, "left": str(left)}))
+    monkeypatch.chdir(tmp_path)
+    code = run_cli(
+        ["simulate", "--isolate", "--handler", "starts.py", "-e", "e.json", "--format", "json"]
+    )
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert json.loads(json.loads(out)["execution"]["result"]) == MADE[do]
+    if left.exists():
+        assert not any(is_running(int(pid)) for pid in left.read_text().split())
+
+
+def test_processes_end_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "starts.py").write_text(
+        f"{PROCESSES}\ndef hangs(event):\n    left(event)\n    time.sleep(600)\n"
+    )
+    left = tmp_path / "left"
+    (tmp_path / "e.json").write_text(json.dumps({"do": "hangs", "left": str(left)}))
+    command = ["simulate", "--isolate", "--handler", "starts.py", "-e", "e.json"]
+    with subprocess.Popen([sys.executable, "-m", "durable_cli", *command], cwd=tmp_path) as process:
+        while not left.exists() or not left.read_text().endswith(" "):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    pids = [int(pid) for pid in left.read_text().split()]
+    for _ in range(200):
+        if not any(map(is_running, pids)):
+            break
+        time.sleep(0.05)
+    assert not any(map(is_running, pids))
+
+
+def test_crash_runs_may_start_processes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "starts.py").write_text(PROCESSES)
+    (tmp_path / "e.json").write_text('{"do": "pipe"}')
+    monkeypatch.chdir(tmp_path)
+    crash = ["--crash", "lost-response", "--isolate"]
+    code = run_cli(["simulate", "--handler", "starts.py", "-e", "e.json", *crash])
+    assert "each ended as the clean one" in capsys.readouterr().out
+    assert code == 0

@@ -3,11 +3,14 @@
 Each invocation is a cold start: modules are imported anew, no global survives. When the process
 ends without an answer, however it ended, the invocation is lost as it would be in the cloud. The
 checkpoints come through a pipe; what the handler prints goes to stderr unless said otherwise.
+Processes that a handler starts are its own to start and to wait for; those that it leaves running
+end with the invocation.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -15,10 +18,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
+from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.model import InvocationInput, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
@@ -68,9 +72,12 @@ class IsolatedRunner(Runner):
         try:
             return _Host(ours, link, given, process).serve()
         finally:
-            process.kill()
-            process.join()
+            end_group(process)
             ours.close()
+
+
+_LOOK_SECONDS: Final = 0.2
+"""How often to look whether a process has ended that doesn't say so."""
 
 
 class _Host:
@@ -90,6 +97,7 @@ class _Host:
     def serve(self) -> Invoked:
         while True:
             try:
+                self._wait()
                 kind, self._elapsed, content = self._pipe.recv()
             except (EOFError, ConnectionError):
                 return self._lost(self._exit_status())
@@ -109,6 +117,13 @@ class _Host:
                     except ProcessDied as error:
                         return self._lost(error.status)
                     self._pipe.send(answer)
+
+    def _wait(self) -> None:
+        """Wait for what is sent. Raises EOFError where nothing is and the process has ended: its
+        own children may have the pipe open still."""
+        while not self._pipe.poll(_LOOK_SECONDS):
+            if self._process.exitcode is not None and not self._pipe.poll():
+                raise EOFError
 
     def _answer(self, kind: str, content: Any) -> tuple[bool, Any]:
         try:
@@ -145,6 +160,7 @@ class _RemoteLink:
 
     def __init__(self, pipe: Connection, invocation: Invocation, began: datetime) -> None:
         self._pipe = pipe
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self.invocation = invocation
         self.began = began
@@ -155,11 +171,16 @@ class _RemoteLink:
 
     def tell(self, kind: str, content: Any) -> None:
         with self._lock:
-            self._pipe.send((kind, self.elapsed(), content))
+            self._send(kind, content)
+
+    def _send(self, kind: str, content: Any) -> None:
+        if os.getpid() != self._process:
+            os._exit(1)  # a forked process went on with the handler instead of ending
+        self._pipe.send((kind, self.elapsed(), content))
 
     def _call(self, kind: str, *content: Any) -> Any:
         with self._lock:
-            self._pipe.send((kind, self.elapsed(), content))
+            self._send(kind, content)
             good, answer = self._pipe.recv()
         if good:
             return answer
@@ -190,6 +211,7 @@ def _run_there(
     options: InvocationOptions,
 ) -> None:
     """Run one invocation in this process, which is new, and send what came of it."""
+    lead_group(outlives_parent=False)
     prepare()
     link: Any = _RemoteLink(pipe, invocation, began)
     watch_exits()

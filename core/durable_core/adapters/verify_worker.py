@@ -22,6 +22,7 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
+from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
@@ -164,13 +165,11 @@ class Worker:
     def stop(self, why: Lost) -> None:
         """End it; what it has answered by now is still to be heard."""
         self.lost = why
-        self._process.kill()
-        self._process.join()
+        end_group(self._process)
 
     def close(self) -> None:
         """End it."""
-        self._process.kill()
-        self._process.join()
+        end_group(self._process)
         self.pipe.close()
         self._done.close()
 
@@ -220,6 +219,7 @@ def _uninterrupted() -> Iterator[None]:
 
 def _work(pipe: Connection, done: Connection, job: Job, number: int) -> None:
     """Verify what comes through the pipe, in a process of its own."""
+    lead_group()
     _keep_quiet(number)
     try:
         _verify_all(pipe, _Answers(pipe, done), job, number)
