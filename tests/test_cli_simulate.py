@@ -238,7 +238,12 @@ def test_the_event_comes_from_a_file_or_stdin_and_is_null_without(
     [
         ("event.json", '{"order": }', "--event", "event.json: "),
         ("event.json", "", "--event", "event.json: "),
-        ("event.json", "1 2", "--event", "event.json: line 1 column 3: expected one JSON value, found more"),
+        (
+            "event.json",
+            "1 2",
+            "--event",
+            "event.json: line 1 column 3: expected one JSON value, found more",
+        ),
         ("s.toml", "[[callback]]\nnam = 'x'", "--scenario", "s.toml: [[callback]] 1: unknown key"),
         ("s.toml", "= 1", "--scenario", "s.toml: not TOML"),
         ("l.toml", "operatoins = 5", "--limits", "l.toml: unknown limit 'operatoins', expected"),
