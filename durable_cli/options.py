@@ -30,3 +30,11 @@ EndpointUrl = Annotated[
     str | None,
     typer.Option("--endpoint-url", metavar="URL", help="Where Lambda is, such as a local runner."),
 ]
+PriceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--prices",
+        metavar="FILE.toml",
+        help="Show what it costs by these prices, or by those of 'default'.",
+    ),
+]

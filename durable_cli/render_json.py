@@ -9,25 +9,39 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from durable_cli.render_cost_json import cost_object, nesting_objects
 from durable_core.errors import DurableError, SourceError
 from durable_core.events import format_timestamp
 from durable_core.model import ErrorObject
 from durable_core.wire import error_to_wire
 
 if TYPE_CHECKING:
-    from durable_core.explaining.report import Reason, Report, Row
+    from durable_core.explaining.costs import Cost
+    from durable_core.explaining.report import LimitUse, Metering, Reason, Report, Row
+    from durable_core.metering import Metered
 
 REPLAY_SCHEMA: Final = "durable.replay/1"
 
 
-def replay_document(histories: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the document of `durable replay --format json`: every history of the call."""
-    return {"schema": REPLAY_SCHEMA, "histories": list(histories)}
+def replay_document(
+    histories: Iterable[Mapping[str, Any]], cost: Cost | None = None
+) -> dict[str, Any]:
+    """Return the document of `durable replay --format json`: every history of the call.
+
+    `cost` is what they cost together, where there are prices.
+    """
+    priced = {} if cost is None else {"cost": cost_object(cost)}
+    return {"schema": REPLAY_SCHEMA, "histories": list(histories), **priced}
 
 
 def replay_line(history: Mapping[str, Any]) -> dict[str, Any]:
     """Return one line of `durable replay --format jsonl`: one history."""
     return {"schema": REPLAY_SCHEMA, **history}
+
+
+def cost_line(cost: Cost) -> dict[str, Any]:
+    """Return the last line of `durable replay --format jsonl`: what all histories cost together."""
+    return {"schema": REPLAY_SCHEMA, "cost": cost_object(cost)}
 
 
 def unread_history(source: str, error: DurableError) -> dict[str, Any]:
@@ -37,8 +51,12 @@ def unread_history(source: str, error: DurableError) -> dict[str, Any]:
     return {"source": source, "unreadable": {"where": where, "problem": problem}}
 
 
-def history_object(report: Report, rows: Iterable[Row]) -> dict[str, Any]:
-    """Return one explained history; `rows` are those of the report that are to be shown."""
+def history_object(report: Report, rows: Iterable[Row], cost: Cost | None = None) -> dict[str, Any]:
+    """Return one explained history; `rows` are those of the report that are to be shown.
+
+    `cost` is what it costs, where there are prices.
+    """
+    priced = {} if cost is None else {"cost": cost_object(cost)}
     return {
         "source": report.source,
         "execution": {
@@ -63,23 +81,48 @@ def history_object(report: Report, rows: Iterable[Row]) -> dict[str, Any]:
         "id_scheme": report.id_scheme,
         "operations": [_row(row) for row in rows],
         "totals": _fields(report.totals),
+        "metering": metering_object(report.metering),
         "each_replay": _fields(report.cost),
-        "limits": [
-            {
-                "key": use.key,
-                "what": use.what,
-                "unit": use.unit,
-                "used": use.used,
-                "limit": use.limit,
-                "fraction": round(use.fraction, 6),
-                "warning": use.is_warning,
-                "where": use.where,
-            }
-            for use in report.limits
-        ],
+        "limits": limit_objects(report.limits),
+        "nesting": nesting_objects(report, cost),
+        **priced,
         "reasons": [_reason(reason) for reason in report.reasons],
         "warnings": list(report.warnings),
     }
+
+
+def metering_object(metering: Metering) -> dict[str, Any]:
+    """Return what is metered beside the operations, and what isn't known of it."""
+    return {
+        "execution": _metered(metering.execution),
+        "invocation_retries": _metered(metering.invocation_retries),
+        "operations_at_least": metering.operations_at_least,
+        "bytes_at_least": metering.bytes_at_least,
+        "notes": list(metering.notes),
+    }
+
+
+def _metered(metered: Metered) -> dict[str, int]:
+    return {"metered_operations": metered.operations, "metered_bytes": metered.bytes}
+
+
+def limit_objects(limits: Iterable[LimitUse]) -> list[dict[str, Any]]:
+    """Return how much of each limit is used."""
+    return [
+        {
+            "key": use.key,
+            "what": use.what,
+            "unit": use.unit,
+            "used": use.used,
+            "at_least": use.at_least,
+            "limit": use.limit,
+            "fraction": round(use.fraction, 6),
+            "warning": use.is_warning,
+            "where": use.where,
+            "note": use.note,
+        }
+        for use in limits
+    ]
 
 
 def row_identity(row: Row) -> dict[str, Any]:
@@ -97,6 +140,8 @@ def row_identity(row: Row) -> dict[str, Any]:
         "units": row.units,
         "nesting": row.nesting.value if row.nesting else None,
         "attempts": row.attempts,
+        "metered_operations": row.metered_operations,
+        "metered_bytes": row.metered_bytes,
     }
 
 

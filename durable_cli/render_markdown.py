@@ -9,6 +9,7 @@ from durable_cli.outline import Line
 from durable_cli.output import clean, join_lines
 from durable_cli.words import (
     bytes_text,
+    limit_text,
     line_label,
     line_position,
     line_why,
@@ -29,8 +30,11 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", clean(text))
 
 
-def render(report: Report, lines: Sequence[Line]) -> str:
-    """Return the report as a heading, a table of operations and the lists below it."""
+def render(report: Report, lines: Sequence[Line], cost: Sequence[str] = ()) -> str:
+    """Return the report as a heading, a table of operations and the lists below it.
+
+    `cost` are the lines that say what it costs, if that is asked for.
+    """
     facts = [
         f"**{escaped(report.status)}**",
         escaped(report.name) if report.name else "",
@@ -48,8 +52,10 @@ def render(report: Report, lines: Sequence[Line]) -> str:
     warned = [use for use in report.limits if use.is_warning]
     for use in warned:
         where = f" ({escaped(use.where)})" if use.where else ""
-        amount = f"{use.used:,} of {use.limit:,} {use.unit}"
-        out += ["", f"> limit: {escaped(use.what)}{where}: {amount}, {percent_text(use.fraction)}"]
+        amount = f"{limit_text(use)}, {percent_text(use.fraction)}"
+        note = f"; {use.note}" if use.note else ""
+        out += ["", f"> limit: {escaped(use.what)}{where}: {amount}{note}"]
+    out += cost
     if report.reasons:
         out += ["", "Why:", ""]
         for reason in report.reasons:

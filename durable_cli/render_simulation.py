@@ -20,6 +20,7 @@ from durable_cli.simulation_words import (
     totals_text,
 )
 from durable_cli.words import plural, size_text
+from durable_core.explaining.report import LimitUse
 from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
 from durable_core.reads import Source
@@ -45,9 +46,17 @@ _RUNTIMES: Final = {"native": "native", "aws-sdk": "AWS's SDK"}
 
 
 def render(
-    runs: SimulationRuns, report: SimulationReport, surface: Surface, *, expand: bool
+    runs: SimulationRuns,
+    report: SimulationReport,
+    surface: Surface,
+    *,
+    expand: bool,
+    cost: Sequence[str] = (),
 ) -> str:
-    """Return the whole report, laid out for the surface."""
+    """Return the whole report, laid out for the surface.
+
+    `cost` are the lines that say what it costs, if that is asked for.
+    """
     out = [*_heading(runs, report, surface), ""]
     for first, last in folded(report.invocations, expand=expand):
         out += [*_block(first, last, report, surface), ""]
@@ -55,7 +64,7 @@ def render(
     if rows:
         lines = outline(rows, expand=expand, also=lambda row: row.why)
         out += [*tree(lines, surface, "WHAT HAPPENED, IN WHICH INVOCATIONS"), ""]
-    out += _footer(report, surface)
+    out += [*_footer(report, surface), *cost]
     if runs.crashes is not None:
         out += _crashes(runs.crashes, surface)
     if runs.determinism is not None:
@@ -138,7 +147,7 @@ def _footer(report: SimulationReport, surface: Surface) -> list[str]:
     )
     out = pair("totals", [(totals_text(totals), "")], surface)
     out += pair("sent", [(sent, "")], surface)
-    out += limit_lines([use for use in report.limits if use.is_warning], surface)
+    out += limit_lines(_near_limits(report.limits), surface)
     if simulation.result is not None:
         out += pair("result", [(clean(clipped(simulation.result, 200)), "")], surface)
     if simulation.error is not None:
@@ -157,6 +166,17 @@ def _listed(title: str, texts: Sequence[str], surface: Surface) -> list[str]:
     for index, text in enumerate(texts[:_MOST_SHOWN]):
         out += pair("" if index else title, [(clean(text), "warn")], surface)
     return out + _and_more(len(texts), surface)
+
+
+_BOTH_COUNTS: Final = frozenset({"operations", "metered_operations"})
+
+
+def _near_limits(limits: Sequence[LimitUse]) -> list[LimitUse]:
+    """Return the limits that come near, operations and metered ones both or not at all."""
+    near = {use.key for use in limits if use.is_warning}
+    if near & _BOTH_COUNTS:
+        near |= _BOTH_COUNTS
+    return [use for use in limits if use.key in near]
 
 
 def _findings(report: SimulationReport, surface: Surface) -> list[str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from durable_cli.render_json import row_identity
+from durable_cli.render_cost_json import cost_object, nesting_objects
+from durable_cli.render_json import limit_objects, metering_object, row_identity
 from durable_cli.simulation_runs import SimulationRuns
 from durable_core.events import format_timestamp
+from durable_core.explaining.costs import Cost
 from durable_core.model import ErrorObject
 from durable_core.native.journal import Note
 from durable_core.service.faults import Fault
@@ -24,8 +26,14 @@ from durable_core.wire import error_to_wire
 SCHEMA: Final = "durable.simulate/1"
 
 
-def as_document(runs: SimulationRuns, report: SimulationReport) -> dict[str, Any]:
-    """Return the report as the JSON document of `--format json`."""
+def as_document(
+    runs: SimulationRuns, report: SimulationReport, cost: Cost | None = None
+) -> dict[str, Any]:
+    """Return the report as the JSON document of `--format json`.
+
+    `cost` is what the execution costs, where there are prices.
+    """
+    priced = {} if cost is None else {"cost": cost_object(cost)}
     simulation, totals = report.simulation, report.totals
     return {
         "schema": SCHEMA,
@@ -48,6 +56,10 @@ def as_document(runs: SimulationRuns, report: SimulationReport) -> dict[str, Any
         "invocations": [_block_document(block, report) for block in report.invocations],
         "operations": [_story_document(story) for story in report.stories],
         "totals": {name: getattr(totals, name) for name in totals.__slots__},
+        "metering": metering_object(report.explained.metering),
+        "limits": limit_objects(report.limits),
+        "nesting": nesting_objects(report.explained, cost),
+        **priced,
         "waiting_for": [_wanted_document(each) for each in simulation.waiting_for],
         "unanswered": [_wanted_document(each) for each in simulation.unanswered],
         "unused": list(simulation.unused),

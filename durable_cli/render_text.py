@@ -22,6 +22,7 @@ from durable_cli.output import (
 from durable_cli.words import (
     bytes_text,
     cost_text,
+    limit_text,
     line_label,
     line_position,
     line_why,
@@ -63,14 +64,19 @@ STATUS_STYLES: Final = {
 }
 
 
-def render(report: Report, lines: Sequence[Line], surface: Surface) -> str:
-    """Return the whole report, laid out for the surface."""
+def render(
+    report: Report, lines: Sequence[Line], surface: Surface, cost: Sequence[str] = ()
+) -> str:
+    """Return the whole report, laid out for the surface.
+
+    `cost` are the lines that say what it costs, if that is asked for.
+    """
     out = [*_heading(report, surface), ""]
     if lines:
         out += [*tree(lines, surface), ""]
     elif report.rows:
         out += [surface.line([("  nothing to show: no operation matches", "dim")]), ""]
-    out += _footer(report, surface)
+    out += _footer(report, surface, cost)
     return join_lines(out)
 
 
@@ -98,16 +104,16 @@ def _heading(report: Report, surface: Surface) -> list[str]:
 
 def pair(key: str, spans: list[Span], surface: Surface) -> list[str]:
     """Return `key value`, the value wrapped below itself where it is too long."""
-    room = surface.width - _KEY
+    room = surface.width - KEY_WIDTH
     if sum(cell_len(text) for text, _ in spans) <= room:
-        return [surface.line([("  " + pad(key, _KEY - 2), "dim"), *spans])]
+        return [surface.line([("  " + pad(key, KEY_WIDTH - 2), "dim"), *spans])]
     style = spans[0][1] if len(spans) == 1 else ""
     lines = wrap("".join(text for text, _ in spans), room)
-    first = surface.line([("  " + pad(key, _KEY - 2), "dim"), (lines[0], style)])
-    return [first, *(surface.line([(" " * _KEY, ""), (line, style)]) for line in lines[1:])]
+    first = surface.line([("  " + pad(key, KEY_WIDTH - 2), "dim"), (lines[0], style)])
+    return [first, *(surface.line([(" " * KEY_WIDTH, ""), (line, style)]) for line in lines[1:])]
 
 
-_KEY: Final = 16
+KEY_WIDTH: Final = 16
 
 
 def _execution(report: Report) -> list[Span]:
@@ -341,11 +347,11 @@ def _below(why: list[Span], line: Line, columns: _Columns, surface: Surface) -> 
 # -- footer --------------------------------------------------------------------------------------
 
 
-def _footer(report: Report, surface: Surface) -> list[str]:
+def _footer(report: Report, surface: Surface, cost: Sequence[str]) -> list[str]:
     out: list[str] = []
     for key, text in (("totals", totals_text(report)), ("each replay", cost_text(report))):
         out += pair(key, [(text, "")], surface)
-    out += limit_lines(report.limits, surface)
+    out += [*limit_lines(report.limits, surface), *cost]
     why = "why it failed" if report.status in _BAD else "why it waits"
     for index, reason in enumerate(report.reasons):
         place = f"at {clean(reason.position)}: " if reason.position else ""
@@ -360,13 +366,18 @@ _BAD: Final = frozenset({"FAILED", "TIMED_OUT", "STOPPED"})
 
 
 def limit_lines(limits: Iterable[LimitUse], surface: Surface) -> list[str]:
-    """Return one line for each limit: how much of it is used, and where."""
+    """Return one line for each limit: how much of it is used, and where; a note that it has stands
+    behind it, or below where there is no room."""
     out: list[str] = []
+    room = surface.width - KEY_WIDTH
     for use in limits:
         text, style = _limit(use, surface)
-        key = "  " + pad("" if out else "limits", _KEY - 2)
-        shown = fit(text, surface.width - _KEY, surface.unicode)
-        out.append(surface.line([(key, "dim"), (shown, style)]))
+        note = f"({clean(use.note)})" if use.note else ""
+        below = wrap(note, room) if note and cell_len(text) + 1 + len(note) > room else []
+        text = f"{text} {note}" if note and not below else text
+        key = "  " + pad("" if out else "limits", KEY_WIDTH - 2)
+        out.append(surface.line([(key, "dim"), (fit(text, room, surface.unicode), style)]))
+        out += [surface.line([(" " * KEY_WIDTH, ""), (line, "dim")]) for line in below]
     return out
 
 
@@ -374,10 +385,10 @@ def _limit(use: LimitUse, surface: Surface) -> Span:
     style = "bad" if use.fraction > 1 else "warn" if use.is_warning else ""
     where = f" ({clean(use.where)})" if use.where else ""
     meter = f"{bar(use.fraction, 10, surface.unicode)} " if surface.width >= 100 else ""
-    amount = f"{use.used:,} of {use.limit:,} {use.unit}"
+    amount = limit_text(use)
     note = ", OVER THE LIMIT" if use.fraction > 1 else ""
     text = f"{pad(use.what, 15)} {meter}{pad(percent_text(use.fraction), 5, right=True)}  {amount}"
-    room = surface.width - _KEY - cell_len(text) - len(note)
+    room = surface.width - KEY_WIDTH - cell_len(text) - len(note)
     return (text + fit(where, max(0, room), surface.unicode) + note, style)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from durable_cli.output import clean
-from durable_cli.words import bytes_text, plural, size_text
+from durable_cli.words import bytes_text, metered_text, plural, size_text
 from durable_core.explaining.report import Replay, Row
 from durable_core.model import UNIT_SUB_TYPES
 from durable_core.native.checkpointer import SentRequest
@@ -168,7 +168,8 @@ def totals_text(totals: SimulationTotals) -> str:
         f"{totals.skipped:,} skipped as Started",
     ]
     units = f" and {plural(totals.units, 'unit')}" if totals.units else ""
-    return f"{plural(totals.operations, 'operation')}{units}: {', '.join(counted)}"
+    metered = metered_text(totals.metered_operations, at_least=False)
+    return f"{plural(totals.operations, 'operation')} ({metered}){units}: {', '.join(counted)}"
 
 
 # -- folding -----------------------------------------------------------------------------------

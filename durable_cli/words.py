@@ -6,7 +6,7 @@ from typing import Final
 
 from durable_cli.outline import Line
 from durable_cli.output import clean
-from durable_core.explaining.report import Report, Row
+from durable_core.explaining.report import LimitUse, Report, Row
 
 SDK_NAMES: Final = {
     "python": "Python",
@@ -38,6 +38,17 @@ def percent_text(part: float) -> str:
     if 1 < part < 1.01:
         return ">100 %"
     return f"{part * 100:,.0f} %"
+
+
+def limit_text(use: LimitUse) -> str:
+    """Return how much of a limit is used, in its unit."""
+    least = "at least " if use.at_least and use.used else ""
+    return f"{least}{use.used:,} of {use.limit:,} {use.unit}"
+
+
+def metered_text(count: int, *, at_least: bool) -> str:
+    """Return how many operations are metered, to stand in parentheses."""
+    return f"{'at least ' if at_least else ''}{count:,} metered"
 
 
 def plural(count: int, noun: str) -> str:
@@ -100,7 +111,8 @@ def totals_text(report: Report) -> str:
     ]
     counted = ", ".join(f"{count:,} {word}" for count, word in parts if count)
     units = f" and {plural(totals.units, 'unit')}" if totals.units else ""
-    operations = plural(totals.operations, "operation")
+    metered = metered_text(totals.metered_operations, at_least=report.metering.operations_at_least)
+    operations = f"{plural(totals.operations, 'operation')} ({metered})"
     return f"{operations}{units}: {counted or 'nothing stripped, failed or open'}"
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import EndpointUrl, Only, Profile, Region
-from durable_cli.output import Color, Output
+from durable_cli.options import EndpointUrl, Only, PriceFile, Profile, Region
+from durable_cli.output import Color, Output, join_lines
 
 if TYPE_CHECKING:
+    from durable_cli.outline import Line
+    from durable_cli.output import Surface
     from durable_core.errors import DurableError
+    from durable_core.explaining.costs import Cost
     from durable_core.explaining.report import Report, Row
     from durable_core.history import RecordedHistory
 
@@ -97,6 +102,7 @@ def command(
     show_payloads: Annotated[
         bool, typer.Option("--show-payloads", help="Show stored results too (they may be secret).")
     ] = False,
+    prices: PriceFile = None,
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
@@ -133,6 +139,7 @@ def command(
             handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
+    pricing = _pricing(prices)
     results: list[Report | tuple[str, DurableError]] = []
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):
@@ -141,10 +148,20 @@ def command(
                 results.append((source, report))
             else:
                 results.append(report)
-        text = _rendered(results, format, only, depth, expand or show_payloads, target)
+        text = _rendered(results, pricing, format, only, depth, expand or show_payloads, target)
     if text:
         target.write(text)
     return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
+
+
+def _pricing(prices: str | None) -> Callable[[Report], Cost] | None:
+    """Return what works out the cost of a report; None without prices."""
+    if prices is None:
+        return None
+    from durable_core.adapters.price_file import read_prices
+    from durable_core.explaining.costs import cost_of
+
+    return partial(cost_of, prices=read_prices(prices))
 
 
 def _explained(
@@ -169,6 +186,7 @@ def _explained(
 
 def _rendered(
     results: list[Report | tuple[str, DurableError]],
+    pricing: Callable[[Report], Cost] | None,
     format: Format,
     only: Only | None,
     depth: int | None,
@@ -180,35 +198,97 @@ def _rendered(
     def rows(report: Report) -> tuple[Row, ...]:
         return select(report.rows, only, depth)
 
-    if format in (Format.JSON, Format.JSONL):
-        return _as_json([_json_object(each, rows) for each in results], format)
     reports = [each for each in results if not isinstance(each, tuple)]
-    lines = [(report, outline(rows(report), expand=expand)) for report in reports]
+    costs = [pricing(report) for report in reports] if pricing is not None else []
+    together = _together(costs)
+    if format in (Format.JSON, Format.JSONL):
+        return _as_json(results, rows, costs, together, format)
+    shown = [(report, outline(rows(report), expand=expand)) for report in reports]
     if format is Format.MARKDOWN:
-        from durable_cli import render_markdown
+        return _as_markdown(shown, costs, together)
+    return _as_text(shown, costs, together, len(results) - len(reports), output)
 
-        return "\n".join(render_markdown.render(report, shown) for report, shown in lines)
-    from durable_cli import render_text
+
+def _together(costs: list[Cost]) -> Cost | None:
+    """Return what several histories cost together."""
+    if len(costs) < 2:
+        return None
+    from durable_core.explaining.costs import cost_together
+
+    return cost_together(costs)
+
+
+def _as_text(
+    shown: list[tuple[Report, list[Line]]],
+    costs: list[Cost],
+    together: Cost | None,
+    unread: int,
+    output: Output,
+) -> str:
+    from durable_cli.render_text import render, summary_line
 
     surface = output.surface()
-    blocks = [render_text.render(report, shown, surface) for report, shown in lines]
-    if len(results) > 1:
-        blocks.append(render_text.summary_line(reports, len(results) - len(reports), surface))
+    blocks: list[str] = []
+    for (report, lines), cost in zip_longest(shown, costs):
+        blocks.append(render(report, lines, surface, _cost_lines(cost, surface)))
+    if len(shown) + unread > 1:
+        blocks.append(summary_line([report for report, _ in shown], unread, surface))
+    if together is not None:
+        blocks[-1] += "\n" + join_lines(_cost_lines(together, surface))
     return "\n".join(blocks)
 
 
-def _json_object(each: Any, rows: Any) -> dict[str, Any]:
-    from durable_cli.render_json import history_object, unread_history
+def _cost_lines(cost: Cost | None, surface: Surface) -> list[str]:
+    if cost is None:
+        return []
+    from durable_cli.render_cost import cost_lines
 
-    if isinstance(each, tuple):
-        return unread_history(*each)
-    return history_object(each, rows(each))
+    return cost_lines(cost, surface)
 
 
-def _as_json(histories: list[dict[str, Any]], format: Format) -> str:
+def _as_markdown(
+    shown: list[tuple[Report, list[Line]]], costs: list[Cost], together: Cost | None
+) -> str:
+    from durable_cli.render_markdown import render
+
+    if not costs:
+        return "\n".join(render(report, lines) for report, lines in shown)
+    from durable_cli.render_cost import cost_markdown
+
+    blocks = [
+        render(report, lines, cost_markdown(cost))
+        for (report, lines), cost in zip(shown, costs, strict=True)
+    ]
+    if together is not None:
+        blocks.append(join_lines(["### All of them", *cost_markdown(together)]))
+    return "\n".join(blocks)
+
+
+def _as_json(
+    results: list[Report | tuple[str, DurableError]],
+    rows: Callable[[Report], tuple[Row, ...]],
+    costs: list[Cost],
+    together: Cost | None,
+    format: Format,
+) -> str:
     from durable_cli.output import json_text
-    from durable_cli.render_json import replay_document, replay_line
+    from durable_cli.render_json import (
+        cost_line,
+        history_object,
+        replay_document,
+        replay_line,
+        unread_history,
+    )
 
+    left = iter(costs)
+    histories = [
+        unread_history(*each)
+        if isinstance(each, tuple)
+        else history_object(each, rows(each), next(left, None))
+        for each in results
+    ]
     if format is Format.JSON:
-        return json_text(replay_document(histories))
-    return "\n".join(json_text(replay_line(each), indent=False) for each in histories)
+        return json_text(replay_document(histories, together))
+    lines = [replay_line(each) for each in histories]
+    lines += [cost_line(together)] if together is not None else []
+    return "\n".join(json_text(line, indent=False) for line in lines)

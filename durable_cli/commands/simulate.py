@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from durable_cli.options import PriceFile
 from durable_cli.output import Color
 
 if TYPE_CHECKING:
     from durable_cli.output import Output
     from durable_cli.simulation_runs import SimulationRuns
+    from durable_core.explaining.costs import Cost
     from durable_core.simulation.report import SimulationReport
 
 
@@ -89,6 +91,7 @@ def command(
     limits: Annotated[
         str | None, typer.Option(metavar="FILE.toml", help="Other limits than the service's.")
     ] = None,
+    prices: PriceFile = None,
     handler_output: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write there what the handler prints (else: stderr)."),
@@ -118,13 +121,16 @@ def command(
     from durable_cli.recorded_files import RecordedFiles
     from durable_cli.simulation_runs import run_all
     from durable_core.adapters.handler import HandlerKind
+    from durable_core.adapters.price_file import read_prices
     from durable_core.adapters.runners import SimulationRequest
     from durable_core.adapters.simulation_files import read_event, read_limits, read_scenario_file
+    from durable_core.explaining.costs import cost_of
     from durable_core.limits import LIMITS
     from durable_core.simulation.crash_runs import CrashMode
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
+    priced = read_prices(prices) if prices else None
     request = SimulationRequest(
         handler,
         event=None if event is None else read_event(event),
@@ -150,22 +156,32 @@ def command(
     runs = run_all(request, mode, check_determinism, handler_output, verbose=verbose)
     report = report_of(runs.simulation)
     to = Output(path=output, color=color, width=width)
+    cost = cost_of(report.explained, priced, compute_is_known=False) if priced else None
     try:
         files.write(request.scenario, runs)
     finally:
-        to.write(_rendered(runs, report, format, to, expand=expand))
+        to.write(_rendered(runs, report, cost, format, to, expand=expand))
     return code_of_simulation(report, runs.crashes, runs.determinism)
 
 
 def _rendered(
-    runs: SimulationRuns, report: SimulationReport, format: Format, to: Output, *, expand: bool
+    runs: SimulationRuns,
+    report: SimulationReport,
+    cost: Cost | None,
+    format: Format,
+    to: Output,
+    *,
+    expand: bool,
 ) -> str:
     from durable_cli.output import json_text
 
     if format is Format.JSON:
         from durable_cli.render_simulation_json import as_document
 
-        return json_text(as_document(runs, report))
+        return json_text(as_document(runs, report, cost))
+    from durable_cli.render_cost import cost_lines
     from durable_cli.render_simulation import render
 
-    return render(runs, report, to.surface(), expand=expand)
+    surface = to.surface()
+    shown = cost_lines(cost, surface) if cost is not None else []
+    return render(runs, report, surface, expand=expand, cost=shown)

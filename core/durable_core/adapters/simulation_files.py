@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from durable_core.adapters.documents import read_value
+from durable_core.adapters.toml_text import text_of_toml
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError
 from durable_core.events import payload_of
@@ -18,9 +19,6 @@ from durable_core.model import CheckpointRequest, ExecutionRecord, ExecutionStat
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
-
-_MOST_TOML_BYTES: Final = 16 * 1024 * 1024
-
 
 # -- reading -----------------------------------------------------------------------------------
 
@@ -35,7 +33,7 @@ def read_event(source: str) -> Any:
 
 def read_scenario_file(path: str) -> Scenario:
     """Return what a scenario file says. Raises SourceError."""
-    return read_scenario(_text_of(path), path)
+    return read_scenario(text_of_toml(path), path)
 
 
 def read_limits(path: str) -> ServiceLimits:
@@ -44,7 +42,7 @@ def read_limits(path: str) -> ServiceLimits:
     The keys are the fields of `ServiceLimits`. Raises SourceError.
     """
     try:
-        document = tomllib.loads(_text_of(path))
+        document = tomllib.loads(text_of_toml(path))
     except tomllib.TOMLDecodeError as error:
         raise SourceError(path, f"not TOML: {error}") from None
     known = [each.name for each in fields(ServiceLimits)]
@@ -55,20 +53,6 @@ def read_limits(path: str) -> ServiceLimits:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise SourceError(path, f"{key}: expected a whole number from 0, found {value!r}")
     return replace(LIMITS, **document)
-
-
-def _text_of(path: str) -> str:
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(_MOST_TOML_BYTES + 1)
-    except OSError as error:
-        raise SourceError(path, f"can't be read: {error.strerror}") from None
-    if len(data) > _MOST_TOML_BYTES:
-        raise SourceError(path, f"too large for TOML: over {_MOST_TOML_BYTES:,} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(path, f"not UTF-8 at byte {error.start:,}: expected TOML") from None
 
 
 # -- what is written ---------------------------------------------------------------------------

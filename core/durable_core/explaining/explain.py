@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
+from durable_core.explaining.metering_totals import metering_of
 from durable_core.explaining.reasons import reasons
-from durable_core.explaining.report import LimitUse, Replay, ReplayCost, Report, Row, Totals
+from durable_core.explaining.report import (
+    ComputeUse,
+    LimitUse,
+    Metering,
+    Replay,
+    ReplayCost,
+    Report,
+    Row,
+    Totals,
+)
 from durable_core.explaining.rows import Explained, explain_operations
 from durable_core.fold import (
     ExecutionFacts,
@@ -65,6 +76,16 @@ def explain(
     arn = parse_execution_arn(history.arn or "")
     active = _active_seconds(earlier)
     wall = _wall_seconds(facts)
+    own_bytes = _own_bytes(facts)
+    metering = metering_of(
+        history,
+        facts,
+        explained.rows,
+        own_bytes,
+        retried=earlier if invocation is not None else invocations[:-1],
+    )
+    stored_bytes = own_bytes + sum(row.stored_bytes for row in explained.rows)
+    totals = _totals(folded.operations, explained.rows, metering)
     return Report(
         source=history.source,
         name=record.name or (arn.name if arn else None) or facts.name,
@@ -82,13 +103,17 @@ def explain(
         invocations=len(invocations),
         failed_invocations=sum(each.error is not None for each in invocations),
         invocation=invocation,
-        stored_bytes=_stored(facts, explained.rows),
+        stored_bytes=stored_bytes,
         input_bytes=None if facts.input_payload is None else utf8_bytes(facts.input_payload),
         result_bytes=None if facts.result is None else utf8_bytes(facts.result),
         rows=explained.rows,
-        totals=_totals(folded.operations, explained.rows),
+        totals=totals,
+        metering=metering,
+        compute=_compute(earlier) if history.operations is None else ComputeUse(None, 0, 0.0),
         cost=_cost(folded.operations, explained),
-        limits=_limits(facts, folded.operations, explained.rows, limits),
+        limits=_limits(
+            facts, folded.operations, explained.rows, totals, metering, stored_bytes, limits
+        ),
         reasons=reasons(facts, folded.operations, explained.rows, explained.paths, invocations)
         if invocation is None
         else (),
@@ -173,14 +198,23 @@ def _active_seconds(invocations: Sequence[Invocation]) -> float | None:
     return sum(max(0.0, span) for span in spans) if spans else None
 
 
-def _stored(facts: ExecutionFacts, rows: Iterable[Row]) -> int:
-    """Return the bytes that the execution wrote: its input, every payload and error, its result."""
+def _compute(invocations: Sequence[Invocation]) -> ComputeUse:
+    spans = [
+        (each.ended - each.started) // timedelta(microseconds=1)
+        for each in invocations
+        if each.started is not None and each.ended is not None
+    ]
+    billed = sum(max(0, -(-span // 1000)) for span in spans)
+    return ComputeUse(len(invocations), len(spans), billed / 1000)
+
+
+def _own_bytes(facts: ExecutionFacts) -> int:
+    """Return the bytes of the execution's own input, and of its result or error."""
     own = sum(utf8_bytes(text) for text in (facts.input_payload, facts.result) if text)
-    own += error_bytes(facts.error) if facts.error is not None else 0
-    return own + sum(row.stored_bytes for row in rows)
+    return own + (error_bytes(facts.error) if facts.error is not None else 0)
 
 
-def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row]) -> Totals:
+def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row], metering: Metering) -> Totals:
     def count(*kinds: Replay) -> int:
         return sum(row.units for row in rows if row.replay in kinds)
 
@@ -193,6 +227,12 @@ def _totals(recorded: Mapping[str, Recorded], rows: Sequence[Row]) -> Totals:
         not_dispatched=count(Replay.NOT_DISPATCHED),
         failed=sum(row.units for row in rows if row.status in _FAILED),
         pending=count(Replay.WAITS, Replay.NEXT_ATTEMPT),
+        metered_operations=metering.execution.operations
+        + metering.invocation_retries.operations
+        + sum(row.metered_operations for row in rows),
+        metered_bytes=metering.execution.bytes
+        + metering.invocation_retries.bytes
+        + sum(row.metered_bytes for row in rows),
     )
 
 
@@ -221,6 +261,9 @@ def _limits(
     facts: ExecutionFacts,
     recorded: Mapping[str, Recorded],
     rows: Sequence[Row],
+    totals: Totals,
+    metering: Metering,
+    stored_bytes: int,
     limits: ServiceLimits,
 ) -> tuple[LimitUse, ...]:
     labels = {row.id: _place(row) for row in rows if row.id is not None}
@@ -234,25 +277,51 @@ def _limits(
     (_, largest, most), where = max(payloads, default=(nothing, ""), key=lambda pair: pair[0])
     worst, error_where = max(errors, default=(0, ""), key=lambda pair: pair[0])
     result = utf8_bytes(facts.result) if facts.result else 0
+    place, error_place = labels.get(where), labels.get(error_where)
+    most_operations, partial = limits.operations, metering.operations_at_least
     uses = (
-        ("payload_bytes", "largest payload", "bytes", largest, most, labels.get(where)),
-        (
-            "error_bytes",
-            "largest error",
-            "bytes",
-            worst,
-            limits.error_bytes,
-            labels.get(error_where),
+        LimitUse("payload_bytes", "largest payload", "bytes", largest, most, place),
+        LimitUse("error_bytes", "largest error", "bytes", worst, limits.error_bytes, error_place),
+        LimitUse(
+            "operations",
+            "operations",
+            "operations",
+            len(recorded),
+            most_operations,
+            None,
+            at_least=partial,
         ),
-        ("operations", "operations", "operations", len(recorded), limits.operations, None),
-        ("stored_bytes", "bytes written", "bytes", _stored(facts, rows), limits.stored_bytes, None),
-        ("response_bytes", "final result", "bytes", result, limits.response_bytes, None),
+        LimitUse(
+            "metered_operations",
+            "metered",
+            "operations",
+            totals.metered_operations,
+            most_operations,
+            note=WHICH_COUNTS,
+            at_least=partial,
+        ),
+        LimitUse(
+            "stored_bytes",
+            "bytes written",
+            "bytes",
+            stored_bytes,
+            limits.stored_bytes,
+            at_least=metering.bytes_at_least,
+        ),
+        LimitUse("response_bytes", "final result", "bytes", result, limits.response_bytes),
     )
     return tuple(
-        LimitUse(key, what, unit, used, limit, place if used else None)
-        for key, what, unit, used, limit, place in uses
-        if used or key in ("payload_bytes", "operations", "stored_bytes")
+        use if use.used else replace(use, where=None)
+        for use in uses
+        if use.used or use.key in _ALWAYS_SHOWN
     )
+
+
+_ALWAYS_SHOWN: Final = frozenset(
+    {"payload_bytes", "operations", "metered_operations", "stored_bytes"}
+)
+
+WHICH_COUNTS: Final = "open whether the cap counts these"
 
 
 def _fullest(each: Recorded, limits: ServiceLimits) -> tuple[float, int, int]:

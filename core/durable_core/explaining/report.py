@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from durable_core.limits import LIMITS
+from durable_core.metering import Metered
 from durable_core.model import ErrorObject, NestingType, Word
 from durable_core.values import dataclass
 
@@ -40,6 +41,8 @@ class Row:
     the history leaves it out, `payload_limit` what it may have, `stored_bytes` all that was ever
     written. `is_stripped` says that the result isn't in the checkpoint, `is_inferred` that this is
     no recorded fact, `why` is the sentence that says what a replay does and why.
+    `metered_operations` and `metered_bytes` are what AWS meters for it (see `metering`): 0 for a
+    unit without an operation.
     """
 
     position: str
@@ -67,6 +70,8 @@ class Row:
     until: datetime | None = None
     error: ErrorObject | None = None
     payload: str | None = None
+    metered_operations: int = 0
+    metered_bytes: int = 0
 
     @property
     def duration_seconds(self) -> float | None:
@@ -92,7 +97,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
-    """How much of a limit is used. `where` names the operation for limits of one operation."""
+    """How much of a limit is used. `where` names the operation for limits of one operation.
+
+    `note` is what must be known to read it; `at_least`: the source doesn't hold all that counts.
+    """
 
     key: str
     what: str
@@ -100,6 +108,8 @@ class LimitUse:
     used: int
     limit: int
     where: str | None = None
+    note: str | None = None
+    at_least: bool = False
 
     @property
     def fraction(self) -> float:
@@ -140,6 +150,36 @@ class Totals:
     not_dispatched: int
     failed: int
     pending: int
+    metered_operations: int
+    metered_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """What AWS meters beside the rows: with theirs it adds up to `Totals`.
+
+    `operations_at_least` and `bytes_at_least` say that the source leaves something out, so that
+    the totals are lower bounds; `notes` are sentences on what isn't known.
+    """
+
+    execution: Metered
+    invocation_retries: Metered
+    operations_at_least: bool = False
+    bytes_at_least: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeUse:
+    """How long the invocations ran, each rounded up to the millisecond, as Lambda bills them.
+
+    `invocations` is None where the source holds none, a state; `timed` counts those of which both
+    moments are recorded, `seconds` is theirs.
+    """
+
+    invocations: int | None
+    timed: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +219,8 @@ class Report:
     result_bytes: int | None
     rows: tuple[Row, ...]
     totals: Totals
+    metering: Metering
+    compute: ComputeUse
     cost: ReplayCost
     limits: tuple[LimitUse, ...]
     reasons: tuple[Reason, ...]

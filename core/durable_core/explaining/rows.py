@@ -26,6 +26,7 @@ from durable_core.explaining.units import (
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
 from durable_core.limits import LIMITS, ServiceLimits, payload_limit
+from durable_core.metering import metered
 from durable_core.model import (
     BATCH_SUB_TYPES,
     NestingType,
@@ -175,6 +176,7 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
     replay, why, until = _words(walk, each, place, unit, fact)
     details = operation.step_details
     payload_bytes, stored_bytes = _bytes(each)
+    meter = metered(each, stored_bytes)
     return Row(
         position=position_text(path) if path else operation.id,
         depth=place.depth,
@@ -200,6 +202,8 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
         until=until,
         error=None if operation.status in _CLEAN else operation.error,
         payload=operation.result if walk.show_payloads else None,
+        metered_operations=meter.operations,
+        metered_bytes=meter.bytes,
     )
 
 

@@ -105,6 +105,8 @@ class SimulationTotals:
     stripped: int
     re_executed: int
     skipped: int
+    metered_operations: int
+    metered_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,4 +245,6 @@ def _totals(explained: Report, blocks: Sequence[InvocationBlock]) -> SimulationT
         stripped=count(Doing.STRIPPED),
         re_executed=count(Doing.RE_EXECUTED),
         skipped=count(Doing.SKIPPED),
+        metered_operations=explained.totals.metered_operations,
+        metered_bytes=explained.totals.metered_bytes,
     )
