@@ -38,12 +38,21 @@ from durable_core import (
     create_retry_strategy,
     create_wait_strategy,
 )
+from durable_core.explaining.explain import explain
 from durable_core.history import history_of_events
 from durable_core.limits import LIMITS
-from durable_core.model import OperationAction, OperationType, OperationUpdate
+from durable_core.metering import Metered
+from durable_core.model import (
+    ErrorObject,
+    OperationAction,
+    OperationStatus,
+    OperationType,
+    OperationUpdate,
+    SubType,
+)
 from durable_core.native.journal import Did
 from durable_core.service.faults import Faults, every_crash
-from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.scenario import (
     CallbackOutcome,
     CallbackScript,
@@ -330,6 +339,35 @@ def assert_nothing_is_over_a_limit(simulation: Simulation) -> None:
             assert request.operations <= 200
 
 
+ATTEMPT_ENDS = (OperationAction.RETRY, OperationAction.SUCCEED, OperationAction.FAIL)
+ANSWERED = (OperationType.CALLBACK, OperationType.CHAINED_INVOKE)
+
+
+def size_of(payload: str | None, error: ErrorObject | None) -> int:
+    return utf8_bytes(payload or "") + (error_bytes(error) if error else 0)
+
+
+def assert_what_was_checkpointed_is_metered(simulation: Simulation) -> None:
+    """Count from the updates that were sent and the answers that came, not from the events."""
+    operations = simulation.operations.values()
+    steps = [each for each in operations if each.type is OperationType.STEP]
+    ended = sum(
+        update.type is OperationType.STEP and update.action in ATTEMPT_ENDS
+        for update in updates(simulation)
+    )
+    running = sum(each.status is OperationStatus.STARTED for each in steps)
+    conditions = sum(each.sub_type == SubType.WAIT_FOR_CONDITION for each in steps)
+    others = len(simulation.operations) - len(steps)  # the execution's own is one of them
+    sent = sum(size_of(update.payload, update.error) for update in updates(simulation))
+    came = sum(size_of(each.result, each.error) for each in operations if each.type in ANSWERED)
+    own = size_of(simulation.result, simulation.error) + len("null")
+
+    report = explain(history_of_events("simulated", simulation.events))
+    assert report.metering.invocation_retries == Metered()
+    assert report.totals.metered_operations == others + ended + running + conditions
+    assert report.totals.metered_bytes == sent + came + own
+
+
 @laws
 @given(workflows(ordered=False))
 def test_every_run_keeps_the_laws_and_replays_what_it_returned(
@@ -342,6 +380,7 @@ def test_every_run_keeps_the_laws_and_replays_what_it_returned(
     assert_no_update_is_sent_twice(simulation)
     assert_parents_are_open_before_their_children(simulation)
     assert_nothing_is_over_a_limit(simulation)
+    assert_what_was_checkpointed_is_metered(simulation)
 
 
 @laws
@@ -370,6 +409,13 @@ def test_a_crash_anywhere_converges(workflow: tuple[Node, ...], data: st.DataObj
         assert_parents_are_open_before_their_children(simulation)
         assert_nothing_is_over_a_limit(simulation)
         assert_at_most_once_bodies_ran_once(simulation, workflow)
+        assert_every_retry_of_an_invocation_is_metered(simulation)
+
+
+def assert_every_retry_of_an_invocation_is_metered(simulation: Simulation) -> None:
+    report = explain(history_of_events("simulated", simulation.events))
+    crashed = sum(record.end is InvocationEnd.CRASHED for record in simulation.invocations)
+    assert report.metering.invocation_retries.operations == crashed
 
 
 def at_most_once(nodes: Sequence[Node], where: str = "w") -> Iterator[str]:

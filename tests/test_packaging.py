@@ -43,6 +43,10 @@ def test_the_wheel_holds_every_module_of_them_and_their_types(wheel: Path) -> No
     assert {"durable_cli/py.typed", "durable_core/py.typed"} <= modules
 
 
+def test_the_wheel_holds_the_default_prices(wheel: Path) -> None:
+    assert "durable_core/adapters/prices.toml" in names(wheel)
+
+
 def test_the_wheel_brings_the_command_and_the_licence(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         texts = {

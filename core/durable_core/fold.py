@@ -51,12 +51,14 @@ from durable_core.wire import error_of
 class AttemptEnd:
     """How one attempt of a step, or one poll, ended: with an error, or with a payload.
 
-    `retry_seconds` None: it was the last one.
+    `failed` tells which of the two, also where it is left out. `retry_seconds` None: it was the
+    last one.
     """
 
     error: ErrorObject | None
     payload: str | None
     retry_seconds: int | None
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,8 @@ class _Builder:
         if self.type is OperationType.STEP:
             self.attempt += 1
             delay = next_attempt_delay_of(event)
-            self.ends.append(AttemptEnd(error, payload, delay))
+            failed = spec.status is OperationStatus.FAILED
+            self.ends.append(AttemptEnd(error, payload, delay, failed))
             if delay is not None:
                 self.status = OperationStatus.PENDING
                 self.next_attempt = seconds_after(event.timestamp, delay)

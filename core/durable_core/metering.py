@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from durable_core.fold import Recorded
+from durable_core.fold import AttemptEnd, Recorded
 from durable_core.invocations import Invocation
 from durable_core.model import OperationStatus, OperationType, SubType, Word
 from durable_core.sizes import error_bytes
@@ -108,11 +108,13 @@ _KINDS: Final[Mapping[OperationType, MeteredKind]] = {
 def _is_condition(each: Recorded) -> bool:
     """Tell whether a step is a wait_for_condition: some SDKs let users name the sub-type.
 
-    Only a condition goes on to another attempt with a payload.
+    Only a condition goes on to another attempt without having failed.
     """
-    if each.operation.sub_type == SubType.WAIT_FOR_CONDITION:
-        return True
-    return any(end.retry_seconds is not None and end.payload is not None for end in each.ends)
+    return each.operation.sub_type == SubType.WAIT_FOR_CONDITION or bool(_polls_that_go_on(each))
+
+
+def _polls_that_go_on(each: Recorded) -> list[AttemptEnd]:
+    return [end for end in each.ends if end.retry_seconds is not None and not end.failed]
 
 
 def begun_attempts(each: Recorded) -> int:
@@ -123,6 +125,16 @@ def begun_attempts(each: Recorded) -> int:
     if not each.ends:
         return max(1, each.attempts)
     return len(each.ends) + (each.operation.status is OperationStatus.STARTED)
+
+
+def lacks_data(each: Recorded) -> bool:
+    """Tell whether the source leaves out a payload or an error that was metered.
+
+    AWS's local runner (1.4.0) leaves out the payloads of polls that go on, without saying so.
+    """
+    if each.truncated or not each.ends:
+        return each.truncated
+    return any(end.payload is None for end in _polls_that_go_on(each))
 
 
 def metered(each: Recorded, stored_bytes: int) -> Metered:

@@ -79,7 +79,7 @@ def explain(
     own_bytes = _own_bytes(facts)
     metering = metering_of(
         history,
-        facts,
+        replace(folded, execution=facts),
         explained.rows,
         own_bytes,
         retried=earlier if invocation is not None else invocations[:-1],

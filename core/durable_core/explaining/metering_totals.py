@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from durable_core.explaining.report import Metering, Row
-from durable_core.fold import ExecutionFacts
+from durable_core.fold import ExecutionFacts, Folded
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
 from durable_core.metering import (
     CHAINED_INVOKES_UNPUBLISHED,
     FLAT_UNITS_UNPUBLISHED,
+    lacks_data,
     metered_execution,
     metered_retries,
 )
@@ -19,7 +20,7 @@ from durable_core.model import OperationType
 
 def metering_of(
     history: RecordedHistory,
-    facts: ExecutionFacts,
+    folded: Folded,
     rows: Sequence[Row],
     execution_bytes: int,
     *,
@@ -31,7 +32,7 @@ def metering_of(
     after which another one began.
     """
     missing_operations = tuple(_missing_operations(history, rows))
-    missing_bytes = tuple(_missing_bytes(facts, rows))
+    missing_bytes = tuple(_missing_bytes(folded))
     return Metering(
         execution=metered_execution(execution_bytes),
         invocation_retries=metered_retries(retried),
@@ -53,9 +54,8 @@ def _missing_operations(history: RecordedHistory, rows: Sequence[Row]) -> Iterat
         yield "operations are missing from this history: at least this was metered"
 
 
-def _missing_bytes(facts: ExecutionFacts, rows: Iterable[Row]) -> Iterator[str]:
-    left_out = any(row.id is not None and row.payload_bytes is None for row in rows)
-    if left_out or _is_truncated(facts):
+def _missing_bytes(folded: Folded) -> Iterator[str]:
+    if _is_truncated(folded.execution) or any(map(lacks_data, folded.operations.values())):
         yield "payloads are left out of this history: at least these bytes were metered"
 
 
