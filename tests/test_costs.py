@@ -99,10 +99,26 @@ def test_a_state_has_neither_compute_nor_requests() -> None:
 
 def test_invocations_without_times_are_told() -> None:
     report = report_of("waits")
-    report = replace(report, compute=replace(report.compute, timed=1, invocations=3))
+    report = replace(report, compute=ComputeUse(invocations=3, timed=1, seconds=2.0))
     cost = cost_of(report, PRICES)
     assert cost.at_least
-    assert "compute is that of 1 of 3 invocations" in cost.notes
+    assert any("isn't recorded of 2 of 3 invocations" in note for note in cost.notes)
+
+
+def test_moments_of_events_stand_in_for_those_of_an_invocation_and_it_is_told() -> None:
+    report = report_of("waits")  # AWS's local runner writes no InvocationCompletedDetails
+    assert report.compute.timed == 0
+    assert report.compute.seconds > 0
+    cost = cost_of(report, PRICES)
+    assert cost.at_least
+    assert cost_of(report_of("crashed_invocation"), PRICES).at_least is False
+
+
+def test_an_execution_that_was_not_invoked_yet_has_no_compute() -> None:
+    report = replace(report_of("waits"), compute=ComputeUse(0, 0, 0.0))
+    cost = cost_of(report, PRICES)
+    assert parts(cost)[CostKey.COMPUTE] == 0
+    assert not cost.at_least
 
 
 def test_what_invoked_functions_cost_is_said_to_be_left_out() -> None:

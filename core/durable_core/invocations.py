@@ -24,7 +24,8 @@ class Invocation:
     `number` counts from 1. `first` and `stop` are indexes into the events: its own are
     `events[first:stop]`. `found` is the index up to which events were known to it when it began:
     what the service did since the one before. `ended` None: it was running when the history was
-    read, or it left no InvocationCompleted. `error` is why it crashed, None if it didn't.
+    read, or it left no InvocationCompleted. `is_timed` says that both moments are recorded; else
+    they are taken from its events. `error` is why it crashed, None if it didn't.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Invocation:
     ended: datetime | None
     request_id: str | None = None
     error: ErrorObject | None = None
+    is_timed: bool = False
 
 
 def invocations(events: Sequence[Event]) -> tuple[Invocation, ...]:
@@ -63,7 +65,7 @@ def _is_backend(event: Event) -> bool:
 def _invocation(
     number: int, events: Sequence[Event], first: int, stop: int, completed: Event | None
 ) -> Invocation:
-    started = _moment(completed, "StartTimestamp")
+    started, ended = _moment(completed, "StartTimestamp"), _moment(completed, "EndTimestamp")
     found = first
     while found < stop and events[found] is not completed and _is_backend(events[found]):
         if started is not None and events[found].timestamp > started:
@@ -77,11 +79,10 @@ def _invocation(
         found=found,
         stop=stop,
         started=started if started is not None else _first_moment(events, first, found, stop),
-        ended=None
-        if completed is None
-        else _moment(completed, "EndTimestamp") or completed.timestamp,
+        ended=None if completed is None else ended or completed.timestamp,
         request_id=detail(completed, "RequestId") if completed is not None else None,
         error=error_of(completed) if completed is not None else None,
+        is_timed=started is not None and ended is not None,
     )
 
 

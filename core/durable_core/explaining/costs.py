@@ -135,7 +135,8 @@ def cost_of(report: Report, prices: Prices, *, compute_is_known: bool = True) ->
     `compute_is_known` False: how long invocations took is no fact (a simulation's virtual time).
     """
     use, metering = report.compute, report.metering
-    seconds = use.seconds if compute_is_known and use.seconds else None
+    has_time = bool(use.seconds) or use.invocations == 0
+    seconds = use.seconds if compute_is_known and has_time else None
     counts: Mapping[CostKey, float | None] = {
         CostKey.OPERATIONS: report.totals.metered_operations,
         CostKey.DATA_WRITTEN: report.totals.metered_bytes,
@@ -224,11 +225,12 @@ def _notes(report: Report, compute_is_known: bool) -> Iterator[str]:
         yield "compute isn't known: a simulation's time is virtual"
     elif use.invocations is None:
         yield "compute and requests aren't known: a state holds no invocations"
-    elif not use.timed:
-        yield "compute isn't known: no duration of an invocation is recorded"
-    elif not use.seconds:
+    elif use.timed and not use.seconds:
         yield "compute isn't known: every invocation is recorded with 0 ms, as simulated ones are"
-    elif use.invocations is not None and use.timed < use.invocations:
-        yield f"compute is that of {use.timed:,} of {use.invocations:,} invocations"
+    elif missing := use.invocations - use.timed:
+        yield (
+            f"when it began and ended isn't recorded of {missing:,} of {use.invocations:,} "
+            "invocations: at least the time between their events is counted"
+        )
     if any(row.type == OperationType.CHAINED_INVOKE for row in report.rows):
         yield "what the invoked functions cost is not in it"

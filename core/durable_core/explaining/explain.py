@@ -205,7 +205,8 @@ def _compute(invocations: Sequence[Invocation]) -> ComputeUse:
         if each.started is not None and each.ended is not None
     ]
     billed = sum(max(0, -(-span // 1000)) for span in spans)
-    return ComputeUse(len(invocations), len(spans), billed / 1000)
+    timed = sum(each.is_timed for each in invocations)
+    return ComputeUse(len(invocations), timed, billed / 1000)
 
 
 def _own_bytes(facts: ExecutionFacts) -> int:

@@ -173,8 +173,9 @@ class Metering:
 class ComputeUse:
     """How long the invocations ran, each rounded up to the millisecond, as Lambda bills them.
 
-    `invocations` is None where the source holds none, a state; `timed` counts those of which both
-    moments are recorded, `seconds` is theirs.
+    `invocations` is None where the source holds none, a state. `seconds` is what all that ended
+    took; `timed` counts those of which both moments are recorded: of the others only their events
+    are, so that they took longer.
     """
 
     invocations: int | None
