@@ -130,7 +130,7 @@ def command(
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
-    priced = read_prices(prices) if prices else None
+    priced = read_prices(prices) if prices is not None else None
     request = SimulationRequest(
         handler,
         event=None if event is None else read_event(event),
@@ -148,6 +148,7 @@ def command(
             "--event": event,
             "--scenario": scenario,
             "--limits": limits,
+            "--prices": None if prices == "default" else prices,
             "--handler-output": handler_output,
             "--output": output,
         }
@@ -156,7 +157,9 @@ def command(
     runs = run_all(request, mode, check_determinism, handler_output, verbose=verbose)
     report = report_of(runs.simulation)
     to = Output(path=output, color=color, width=width)
-    cost = cost_of(report.explained, priced, compute_is_known=False) if priced else None
+    cost = None
+    if priced is not None:
+        cost = cost_of(report.explained, priced, compute_is_known=False)
     try:
         files.write(request.scenario, runs)
     finally:
