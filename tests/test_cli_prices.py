@@ -257,3 +257,14 @@ def test_no_line_of_the_cost_is_wider_than_the_surface(path: Path) -> None:
         for line in cost_lines(cost, Surface(width, False, False, "ascii")):
             assert cell_len(line) <= width
             assert line.isascii()
+
+
+def test_the_report_doesn_t_overwrite_the_prices_that_it_is_made_with(
+    durable: Any, tmp_path: Path
+) -> None:
+    prices = tmp_path / "p.toml"
+    prices.write_text("memory_mb = 512\n")
+    code, _, err = durable("replay", NESTED, "--prices", str(prices), "-o", str(prices))
+    assert code == 2
+    assert "--output would overwrite it" in err
+    assert prices.read_text() == "memory_mb = 512\n"

@@ -60,6 +60,7 @@ VALUES: Final = {
     "--started-after": "2h",
     "--started-before": "2h",
     "--keep": "charge",
+    "--prices": "default",
 }
 
 
@@ -73,7 +74,7 @@ def written(option: Any) -> list[str]:
 
 EXPLAINED = ["--shallow", "--every-invocation", "--strict", "--runs", "--guard", "--timeout"]
 EXPLAINED += ["--jobs", "--fail-fast", "--function"]
-VERIFIED = ["--invocation", "--only", "--depth", "--expand", "--show-payloads"]
+VERIFIED = ["--invocation", "--only", "--depth", "--expand", "--show-payloads", "--prices"]
 LAID_OUT = ["--color", "--width"]
 IN_AWS = ["--profile", "--region", "--endpoint-url"]
 FOUND = ["--qualifier", "--durable-execution-name", "--statuses", "--started-after"]

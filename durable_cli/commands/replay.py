@@ -126,7 +126,7 @@ def command(
     read = Sources(Connection(profile, region, endpoint_url)).history
     target = Output(output, color, width)
     sources = all_sources(sources)
-    target.spare(sources)
+    target.spare(sources if prices in (None, "default") else [*sources, prices])
     if handler is not None:
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode
