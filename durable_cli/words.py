@@ -13,6 +13,8 @@ SDK_NAMES: Final = {
     "javascript": "JavaScript",
     "dotnet": ".NET",
     "java": "Java",
+    "go": "Go",
+    "rust": "Rust",
 }
 
 
@@ -94,7 +96,8 @@ def sdk_text(report: Report) -> str:
     """Return which SDK wrote the history, and how that is known."""
     if not report.sdks:
         return "an SDK that can't be told (no id fits a scheme)" if report.rows else "-"
-    names = " or ".join(SDK_NAMES.get(sdk, sdk) for sdk in report.sdks)
+    *others, last = (SDK_NAMES.get(sdk, sdk) for sdk in report.sdks)
+    names = f"{', '.join(others)} or {last}" if others else last
     return f"{names} SDK (ids are {report.id_scheme} of the position)"
 
 

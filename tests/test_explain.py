@@ -232,6 +232,44 @@ def test_attempts_and_durations_are_those_of_the_events() -> None:
     assert row_at(report_of("wait_for_condition"), "1").attempts == 3
 
 
+def test_a_preview_of_dotnet_stripped_nothing_and_its_parents_are_told_by_the_ids() -> None:
+    report = report_of("dotnet_preview")
+    assert report.totals.stripped == 0
+    assert "nothing was stripped" in row_at(report, "1").why
+    assert [(row.position, row.unit) for row in report.rows] == [
+        ("1", None),
+        ("1.1", 0),
+        ("1.1.1", None),
+        ("1.2", 1),
+        ("1.2.1", None),
+        ("2", None),
+    ]
+    assert row_at(report, "1.1").why == "from its own checkpoint"
+    assert report.warnings == ("4 operations without ParentId are placed by the id",)
+
+
+def test_nodes_of_a_dag_have_their_names_for_positions() -> None:
+    report = report_of("javascript_dag")
+    assert [row.position for row in report.rows] == ["1", "1.fetch", "1.fetch.1", "1.check", "2"]
+    assert report.rows[0].completion_reason == "COMPLETED_WITH_FAILURES"
+    assert not report.rows[0].is_stripped
+
+
+def test_flat_units_have_the_names_that_gos_result_gives_them() -> None:
+    report = report_of("go_flat_map")
+    units = [(row.unit, row.name, row.status) for row in report.rows if row.unit is not None]
+    assert units == [(0, "map-item-0", "SUCCEEDED"), (1, "map-item-1", "FAILED")]
+
+
+def test_a_step_with_the_sub_type_of_a_map_is_explained_as_a_step() -> None:
+    log = new_log()
+    log.start("1", "Step", "Map", "counted")
+    log.step_succeeded("1", '{"type":"MapResult","totalCount":1,"itemStatuses":"S"}')
+    report = explain(history(log))
+    assert report.totals.units == report.totals.stripped == 0
+    assert report.rows[0].why == "from checkpoint"
+
+
 @pytest.mark.parametrize(
     ("name", "sdks"),
     [
@@ -239,8 +277,13 @@ def test_attempts_and_durations_are_those_of_the_events() -> None:
         ("dotnet_flat_overflow", ("dotnet",)),
         ("java_map_overflow", ("java",)),
         ("javascript_map_overflow", ("javascript",)),
-        ("cancelled_wait", ("dotnet", "java")),
+        ("javascript_old_map_overflow", ("javascript",)),
+        ("cancelled_wait", ("dotnet", "java", "rust")),
         ("empty_execution", ()),
+        ("go_flat_map", ("go",)),
+        ("rust_nested_map", ("rust",)),
+        ("javascript_dag", ("javascript",)),
+        ("dotnet_preview", ("dotnet",)),
     ],
 )
 def test_the_sdk_is_told_by_the_ids_and_where_it_can_be_by_a_summary(

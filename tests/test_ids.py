@@ -14,10 +14,14 @@ from durable_core.ids import (
     MOST_LEVELS,
     SCHEMES,
     SHA256,
+    SHA256_AT_ROOT,
+    SHA256_OF_PATH,
     IdScheme,
     Path,
     Placed,
     detect,
+    locate,
+    missing_parents,
     position_text,
     resolve,
 )
@@ -130,7 +134,12 @@ def test_a_parent_that_is_only_named_is_placed_and_so_is_what_is_in_it(
 def test_a_history_tells_the_scheme_of_its_ids(scheme: IdScheme, data: st.DataObject) -> None:
     written = list(recorded(data.draw(trees(scheme)), scheme))
     placed = {key: place for key, place, _ in written}
-    assert detect(placed) is (scheme if placed else None)
+    told = SHA256_AT_ROOT if is_sha256(scheme) and all(len(p) == 1 for *_, p in written) else scheme
+    assert detect(placed) is (told if placed else None)
+
+
+def is_sha256(scheme: IdScheme) -> bool:
+    return scheme in (SHA256, SHA256_OF_PATH)
 
 
 @every_scheme
@@ -139,6 +148,63 @@ def test_a_history_without_its_first_page_still_tells_the_scheme(scheme: IdSchem
     placed = {scheme.id_at((3, number)): Placed(parent, False) for number in (1, 2)}
     assert detect(placed) is scheme
     assert resolve(placed, scheme)[scheme.id_at((3, 2))] == (3, 2)
+
+
+def test_go_has_javascripts_ids_and_rust_hashes_the_whole_path() -> None:
+    assert MD5.sdks == ("javascript", "go")
+    # sha256("1-2"), where .NET and Java hash the parent's id and "-2".
+    assert SHA256_OF_PATH.id_at((1, 2)).startswith("412a4789b02cad19")
+    assert SHA256_OF_PATH.id_at((1,)) == SHA256.id_at((1,))
+
+
+def test_units_of_rust_are_counted_from_where_they_are_seen_to_be() -> None:
+    for first in (0, 1):
+        batch = SHA256_OF_PATH.id_at((1,))
+        placed = {batch: Placed(None, True)}
+        for number in (first, first + 1):
+            placed[SHA256_OF_PATH.id_at((1, number))] = Placed(batch, False, is_context=True)
+        located = locate(placed)
+        assert located.scheme is not None
+        assert (located.scheme.sdks, located.scheme.first_unit) == (("rust",), first)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "hashed"),
+    [(scheme, False) for scheme in SCHEMES] + [(BLAKE2B, True), (SHA256, True), (MD5, True)],
+)
+def test_nodes_of_a_dag_are_placed_by_their_names(scheme: IdScheme, hashed: bool) -> None:
+    dag, prefix = scheme.child(None, 2)
+    node, inside = scheme.child(dag if hashed else prefix, "DAG_NODE_T_fetch.all")
+    step, _ = scheme.child(inside, 1)
+    placed = {
+        scheme.id_at((1,)): Placed(None, False, "before"),
+        dag: Placed(None, False, "pipeline", True),
+        node: Placed(dag, False, "fetch.all", True),
+        step: Placed(node, False, "get"),
+        "strange": Placed(dag, False, "other"),
+    }
+    located = locate(placed)
+    assert [located.text(key) for key in placed] == ["1", "2", "2.fetch.all", "2.fetch.all.1", None]
+    assert node not in resolve(placed, scheme)
+
+
+def test_a_parent_that_was_not_written_is_told_by_the_id() -> None:
+    paths = [(1,), (1, 1), (1, 1, 1), (1, 2), (1, 2, 1), (2,), (3,), (3, 1, 1), (3, 9, 1)]
+    batches, contexts = {(1,), (3,)}, {(1,), (1, 1), (1, 2), (3,)}
+    placed = {
+        SHA256.id_at(path): Placed(None, path in batches, None, path in contexts) for path in paths
+    }
+    parents = {(1, 1): (1,), (1, 1, 1): (1, 1), (1, 2): (1,), (1, 2, 1): (1, 2)}
+    parents |= {(3, 1, 1): (3,), (3, 9, 1): (3,)}
+    found = missing_parents(placed)
+    assert found == {SHA256.id_at(at): SHA256.id_at(above) for at, above in parents.items()}
+    assert resolve(placed, SHA256) == {SHA256.id_at(path): path for path in paths}
+
+
+def test_strange_ids_at_the_root_have_no_parent() -> None:
+    placed = {SHA256.id_at((number,)): Placed(None, False, None, True) for number in (1, 2)}
+    placed |= {f"{number:064x}": Placed(None, False) for number in range(5)}
+    assert missing_parents(placed) == {}
 
 
 def test_ids_that_follow_no_scheme_stay_unresolved() -> None:

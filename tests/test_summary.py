@@ -24,6 +24,7 @@ from durable_core.limits import LIMITS
 from durable_core.model import (
     CompletionReason,
     ContextDetails,
+    ErrorObject,
     Operation,
     OperationStatus,
     OperationType,
@@ -553,14 +554,97 @@ def test_events_tell_by_the_payload_whether_the_children_are_replayed(
     assert found.reason
 
 
+def unit(result: str | None, sub_type: str = "MapIteration", **more: Any) -> Operation:
+    details = ContextDetails(result=result, **more)
+    done = OperationStatus.SUCCEEDED if "error" not in more else OperationStatus.FAILED
+    return Operation("2", OperationType.CONTEXT, done, sub_type=sub_type, context_details=details)
+
+
+def fact_with(payload: str, *units: Operation, flag: bool | None = None) -> ReplayChildrenFact:
+    batch = context(payload, flag=flag)
+    return replay_children_of(batch, read_summary(payload), units=units)
+
+
+@pytest.mark.parametrize("flag", [None, True])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        unit('"small"'),
+        unit('"small"', "MapItem"),
+        unit(json.dumps("x" * 300_000), "MapItem"),
+        unit(None, "MapItem", error=ErrorObject("bad")),
+    ],
+    ids=["small", "preview", "large in a preview", "failed"],
+)
+def test_results_that_a_preview_of_dotnet_kept_on_units_only_were_not_stripped(
+    kept: Operation, flag: bool | None
+) -> None:
+    found = fact_with(DOTNET_STRIPPED, kept, flag=flag)
+    assert (found.value, found.stripped, found.inferred) == (True, False, flag is None)
+    assert "nothing was stripped" in found.reason
+
+
+@pytest.mark.parametrize(
+    "units", [(), (unit(json.dumps("x" * 262_144)),), (unit(""),)], ids=["FLAT", "large", "hollow"]
+)
+def test_a_dotnet_result_that_may_have_been_too_large_was_stripped(
+    units: tuple[Operation, ...],
+) -> None:
+    assert fact_with(DOTNET_STRIPPED, *units).stripped
+
+
+def test_javas_parallel_is_rebuilt_though_nothing_was_stripped() -> None:
+    for flag in (None, True):
+        batch = context(JAVA_PARALLEL, "Parallel", flag=flag)
+        found = replay_children_of(batch, read_summary(JAVA_PARALLEL))
+        assert (found.value, found.stripped) == (True, False)
+        assert found.reason == "Java's parallel is always rebuilt"
+
+
+def test_javas_map_whose_units_returned_nothing_is_whole() -> None:
+    assert not fact_with(JAVA_STRIPPED, unit("null")).value
+    assert fact_with(JAVA_STRIPPED, unit(json.dumps("x" * 262_144))).stripped
+
+
+def test_a_summary_of_the_users_own_is_told_from_a_whole_result_by_the_sdk() -> None:
+    child = context("a summary", "RunInChildContext", flag=True)
+    assert fact(child, scheme=BLAKE2B).stripped
+    assert not fact(child, scheme=MD5).stripped
+    assert "stored whole (or a summary" in fact(child, scheme=MD5).reason
+
+
+def test_a_child_context_may_have_any_sub_type() -> None:
+    assert fact(context(None, "Order"), scheme=BLAKE2B).stripped
+
+
+@pytest.mark.parametrize("kind", [OperationType.STEP, OperationType.CALLBACK])
+@pytest.mark.parametrize("sub_type", ["Map", "MapIteration", "Dag"])
+def test_a_step_or_callback_with_the_sub_type_of_a_map_is_none(
+    kind: OperationType, sub_type: str
+) -> None:
+    operation = Operation("1", kind, OperationStatus.SUCCEEDED, sub_type=sub_type)
+    assert not operation.is_batch
+    assert not operation.is_unit
+    assert not replay_children_of(operation, read_summary(JS_STRIPPED)).value
+
+
+def test_a_dag_says_which_nodes_it_skipped_and_that_it_has_no_values() -> None:
+    counted = read({"type": "DagResult", "totalCount": 3, "itemStatuses": "SF-"})
+    assert (counted.form, counted.stripped, counted.total) == (SummaryForm.DAG, True, 3)
+    assert read({"type": "DagResult", "totalCount": 3}).stripped
+    nodes = [{"index": 0, "status": "SUCCEEDED"}, {"index": 1, "status": "SKIPPED"}]
+    whole = read({"all": nodes, "completionReason": "COMPLETED_WITH_FAILURES"})
+    assert whole.reason == "COMPLETED_WITH_FAILURES"
+    assert [run.dispatched for run in whole.runs] == [True, False]
+
+
 @pytest.mark.parametrize("flag", [True, False])
 @pytest.mark.parametrize("payload", ["", DOTNET_STRIPPED, PYTHON_WHOLE, "anything", None])
 def test_an_explicit_flag_wins_over_any_payload(payload: str | None, flag: bool) -> None:
     # So JavaScript's childOperationsDepth, whose payload is whole, is told from a state only.
     hollow = payload in ("", DOTNET_STRIPPED, None)
-    assert fact(context(payload, flag=flag)) == ReplayChildrenFact(
-        flag, False, "the operation says so", stripped=flag and hollow
-    )
+    found = fact(context(payload, flag=flag))
+    assert (found.value, found.inferred, found.stripped) == (flag, False, flag and hollow)
     assert fact(context(payload, flag=flag), payload_known=False).value is flag
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from durable_core.errors import HistoryError
 from durable_core.events import EVENTS, EventSpec, Kind, next_attempt_delay_of
+from durable_core.ids import Placed, missing_parents, places_of
 from durable_core.model import (
     Event,
     ExecutionRecord,
@@ -20,6 +22,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
     SubType,
+    is_batch,
 )
 from durable_core.values import dataclass
 
@@ -63,6 +66,9 @@ def history_of_events(
     Raises HistoryError when they can't be of one execution.
     """
     ordered = in_order(events)
+    parents = missing_parents(_places_of(ordered))
+    if parents:
+        ordered = tuple(_with_parent(event, parents) for event in ordered)
     has_data = has_execution_data(ordered)
     return RecordedHistory(
         source=source,
@@ -72,6 +78,7 @@ def history_of_events(
         has_execution_data=has_data,
         warnings=(
             *warnings,
+            *_warn_of_parents(parents),
             *_warn_of_gaps(ordered),
             *_warn_of_unknown_types(ordered),
             *_warn_of_missing_starts(check_events(ordered)),
@@ -91,13 +98,49 @@ def history_of_operations(
 
     Raises HistoryError when the operations can't be of one execution.
     """
+    checked = check_operations(operations)
+    parents = missing_parents(places_of(checked))
+    if parents:
+        checked = tuple(_with_parent(operation, parents) for operation in checked)
     return RecordedHistory(
         source=source,
-        operations=check_operations(operations),
+        operations=checked,
         execution=execution,
         arn=arn,
-        warnings=tuple(warnings),
+        warnings=(*warnings, *_warn_of_parents(parents)),
     )
+
+
+# -- parents -------------------------------------------------------------------------------------
+
+
+def _places_of(events: Iterable[Event]) -> dict[str, Placed]:
+    """Return what tells missing parents: nothing where no context is, which could be one."""
+    found: dict[str, Placed] = {}
+    for event in events:
+        spec = EVENTS.get(event.event_type)
+        kind = spec.operation if spec is not None else None
+        if event.id is None or kind is None or kind is OperationType.EXECUTION:
+            continue
+        if event.id not in found or (event.parent_id and not found[event.id].parent_id):
+            has_units = is_batch(kind, event.sub_type)
+            is_context = kind is OperationType.CONTEXT
+            found[event.id] = Placed(event.parent_id, has_units, event.name, is_context)
+    return found
+
+
+_Child = TypeVar("_Child", Event, Operation)
+
+
+def _with_parent(child: _Child, parents: Mapping[str, str]) -> _Child:
+    parent_id = parents.get(child.id or "")
+    return child if parent_id is None else replace(child, parent_id=parent_id)
+
+
+def _warn_of_parents(parents: Mapping[str, str]) -> Iterable[str]:
+    if parents:
+        are = "is" if len(parents) == 1 else "are"
+        yield f"{_count(len(parents), 'operation')} without ParentId {are} placed by the id"
 
 
 # -- order ---------------------------------------------------------------------------------------

@@ -120,10 +120,34 @@ class SubType:
     WAIT_FOR_CALLBACK: Final = "WaitForCallback"
     WAIT_FOR_CONDITION: Final = "WaitForCondition"
     CHAINED_INVOKE: Final = "ChainedInvoke"
+    DAG: Final = "Dag"
+    """Experimental in AWS's SDKs for TypeScript, Python and Java."""
+    MAP_ITEM: Final = "MapItem"
+    """A unit of a map, as previews of AWS's .NET SDK wrote it."""
 
 
 BATCH_SUB_TYPES: Final = frozenset({SubType.MAP, SubType.PARALLEL})
-UNIT_SUB_TYPES: Final = frozenset({SubType.MAP_ITERATION, SubType.PARALLEL_BRANCH})
+UNIT_SUB_TYPES: Final = frozenset(
+    {SubType.MAP_ITERATION, SubType.PARALLEL_BRANCH, SubType.MAP_ITEM}
+)
+
+
+def is_batch(kind: OperationType | str, sub_type: str | None) -> bool:
+    """Return True for a map or parallel.
+
+    The type has to be asked too: a user may give a step or a callback any sub-type, `Map` included.
+    """
+    return kind == OperationType.CONTEXT and sub_type in BATCH_SUB_TYPES
+
+
+def is_unit(kind: OperationType | str, sub_type: str | None) -> bool:
+    """Return True for a unit's own operation, which no step or callback can be."""
+    return kind == OperationType.CONTEXT and sub_type in UNIT_SUB_TYPES
+
+
+def stores_summary(kind: OperationType | str, sub_type: str | None) -> bool:
+    """Return True for what stores how its units ended: a map, a parallel, a DAG."""
+    return is_batch(kind, sub_type) or (kind == OperationType.CONTEXT and sub_type == SubType.DAG)
 
 
 class UnitStatus(Word):
@@ -138,7 +162,8 @@ class CompletionReason(Word):
     """Why a map or parallel stopped.
 
     The first three are written by every SDK; the two custom ones by AWS's Python SDK from 3.0.0
-    and its JavaScript SDK from 2.x, for a completion predicate of the user's own.
+    and its JavaScript SDK from 2.x, for a completion predicate of the user's own; the one with
+    failures by experimental DAGs.
     """
 
     ALL_COMPLETED = "ALL_COMPLETED"
@@ -146,6 +171,7 @@ class CompletionReason(Word):
     FAILURE_TOLERANCE_EXCEEDED = "FAILURE_TOLERANCE_EXCEEDED"
     CUSTOM_COMPLETION_SUCCEEDED = "CUSTOM_COMPLETION_SUCCEEDED"
     CUSTOM_COMPLETION_FAILED = "CUSTOM_COMPLETION_FAILED"
+    COMPLETED_WITH_FAILURES = "COMPLETED_WITH_FAILURES"
 
 
 class NestingType(Word):
@@ -271,6 +297,16 @@ class Operation:
     def is_terminal(self) -> bool:
         """True when nothing changes the operation any more."""
         return self.status.is_terminal
+
+    @property
+    def is_batch(self) -> bool:
+        """True for a map or parallel."""
+        return is_batch(self.type, self.sub_type)
+
+    @property
+    def is_unit(self) -> bool:
+        """True for a unit's own operation."""
+        return is_unit(self.type, self.sub_type)
 
     @property
     def _outcome(

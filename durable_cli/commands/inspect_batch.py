@@ -157,6 +157,7 @@ def _rules(
     """Return the rules to plan by, and how they were chosen where nobody asked for them."""
     from dataclasses import replace
 
+    from durable_cli.words import SDK_NAMES
     from durable_core.batches.report import written_by
     from durable_core.sdks import SDKS, Sdk
 
@@ -164,11 +165,14 @@ def _rules(
     if name is not None:
         rules = SDKS[Sdk(name.value)]
     elif scheme := written_by(update for group in groups for update in group.updates):
-        rules = SDKS[Sdk(scheme.sdks[0])]
-        others = [SDKS[Sdk(sdk)].title for sdk in scheme.sdks[1:]]
+        known = [sdk for sdk in Sdk if sdk in scheme.sdks]
+        rules = SDKS[known[0] if known else Sdk.DOTNET]
+        others = [SDK_NAMES[sdk] for sdk in scheme.sdks if sdk not in known[:1]]
+        also = "'s are too" if known else "'s"
+        unknown = "" if known else ", whose requests aren't known"
         notes.append(
             f"planned as {rules.title} does: the ids are {scheme.name} of the position"
-            + (f" ({', '.join(others)}'s are too: see --sdk)" if others else "")
+            + (f" ({', '.join(others)}{also}{unknown}: see --sdk)" if others else "")
         )
     else:
         rules = SDKS[Sdk.DOTNET]

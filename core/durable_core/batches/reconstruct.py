@@ -20,7 +20,6 @@ from durable_core.events import (
 from durable_core.invocations import invocations
 from durable_core.limits import LIMITS
 from durable_core.model import (
-    BATCH_SUB_TYPES,
     ChainedInvokeOptions,
     ContextDetails,
     Event,
@@ -29,6 +28,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
     OperationUpdate,
+    stores_summary,
 )
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
@@ -145,7 +145,9 @@ def _context_end(event: Event) -> Mapping[str, Any]:
         sub_type=event.sub_type,
         context_details=ContextDetails(result=payload),
     )
-    summary = read_summary(payload) if event.sub_type in BATCH_SUB_TYPES else None
+    summary = (
+        read_summary(payload) if stores_summary(OperationType.CONTEXT, event.sub_type) else None
+    )
     fact = replay_children_of(ended, summary, payload_known=not is_truncated(event))
     return {"replay_children": True if fact.value else None}
 

@@ -19,10 +19,9 @@ from durable_core.batches.findings import (
     findings_of_stream,
     findings_of_updates,
 )
-from durable_core.ids import IdScheme, Placed, detect
+from durable_core.ids import IdScheme, detect, places_of
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
-    BATCH_SUB_TYPES,
     OperationType,
     OperationUpdate,
 )
@@ -176,12 +175,7 @@ def inspect(
 
 def written_by(updates: Iterable[OperationUpdate]) -> IdScheme | None:
     """Return the scheme that the ids of the updates follow, which tells the SDK; None if none."""
-    placed = {
-        update.id: Placed(update.parent_id, update.sub_type in BATCH_SUB_TYPES)
-        for update in updates
-        if update.type is not OperationType.EXECUTION
-    }
-    return detect(placed)
+    return detect(places_of(updates))
 
 
 # -- requests ----------------------------------------------------------------------------------

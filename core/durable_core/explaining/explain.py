@@ -22,6 +22,7 @@ from durable_core.explaining.report import (
     Totals,
 )
 from durable_core.explaining.rows import Explained, explain_operations
+from durable_core.explaining.writers import writers_of
 from durable_core.fold import (
     ExecutionFacts,
     Folded,
@@ -40,7 +41,6 @@ from durable_core.model import (
     OperationType,
 )
 from durable_core.sizes import error_bytes, utf8_bytes
-from durable_core.summaries.values import SummaryForm
 
 
 def explain(
@@ -92,8 +92,10 @@ def explain(
         arn=history.arn,
         function=_function_name(record.function_arn) or (arn.function if arn else None),
         version=record.version or (arn.version if arn else None),
-        sdks=_sdks(explained),
-        id_scheme=explained.scheme.name if explained.scheme else None,
+        sdks=writers_of(
+            explained.located.scheme, folded.operations, explained.summaries, facts.error
+        ),
+        id_scheme=explained.located.scheme.name if explained.located.scheme else None,
         status=facts.status.value,
         started=facts.started,
         ended=facts.ended,
@@ -114,7 +116,7 @@ def explain(
         limits=_limits(
             facts, folded.operations, explained.rows, totals, metering, stored_bytes, limits
         ),
-        reasons=reasons(facts, folded.operations, explained.rows, explained.paths, invocations)
+        reasons=reasons(facts, folded.operations, explained.rows, explained.located, invocations)
         if invocation is None
         else (),
         warnings=history.warnings,
@@ -166,17 +168,6 @@ def _function_name(arn: str | None) -> str | None:
         return None
     parts = arn.split(":")
     return parts[6] if len(parts) > 6 else arn
-
-
-def _sdks(explained: Explained) -> tuple[str, ...]:
-    """Return the SDKs that can have written the history; one where a summary tells them apart."""
-    if explained.scheme is None:
-        return ()
-    forms = {summary.form for summary in explained.summaries.values()}
-    for sdk, form in (("java", SummaryForm.JAVA), ("dotnet", SummaryForm.DOTNET)):
-        if form in forms and sdk in explained.scheme.sdks:
-            return (sdk,)
-    return explained.scheme.sdks
 
 
 # -- figures -------------------------------------------------------------------------------------

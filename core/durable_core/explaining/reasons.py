@@ -10,7 +10,7 @@ from durable_core.events import format_timestamp, seconds_after
 from durable_core.explaining.report import Reason, Replay, Row
 from durable_core.explaining.sentences import describe_error, duration_text, error_text
 from durable_core.fold import ExecutionFacts, Recorded
-from durable_core.ids import Path, position_text
+from durable_core.ids import Located
 from durable_core.invocations import Invocation
 from durable_core.model import ErrorObject, ExecutionStatus, OperationStatus, OperationType
 
@@ -32,14 +32,14 @@ def reasons(
     facts: ExecutionFacts,
     recorded: Mapping[str, Recorded],
     rows: Sequence[Row],
-    paths: Mapping[str, Path],
+    located: Located,
     invocations: Sequence[Invocation],
 ) -> tuple[Reason, ...]:
     """Return why the execution waits or failed; nothing for one that succeeded."""
     if facts.status is ExecutionStatus.SUCCEEDED:
         return ()
     if facts.status is ExecutionStatus.FAILED:
-        return _failure(facts, recorded, paths)
+        return _failure(facts, recorded, located)
     if facts.last_event is None and not recorded:
         return (Reason("nothing was recorded: there are no events"),)
     waits = _waits(recorded, rows, facts.last_event)
@@ -139,14 +139,14 @@ def _step(label: str, row: Row, each: Recorded, last: datetime | None) -> str:
 
 
 def _failure(
-    facts: ExecutionFacts, recorded: Mapping[str, Recorded], paths: Mapping[str, Path]
+    facts: ExecutionFacts, recorded: Mapping[str, Recorded], located: Located
 ) -> tuple[Reason, ...]:
     """Return the chain of errors, the root cause first and the execution's own error last."""
     chain = _chain(recorded, facts.error)
     end = Reason(f"the execution failed: {describe_error(facts.error, facts.status)}")
     if not chain:
         return (end,)
-    links = [_link(each, paths) for each in chain]
+    links = [_link(each, located) for each in chain]
     if not _is_cause(chain[-1].operation.error, facts.error):
         note = "the last operation that failed before it (its error is not the execution's own): "
         links = [Reason(note + links[0].text, links[0].position)]
@@ -176,14 +176,13 @@ def _upwards(root: Recorded, failed: Mapping[str, Recorded]) -> list[Recorded]:
     return chain
 
 
-def _link(each: Recorded, paths: Mapping[str, Path]) -> Reason:
+def _link(each: Recorded, located: Located) -> Reason:
     operation = each.operation
-    path = paths.get(operation.id)
     kind = operation.sub_type or operation.type.value
     label = f'{kind} "{operation.name}"' if operation.name else kind
     tries = f" after {each.attempts} attempts" if each.attempts > 1 else ""
     text = f"{label} failed{tries}: {error_text(each)}"
-    return Reason(text, position_text(path) if path else operation.id)
+    return Reason(text, located.text(operation.id) or operation.id)
 
 
 def _is_cause(inner: ErrorObject | None, outer: ErrorObject | None) -> bool:

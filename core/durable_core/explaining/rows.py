@@ -24,15 +24,16 @@ from durable_core.explaining.units import (
     units_below,
 )
 from durable_core.fold import Recorded
-from durable_core.ids import IdScheme, Path, Placed, detect, position_text, resolve
+from durable_core.ids import Located, Path, locate, places_of
 from durable_core.limits import LIMITS, ServiceLimits, payload_limit
 from durable_core.metering import metered
 from durable_core.model import (
-    BATCH_SUB_TYPES,
     NestingType,
+    Operation,
     OperationStatus,
     OperationType,
     UnitStatus,
+    stores_summary,
 )
 from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summaries.reading import read_summary
@@ -46,8 +47,7 @@ class Explained:
     """The rows of a history, with what else was found on the way."""
 
     rows: tuple[Row, ...]
-    scheme: IdScheme | None
-    paths: Mapping[str, Path]
+    located: Located
     rebuilt: Mapping[str, bool]
     summaries: Mapping[str, Summary]
 
@@ -67,29 +67,24 @@ def explain_operations(
     execution is over; `payload_known` that payloads were read at all; `is_pruned` that what is
     inside completed contexts may be left out.
     """
-    placed = {
-        key: Placed(each.operation.parent_id, each.operation.sub_type in BATCH_SUB_TYPES)
-        for key, each in recorded.items()
-    }
-    scheme = detect(placed)
+    located = locate(places_of(each.operation for each in recorded.values()))
     walk = Walk(
         recorded=recorded,
         ended=ended,
         show_payloads=show_payloads,
         payload_known=payload_known,
-        scheme=scheme,
-        paths=resolve(placed, scheme) if scheme else {},
+        located=located,
         limits=limits,
         is_pruned=is_pruned,
     )
     for key, each in recorded.items():
         walk.children.setdefault(each.operation.parent_id, []).append(key)
+    for each in recorded.values():
         _learn(walk, each)
     _run(walk)
     return Explained(
         rows=tuple(walk.rows),
-        scheme=scheme,
-        paths=walk.paths,
+        located=located,
         rebuilt={key: fact.value for key, fact in walk.facts.items()},
         summaries=walk.summaries,
     )
@@ -99,7 +94,7 @@ def _learn(walk: Walk, each: Recorded) -> None:
     operation = each.operation
     if operation.type is not OperationType.CONTEXT:
         return
-    if operation.sub_type in BATCH_SUB_TYPES:
+    if stores_summary(operation.type, operation.sub_type):
         summary = read_summary(operation.result)
         if summary is not None:
             walk.summaries[operation.id] = summary
@@ -108,7 +103,17 @@ def _learn(walk: Walk, each: Recorded) -> None:
         walk.summaries.get(operation.id),
         payload_known=walk.payload_known and not each.truncated,
         scheme=walk.scheme,
+        units=_own_units(walk, operation),
+        limit=walk.limits.payload_bytes,
     )
+
+
+def _own_units(walk: Walk, batch: Operation) -> list[Operation]:
+    """Return the operations of the units of a map or parallel that has a summary; a DAG's nodes."""
+    if batch.id not in walk.summaries:
+        return []
+    below = (walk.recorded[key].operation for key in walk.children.get(batch.id, ()))
+    return [each for each in below if each.is_unit or not batch.is_batch]
 
 
 # -- the walk ------------------------------------------------------------------------------------
@@ -131,9 +136,8 @@ def _run(walk: Walk) -> None:
 
 
 def _missing_parent(walk: Walk, parent_id: str) -> Row:
-    path = walk.paths.get(parent_id)
     return Row(
-        position=position_text(path) if path else parent_id,
+        position=walk.located.text(parent_id) or parent_id,
         depth=0,
         type="CONTEXT",
         replay=Replay.UNKNOWN,
@@ -153,7 +157,7 @@ def _visit(walk: Walk, each: Recorded, place: Place) -> list[Item]:
     if not own and operation.type is not OperationType.CONTEXT:
         return []
     below = Place(depth=place.depth + 1, hidden=hidden_below(row, place))
-    if operation.sub_type not in BATCH_SUB_TYPES:
+    if not operation.is_batch:
         return [(key, below) for key in own]
     below = replace(
         below,
@@ -178,7 +182,7 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
     payload_bytes, stored_bytes = _bytes(each)
     meter = metered(each, stored_bytes)
     return Row(
-        position=position_text(path) if path else operation.id,
+        position=walk.located.text(operation.id) or operation.id,
         depth=place.depth,
         type=operation.type.value,
         replay=replay,
@@ -274,8 +278,8 @@ def _is_told(walk: Walk, each: Recorded, fact: ReplayChildrenFact) -> bool:
 def _is_unreadable(walk: Walk, each: Recorded) -> bool:
     """Tell whether a map or parallel stored a result that isn't one of any SDK's."""
     operation = each.operation
-    is_batch = operation.type is OperationType.CONTEXT and operation.sub_type in BATCH_SUB_TYPES
-    return is_batch and bool(operation.result) and operation.id not in walk.summaries
+    is_summary = stores_summary(operation.type, operation.sub_type)
+    return is_summary and bool(operation.result) and operation.id not in walk.summaries
 
 
 _ASKED: Final = {kind: Asked(type=kind, check=False) for kind in OperationType}

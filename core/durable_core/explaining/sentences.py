@@ -76,9 +76,8 @@ def sentence(
 
 def _re_executed(fact: ReplayChildrenFact | None) -> str:
     if fact is None or not fact.stripped:
-        return "re-executed: it has ReplayChildren, although its result is stored whole"
-    if "always" in fact.reason:
-        return f"re-executed: {fact.reason} (inferred)"
+        inferred = " (inferred)" if fact is not None and fact.inferred else ""
+        return f"re-executed: {fact.reason if fact is not None else 'ReplayChildren'}{inferred}"
     text = f"re-executed: its result, over {_LIMIT_TEXT} bytes, was stripped"
     return f"{text} (inferred: {fact.reason})" if fact.inferred else text
 

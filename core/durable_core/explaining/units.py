@@ -8,10 +8,9 @@ from dataclasses import field, replace
 from durable_core.explaining.report import Replay, Row
 from durable_core.explaining.sentences import describe_error, unit_sentence
 from durable_core.fold import Recorded
-from durable_core.ids import IdScheme, Path, position_text
+from durable_core.ids import IdScheme, Located, Path, position_text
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
-    UNIT_SUB_TYPES,
     NestingType,
     Operation,
     OperationStatus,
@@ -50,14 +49,23 @@ class Walk:
     ended: bool
     show_payloads: bool
     payload_known: bool
-    scheme: IdScheme | None
-    paths: Mapping[str, Path]
+    located: Located
     limits: ServiceLimits = LIMITS
     is_pruned: bool = False
     children: dict[str | None, list[str]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     facts: dict[str, ReplayChildrenFact] = field(default_factory=dict)
     summaries: dict[str, Summary] = field(default_factory=dict)
+
+    @property
+    def scheme(self) -> IdScheme | None:
+        """The scheme of the ids, where one fits."""
+        return self.located.scheme
+
+    @property
+    def paths(self) -> Mapping[str, Path]:
+        """The positions of all that is counted, by id."""
+        return self.located.paths
 
 
 Item = tuple[Row | str, Place]
@@ -133,7 +141,7 @@ def units_below(walk: Walk, batch: Recorded, own: Iterable[str], place: Place) -
 
 
 def _are_units(walk: Walk, keys: Iterable[str]) -> bool:
-    return all(walk.recorded[key].operation.sub_type in UNIT_SUB_TYPES for key in keys)
+    return all(walk.recorded[key].operation.is_unit for key in keys)
 
 
 def _ended_by_count(

@@ -10,9 +10,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from durable_core.ids import Placed, detect, position_text, resolve
+from durable_core.ids import locate, places_of
 from durable_core.model import (
-    BATCH_SUB_TYPES,
     CheckpointRequest,
     OperationAction,
     OperationType,
@@ -79,18 +78,10 @@ def fingerprint(simulation: Simulation, reads: Sequence[Read] = ()) -> Fingerpri
     for request in simulation.updates:
         for update in request.updates:
             updates.setdefault(update.id, []).append(update)
-    placed = {
-        key: Placed(each[0].parent_id, each[0].sub_type in BATCH_SUB_TYPES)
-        for key, each in updates.items()
-        if each[0].type is not OperationType.EXECUTION
-    }
-    scheme = detect(placed)
-    paths = {} if scheme is None else resolve(placed, scheme)
+    located = locate(places_of(each[0] for each in updates.values()))
     error = simulation.error
     return Fingerprint(
-        operations=tuple(
-            _asked(each, position_text(paths.get(key, ())) or key) for key, each in updates.items()
-        ),
+        operations=tuple(_asked(each, located.text(key) or key) for key, each in updates.items()),
         status=simulation.status.value,
         result=simulation.result,
         error=None if error is None else str(error),

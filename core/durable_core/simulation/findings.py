@@ -14,7 +14,6 @@ from typing import Final
 from durable_core.explaining.report import Replay, Row
 from durable_core.ids import position_text
 from durable_core.model import (
-    UNIT_SUB_TYPES,
     OperationAction,
     OperationType,
     OperationUpdate,
@@ -158,8 +157,7 @@ def _lacks(note: Note, simulation: Simulation) -> str:
 
 def _has_operations(batch_id: str, simulation: Simulation) -> bool:
     return any(
-        each.parent_id == batch_id and each.sub_type in UNIT_SUB_TYPES
-        for each in simulation.operations.values()
+        each.parent_id == batch_id and each.is_unit for each in simulation.operations.values()
     )
 
 

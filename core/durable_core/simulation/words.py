@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from durable_core.events import detail
-from durable_core.ids import Placed, detect, position_text, resolve
+from durable_core.ids import locate, places_of
 from durable_core.model import (
-    BATCH_SUB_TYPES,
     InvocationOutput,
     Operation,
     OperationStatus,
@@ -100,19 +99,13 @@ def _some(same: Sequence[str], most: int = 3) -> str:
 
 def waiting_for(waiting: Sequence[Operation], service: SimulatedService) -> tuple[WaitingFor, ...]:
     """Return those who wait for the world outside, with what a scenario would have to say."""
-    placed = {
-        key: Placed(each.parent_id, each.sub_type in BATCH_SUB_TYPES)
-        for key, each in service.operations.items()
-        if each.type is not OperationType.EXECUTION
-    }
-    scheme = detect(placed)
-    paths = {} if scheme is None else resolve(placed, scheme)
+    located = locate(places_of(service.operations.values()))
     found = []
     for operation in waiting:
         if operation.type not in (OperationType.CALLBACK, OperationType.CHAINED_INVOKE):
             continue
-        path = paths.get(operation.id)
-        place = f" ({position_text(path)})" if path else ""
+        position = located.text(operation.id)
+        place = f" ({position})" if position else ""
         found.append(
             WaitingFor(operation, f"{label_of(operation)}{place}", _snippet(operation, service))
         )

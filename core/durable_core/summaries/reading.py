@@ -101,10 +101,13 @@ def _errors(
 
 
 def _status(value: object) -> UnitStatus | None:
-    if value == "SKIPPED":  # Java's word for a unit that was never started
+    if value == _SKIPPED:
         return UnitStatus.STARTED
     return _STATUS_VALUES.get(value) if isinstance(value, str) else None
 
+
+_SKIPPED: Final = "SKIPPED"
+"""What Java and DAGs write of a unit that was never started."""
 
 _STATUS_VALUES: Final[Mapping[str, UnitStatus]] = {status.value: status for status in UnitStatus}
 
@@ -201,7 +204,7 @@ def _read_inline(document: Mapping[str, Any]) -> Summary | None:
         stripped=False,
         total=len(units),
         reason=_reason(document, "completionReason"),
-        runs=_runs((index, status, True) for index, status, _ in units),
+        runs=_runs((i, status, item.get("status") != _SKIPPED) for i, status, item in units),
         names={i: item["name"] for i, _, item in units if isinstance(item.get("name"), str)},
         errors=_errors(units, "error"),
     )
@@ -212,16 +215,24 @@ def _count(document: Mapping[str, Any], key: str) -> int | None:
     return value if _is_count(value) else None
 
 
+_DAG_RESULT: Final = "DagResult"
+_COUNTED: Final = frozenset({"MapResult", "ParallelResult", _DAG_RESULT})
+
+
 def _read_counts(document: Mapping[str, Any]) -> Summary | None:
-    """Read the summaries that carry `type` and counts: AWS's Python and JavaScript SDKs."""
+    """Read the summaries that carry `type` and counts: AWS's Python, JavaScript and Go SDKs."""
     total = _count(document, "totalCount")
-    if document.get("type") not in ("MapResult", "ParallelResult") or total is None:
+    kind = document.get("type")
+    if not isinstance(kind, str) or kind not in _COUNTED or total is None:
         return None
     reason = _reason(document, "completionReason")
     if isinstance(letters := document.get("itemStatuses"), str):
         named = {"S": UnitStatus.SUCCEEDED, "F": UnitStatus.FAILED, "-": UnitStatus.STARTED}
         runs = _runs((index, named.get(letter), True) for index, letter in enumerate(letters))
-        return Summary(SummaryForm.JAVASCRIPT, True, len(letters), reason, runs)
+        form = SummaryForm.DAG if kind == _DAG_RESULT else SummaryForm.JAVASCRIPT
+        return Summary(form, True, len(letters), reason, runs)
+    if kind == _DAG_RESULT:
+        return Summary(SummaryForm.DAG, True, total, reason)
     ended = _ended_status(document)
     failures = _count(document, "failureCount")
     listed = _listed_runs(document, total, ended)
@@ -302,5 +313,5 @@ def _read_java(document: Mapping[str, Any]) -> Summary | None:
         states, stripped = document["statuses"], True
     else:
         return None
-    runs = _runs((i, _status(state), state != "SKIPPED") for i, state in enumerate(states))
+    runs = _runs((i, _status(state), state != _SKIPPED) for i, state in enumerate(states))
     return Summary(SummaryForm.JAVA, stripped, len(states), reason, runs)

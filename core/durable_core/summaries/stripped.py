@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from durable_core.ids import BLAKE2B, IdScheme
+from durable_core.limits import LIMITS
 from durable_core.model import (
-    BATCH_SUB_TYPES,
+    UNIT_SUB_TYPES,
     Operation,
     OperationStatus,
     OperationType,
     SubType,
+    UnitStatus,
+    stores_summary,
 )
+from durable_core.sizes import utf8_bytes
 from durable_core.summaries.values import Summary, SummaryForm
 from durable_core.values import dataclass
 
@@ -29,8 +34,8 @@ class ReplayChildrenFact:
     inferred: bool
     reason: str
     stripped: bool = False
-    """The values aren't in the checkpoint. False for a context that is rebuilt although they are:
-    JavaScript's `childOperationsDepth`."""
+    """The values aren't in the checkpoint because they were too large for it. False for what is
+    rebuilt for another reason, which `reason` then says."""
 
 
 def replay_children_of(
@@ -39,34 +44,131 @@ def replay_children_of(
     *,
     payload_known: bool = True,
     scheme: IdScheme | None = None,
+    units: Sequence[Operation] = (),
+    limit: int = LIMITS.payload_bytes,
 ) -> ReplayChildrenFact:
     """Say whether a context is rebuilt from its children; an explicit flag always wins.
 
     `payload_known` is False when the history was read without execution data. `scheme` is that of
-    the history's ids, where it is known: it tells whose SDK wrote them.
+    the history's ids, where it is known: it tells whose SDK wrote them. `units` are the operations
+    of a map's or parallel's own units, where they are recorded, and of a DAG's nodes; `limit` is
+    that of a payload.
     """
     details = operation.context_details
     if details is not None and details.replay_children is not None:
-        hollow = not operation.result or bool(summary and summary.stripped)
-        flag = details.replay_children
-        return ReplayChildrenFact(flag, False, "the operation says so", flag and hollow)
+        if not details.replay_children:
+            return ReplayChildrenFact(False, False, "the operation says so")
+        why = _why_not_stripped(operation, summary, scheme, units, limit)
+        return ReplayChildrenFact(True, False, why or "the operation says so", not why)
     if operation.type is not OperationType.CONTEXT or operation.status is not _DONE:
         return ReplayChildrenFact(False, False, "only a succeeded context is rebuilt")
     if not payload_known:
         return ReplayChildrenFact(False, True, "unknown: the history has no payloads")
     if operation.result == "":
         return ReplayChildrenFact(True, True, "its stored payload is empty", True)
-    is_child = operation.sub_type == SubType.RUN_IN_CHILD_CONTEXT
-    if operation.result is None and is_child and scheme is BLAKE2B:
+    if operation.result is None and scheme is BLAKE2B and _is_child(operation):
         # AWS's SDK for Python leaves an empty payload out up to 1.x, and writes None as "null".
         return ReplayChildrenFact(True, True, "it has no stored payload", True)
-    if operation.sub_type in BATCH_SUB_TYPES and summary is not None:
-        if summary.form is SummaryForm.JAVA and operation.sub_type == SubType.PARALLEL:
-            return ReplayChildrenFact(True, True, "Java's parallel is always rebuilt", True)
-        if summary.stripped:
+    if summary is not None and stores_summary(operation.type, operation.sub_type):
+        if why := _not_for_size(operation, summary, units, limit):
+            return ReplayChildrenFact(True, True, why)
+        if summary.stripped and not _is_whole_java(summary, units, limit):
             why = "its stored result has no values, only statuses"
             return ReplayChildrenFact(True, True, why, True)
     return ReplayChildrenFact(False, True, "its stored payload is whole")
+
+
+def _is_child(operation: Operation) -> bool:
+    """Return True for a child context, whose sub-type may be the user's own."""
+    is_unit = operation.sub_type in UNIT_SUB_TYPES
+    others = (SubType.WAIT_FOR_CALLBACK,)
+    return not (
+        is_unit
+        or stores_summary(operation.type, operation.sub_type)
+        or operation.sub_type in others
+    )
+
+
+def _why_not_stripped(
+    operation: Operation,
+    summary: Summary | None,
+    scheme: IdScheme | None,
+    units: Sequence[Operation],
+    limit: int,
+) -> str:
+    """Say why a context has ReplayChildren although nothing was stripped; "" where it was."""
+    if not operation.result:
+        return ""
+    if summary is not None:
+        if why := _not_for_size(operation, summary, units, limit):
+            return why
+        return "" if summary.stripped else _WHOLE
+    if scheme is BLAKE2B:
+        return ""  # Python's has ReplayChildren for large results only: this is a custom summary
+    return _WHOLE_OR_SUMMARY
+
+
+_WHOLE: Final = "it has ReplayChildren, although its result is stored whole"
+_WHOLE_OR_SUMMARY: Final = f"{_WHOLE} (or a summary that the handler made of it)"
+ALWAYS: Final = "Java's parallel is always rebuilt"
+ON_NODES: Final = (
+    "a DAG's stored result says how its nodes ended, whose results are on the nodes; "
+    "nothing was stripped"
+)
+ON_UNITS: Final = (
+    "its units' results are on the units only, where previews of the .NET SDK kept them; "
+    "nothing was stripped"
+)
+
+
+def _not_for_size(
+    operation: Operation, summary: Summary, units: Sequence[Operation], limit: int
+) -> str:
+    """Say why a map or parallel without values is rebuilt, where not for its size; or ""."""
+    if summary.form is SummaryForm.JAVA and operation.sub_type == SubType.PARALLEL:
+        return ALWAYS
+    if summary.form is SummaryForm.DAG and units and _whole_bytes(units) <= limit:
+        return ON_NODES if all(unit.is_terminal for unit in units) else ""
+    if summary.form is SummaryForm.DOTNET and summary.stripped and _are_kept(summary, units):
+        is_preview = any(unit.sub_type == SubType.MAP_ITEM for unit in units)
+        if is_preview or _whole_bytes(units) <= limit:
+            return ON_UNITS
+    return ""
+
+
+def _is_whole_java(summary: Summary, units: Sequence[Operation], limit: int) -> bool:
+    """Tell whether Java's map has no values because its units returned none: small as it was, it
+    can't have been stripped."""
+    is_java = summary.form is SummaryForm.JAVA
+    return is_java and _are_kept(summary, units) and _whole_bytes(units) <= limit
+
+
+def _are_kept(summary: Summary, units: Sequence[Operation]) -> bool:
+    """Tell whether every unit that ended has an operation that holds its own result or error."""
+    ended = sum(summary.count(status) for status in (UnitStatus.SUCCEEDED, UnitStatus.FAILED))
+    held = [unit for unit in units if unit.is_terminal and (unit.result or unit.error)]
+    return 0 < ended <= len(held)
+
+
+_UNIT_FRAME: Final = 256
+"""More bytes than any SDK writes around the result of one unit: index, name, status, error type."""
+
+
+def _whole_bytes(units: Sequence[Operation]) -> int:
+    """Return at least the bytes that the whole result of a map or parallel would have had.
+
+    A unit's result stands in it as a JSON text: twice its bytes, if every one has to be escaped.
+    """
+    texts = (text for unit in units for text in (unit.result, unit.name) if text)
+    errors = (
+        text
+        for unit in units
+        if unit.error is not None
+        for text in (unit.error.message, unit.error.data, *(unit.error.stack_trace or ()))
+        if text
+    )
+    size = sum(utf8_bytes(text) for text in (*texts, *errors))
+    return 2 * size + _UNIT_FRAME * (len(units) + 1)
 
 
 _DONE: Final = OperationStatus.SUCCEEDED

@@ -23,6 +23,7 @@ class SummaryForm(StrEnum):
     JAVASCRIPT = "javascript"
     JAVASCRIPT_OLD = "javascript-old"
     JAVA = "java"
+    DAG = "dag"
     INLINE = "inline"
     EMPTY = "empty"
 

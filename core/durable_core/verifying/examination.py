@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.model import (
-    BATCH_SUB_TYPES,
     ExecutionStatus,
     OperationStatus,
     OperationType,
@@ -257,7 +256,7 @@ class Examination:
         operation = recorded.operation
         details = operation.context_details
         is_said = details is not None and details.replay_children is not None
-        is_batch = operation.sub_type in BATCH_SUB_TYPES
+        is_batch = operation.is_batch
         summary = read_summary(operation.result) if is_batch and not is_said else None
         return replay_children_of(
             operation, summary, payload_known=not recorded.truncated, scheme=self.tree.scheme

@@ -34,7 +34,7 @@ class Node:
     @property
     def is_batch(self) -> bool:
         """True for a map or parallel."""
-        return self.recorded is not None and self.recorded.operation.sub_type in BATCH_SUB_TYPES
+        return self.recorded is not None and self.recorded.operation.is_batch
 
     @property
     def is_terminal(self) -> bool:

@@ -9,13 +9,13 @@ from weakref import WeakSet
 
 from durable_core.adapters.aws_sdk.desk import Desk, Died, ServiceError
 from durable_core.adapters.aws_sdk.installed import Sdk
-from durable_core.adapters.aws_sdk.observed import Observed, sub_type_of
+from durable_core.adapters.aws_sdk.observed import Observed, sub_type_of, type_of
 from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
 from durable_core.errors import WireError
 from durable_core.limits import KIB
-from durable_core.model import BATCH_SUB_TYPES, SubType
+from durable_core.model import OperationType, is_batch
 from durable_core.native.bodies import running_body
 from durable_core.safe_text import shown
 from durable_core.service.values import INVALID_TOKEN, CheckpointAnswer
@@ -191,18 +191,18 @@ class Client:
         """Return the body of an operation such that its beginning and its end are seen."""
 
         def seen(*args: Any, **keywords: Any) -> Any:
-            sub_type = sub_type_of(identifier)
-            is_batch = sub_type in BATCH_SUB_TYPES
-            if is_batch:
+            kind = type_of(identifier)
+            has_units = is_batch(kind, sub_type_of(identifier))
+            if has_units:
                 self.queue.alone = False  # a map or parallel has threads of its own
             self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
-            recorded = sub_type in (SubType.STEP, SubType.WAIT_FOR_CONDITION)
+            recorded = kind == OperationType.STEP
             key = f"{identifier.operation_id}/{attempt}" if recorded else None
             token = running_body.set(key)
             try:
                 result = body(*args, **keywords)
                 if not recorded:
-                    units = getattr(result, "all", None) if is_batch else None
+                    units = getattr(result, "all", None) if has_units else None
                     self.observed.came_to(identifier, units, rebuilt=is_replay_children)
                 return result
             except SystemExit:

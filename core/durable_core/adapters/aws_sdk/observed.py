@@ -17,8 +17,6 @@ from durable_core.batches.batching import Cut
 from durable_core.ids import BLAKE2B, IdScheme, Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
-    BATCH_SUB_TYPES,
-    UNIT_SUB_TYPES,
     Operation,
     OperationAction,
     OperationStatus,
@@ -26,6 +24,7 @@ from durable_core.model import (
     OperationUpdate,
     SubType,
     UnitStatus,
+    is_batch,
 )
 from durable_core.native.checkpointer import SentRequest
 from durable_core.native.journal import Did, Note, Whole
@@ -43,6 +42,16 @@ Seen = tuple[Did, str, str, str | None, str | None, str | None, int | None]
 def sub_type_of(identifier: Any) -> str:
     """Return the sub-type of one of the SDK's identifiers: a plain text from 3.0 on only."""
     return str(getattr(identifier.sub_type, "value", identifier.sub_type))
+
+
+def type_of(identifier: Any) -> str:
+    """Return the type of the operation that has a body: a step, which may have any sub-type, or a
+    context."""
+    kind: str | None = getattr(getattr(identifier, "operation_type", None), "value", None)
+    if kind is not None:
+        return kind
+    # Before 3.0 an identifier has no type, and no sub-type is the user's own.
+    return OperationType.STEP if sub_type_of(identifier) in _STEPS else OperationType.CONTEXT
 
 
 class _Positions:
@@ -136,9 +145,7 @@ class Observed:
         """Take in that a body begins: of a step, a check, a context or a unit."""
         key, parent = identifier.operation_id, identifier.parent_id
         sub_type = sub_type_of(identifier)
-        kind = getattr(getattr(identifier, "operation_type", None), "value", None)
-        if kind is None:  # before 3.0 an identifier has no type
-            kind = OperationType.STEP if sub_type in _STEPS else OperationType.CONTEXT
+        kind = type_of(identifier)
         is_step = kind == OperationType.STEP
         above = self._handed.get(parent or "")
         # A FLAT unit has no operation of its own: its map or parallel says whether it is replayed.
@@ -264,8 +271,8 @@ class Observed:
         """Return the units, frozen as started, of re-executed contexts, whose bodies didn't run."""
         batches = {
             key: sub_type
-            for did, key, _, sub_type, *_ in self._seen
-            if did is Did.RE_EXECUTED and sub_type in BATCH_SUB_TYPES
+            for did, key, kind, sub_type, *_ in self._seen
+            if did is Did.RE_EXECUTED and is_batch(kind, sub_type)
         }
         if not batches:
             return
@@ -274,9 +281,7 @@ class Observed:
         units += [
             (each.parent_id, each.id)
             for each in self._handed.values()
-            if each.parent_id in batches
-            and each.sub_type in UNIT_SUB_TYPES
-            and each.status is OperationStatus.STARTED
+            if each.parent_id in batches and each.is_unit and each.status is OperationStatus.STARTED
         ]
         for key, unit in dict.fromkeys(units):
             if unit not in self._ran:

@@ -1,0 +1,81 @@
+"""Which SDK wrote a history: what its ids leave open is told by what only one SDK writes. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from durable_core.fold import Recorded
+from durable_core.ids import IdScheme
+from durable_core.model import ErrorObject, SubType
+from durable_core.summaries.values import Summary, SummaryForm
+
+_ONLY: Final[Mapping[SummaryForm, str]] = {
+    SummaryForm.JAVA: "java",
+    SummaryForm.DOTNET: "dotnet",
+    SummaryForm.COMPACT: "dotnet",
+    SummaryForm.JAVASCRIPT_OLD: "javascript",  # Go's has itemStatuses since its first version
+    SummaryForm.DAG: "javascript",
+}
+"""Forms of summaries that, among the SDKs of one id scheme, only one writes."""
+
+_FLAT_NAME: Final = re.compile(r"(map-item|parallel-branch)-\d+")
+_GO_STACK: Final = re.compile(r"\.go:\d+")
+_JAVASCRIPT_STACK: Final = re.compile(r"^\s*at .+:\d+:\d+\)?$")
+_JAVASCRIPT_ERRORS: Final = frozenset(
+    {"Error", "TypeError", "RangeError", "ReferenceError", "SyntaxError", "AggregateError"}
+)
+
+
+def writers_of(
+    scheme: IdScheme | None,
+    recorded: Mapping[str, Recorded],
+    summaries: Mapping[str, Summary],
+    error: ErrorObject | None = None,
+) -> tuple[str, ...]:
+    """Return the SDKs that can have written a history: one where something tells them apart.
+
+    `summaries` are those of its maps and parallels, `error` is the execution's own.
+    """
+    if scheme is None:
+        return ()
+    told = {
+        *(_ONLY[each.form] for each in summaries.values() if each.form in _ONLY),
+        *_told_by_units(recorded, summaries),
+        *_told_by_errors([*_errors(recorded.values()), error]),
+    }
+    fitting = tuple(sdk for sdk in scheme.sdks if sdk in told)
+    return fitting if len(fitting) == 1 else scheme.sdks
+
+
+def _told_by_units(
+    recorded: Mapping[str, Recorded], summaries: Mapping[str, Summary]
+) -> Iterator[str]:
+    operations = [each.operation for each in recorded.values()]
+    if any(each.sub_type == SubType.MAP_ITEM for each in operations):
+        yield "dotnet"
+    nested = {each.parent_id for each in operations if each.is_unit}
+    for key, summary in summaries.items():
+        names = summary.names.values() if key not in nested else ()
+        if names and all(_FLAT_NAME.fullmatch(name) for name in names):
+            yield "go"
+
+
+def _errors(recorded: Iterable[Recorded]) -> Iterator[ErrorObject]:
+    for each in recorded:
+        if each.operation.error is not None:
+            yield each.operation.error
+        yield from each.failures
+
+
+def _told_by_errors(errors: Iterable[ErrorObject | None]) -> Iterator[str]:
+    """Tell Go and JavaScript apart by the types of errors and their stack traces."""
+    for error in errors:
+        if error is None:
+            continue
+        lines = error.stack_trace or ()
+        if (error.type or "").startswith("*") or any(map(_GO_STACK.search, lines)):
+            yield "go"
+        elif error.type in _JAVASCRIPT_ERRORS or any(map(_JAVASCRIPT_STACK.match, lines)):
+            yield "javascript"
