@@ -128,14 +128,15 @@ def shape_of(value):
 
 
 WORDS_OF_SUMMARIES = re.compile(
-    "SUCCEEDED|FAILED|STARTED|SKIPPED|ALL_COMPLETED|MIN_SUCCESSFUL_REACHED|MapResult|ParallelResult"
+    "SUCCEEDED|FAILED|STARTED|SKIPPED|ALL_COMPLETED|COMPLETED_WITH_FAILURES|DagResult|MIN_SUCCESSFUL_REACHED|MapResult|ParallelResult"
     "|FAILURE_TOLERANCE_EXCEEDED|[SF-]+"
 )
 
 
 def is_summary(document, path):
     event = document["Events"][path[0]]
-    return event["EventType"] == "ContextSucceeded" and event["SubType"] in ("Map", "Parallel")
+    stores = event["SubType"] in ("Map", "Parallel", "Dag")
+    return stores and event["EventType"] == "ContextSucceeded"
 
 
 # -- laws, over every fixture --------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Final
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme
 from durable_core.model import ErrorObject, SubType
+from durable_core.summaries.reading import has_made_up_names
 from durable_core.summaries.values import Summary, SummaryForm
 
 _ONLY: Final[Mapping[SummaryForm, str]] = {
@@ -20,7 +21,6 @@ _ONLY: Final[Mapping[SummaryForm, str]] = {
 }
 """Forms of summaries that, among the SDKs of one id scheme, only one writes."""
 
-_FLAT_NAME: Final = re.compile(r"(map-item|parallel-branch)-\d+")
 _GO_STACK: Final = re.compile(r"\.go:\d+")
 _JAVASCRIPT_STACK: Final = re.compile(r"^\s*at .+:\d+:\d+\)?$")
 _JAVASCRIPT_ERRORS: Final = frozenset(
@@ -57,8 +57,8 @@ def _told_by_units(
         yield "dotnet"
     nested = {each.parent_id for each in operations if each.is_unit}
     for key, summary in summaries.items():
-        names = summary.names.values() if key not in nested else ()
-        if names and all(_FLAT_NAME.fullmatch(name) for name in names):
+        inline = summary.form is SummaryForm.INLINE
+        if inline and key not in nested and has_made_up_names(summary):
             yield "go"
 
 

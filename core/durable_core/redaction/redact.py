@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from durable_core.arns import accounts_in
 from durable_core.events import EVENTS, Kind, details_key, parse_timestamp
-from durable_core.model import BATCH_SUB_TYPES
+from durable_core.model import OperationType, stores_summary
 from durable_core.redaction.disguise import Keeps, Path, disguise_json, keep_nothing
 from durable_core.redaction.fakes import Disguise, Fakes, Originals
 from durable_core.redaction.keep_paths import INPUT, RESULT, KeepPath
-from durable_core.summaries.reading import read_summary
+from durable_core.summaries.reading import has_made_up_names, read_summary
+from durable_core.summaries.values import Summary
 from durable_core.wire import RECORD_KEYS, REDACTED
 
 Json = Mapping[str, Any]
@@ -40,7 +41,7 @@ _RECORD_PAYLOADS: Final = {"InputPayload": INPUT, "Result": RESULT}
 _SUMMARY_WORD: Final = re.compile(
     "CompletionReason|Units|Index|Name|Status|Dispatched|UnitStatuses|NamesDropped|all|index|status"
     "|completionReason|completionStatus|type|totalCount|startedIndexes|completedIndexes|startedCount|successCount"
-    "|failureCount|itemStatuses|items|statuses"
+    "|failureCount|skippedCount|itemStatuses|items|statuses"
 )
 _TAGGED: Final = "v"  # AWS's Python SDK puts every value of a summary into {"t": type, "v": value}
 _SUMMARY_VALUES: Final = frozenset({"Result", "Error", "result", "error", "summary"})
@@ -73,8 +74,8 @@ def look_over(
 ) -> None:
     """Show the disguise what a redaction replaces in a payload of the operation of that name or
     id."""
-    is_summary = _is_summary(sub_type, payload)
-    _Redaction(disguise, {}, keep).payload(payload, tuple(names), is_summary)
+    summary = _summary_of(sub_type, payload)
+    _Redaction(disguise, {}, keep).payload(payload, tuple(names), summary)
 
 
 def redaction_key(document: Json) -> bytes:
@@ -170,22 +171,24 @@ class _Redaction:
         if kind is Kind.ERROR:
             return self._error(value, names)
         has_ended = event.get("EventType") == "ContextSucceeded"
-        return self.payload(value, names, has_ended and _is_summary(event.get("SubType"), value))
+        summary = _summary_of(event.get("SubType"), value) if has_ended else None
+        return self.payload(value, names, summary)
 
     # -- values ----------------------------------------------------------------------------------
 
-    def payload(self, value: Any, names: Names, is_summary: bool = False) -> Any:
+    def payload(self, value: Any, names: Names, summary: Summary | None = None) -> Any:
         if not isinstance(value, str) or not value:
             return value if value in (None, "") else self._unknown("", value)
-        return disguise_json(value, self._disguise, self._keeps(names, is_summary))
+        return disguise_json(value, self._disguise, self._keeps(names, summary))
 
-    def _keeps(self, names: Names, is_summary: bool) -> Keeps:
-        if not (is_summary or self._keep):
+    def _keeps(self, names: Names, summary: Summary | None) -> Keeps:
+        if summary is None and not self._keep:
             return keep_nothing
+        made_up = summary is not None and has_made_up_names(summary)
         mine = [each for each in self._keep if each.keeps_operation(names) or len(each.steps) > 1]
 
         def keeps(path: Path, is_name: bool) -> bool:
-            if is_summary and _of_a_summary(path, is_name):
+            if summary is not None and _of_a_summary(path, is_name, made_up):
                 return True
             if mine and any(each.keeps(names, path) for each in mine):
                 return True
@@ -245,16 +248,19 @@ def _is_moment(text: str) -> bool:
     return True
 
 
-def _is_summary(sub_type: Any, payload: Any) -> bool:
-    """Tell whether a payload is what a map or parallel stored, in a form that is known."""
-    is_batch = sub_type in BATCH_SUB_TYPES and isinstance(payload, str)
-    return is_batch and read_summary(payload) is not None
+def _summary_of(sub_type: Any, payload: Any) -> Summary | None:
+    """Return what a map, parallel or DAG stored, in a form that is known; None of any other."""
+    if not isinstance(payload, str) or not isinstance(sub_type, str):
+        return None
+    return read_summary(payload) if stores_summary(OperationType.CONTEXT, sub_type) else None
 
 
-def _of_a_summary(path: Path, is_name: bool) -> bool:
+def _of_a_summary(path: Path, is_name: bool, made_up: bool) -> bool:
     """Tell whether this place of a summary says how units ended, and is no value of theirs."""
     names = [each for each in path if isinstance(each, str) and each != _TAGGED]
     last = names[-1] if names else ""
+    if last == "name" and names[:-1] == ["all"]:
+        return made_up  # a user's own document may have other names there
     if any(each in _SUMMARY_VALUES for each in names[:-1]):
         return False
     if last in _SUMMARY_VALUES:

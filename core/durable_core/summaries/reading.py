@@ -210,6 +210,16 @@ def _read_inline(document: Mapping[str, Any]) -> Summary | None:
     )
 
 
+DEFAULT_UNIT_NAME: Final = re.compile(r"(map-item|parallel-branch)-\d+")
+"""What SDKs call a unit that the user gave no name."""
+
+
+def has_made_up_names(summary: Summary) -> bool:
+    """Return True when units have names in a result and the SDK made all of them up."""
+    names = summary.names.values()
+    return bool(names) and all(map(DEFAULT_UNIT_NAME.fullmatch, names))
+
+
 def _count(document: Mapping[str, Any], key: str) -> int | None:
     value = document.get(key)
     return value if _is_count(value) else None

@@ -13,7 +13,7 @@ from typing import Final
 from durable_core.arns import without_accounts
 from durable_core.errors import UsageError
 from durable_core.history import RecordedHistory
-from durable_core.model import Operation
+from durable_core.model import Operation, OperationType
 from durable_core.redaction.fakes import SHORT
 from durable_core.redaction.keep_paths import INPUT, RESULT, KeepPath, parse_keep_path
 from durable_core.redaction.redact import look_over
@@ -120,7 +120,8 @@ class StandIns:
         if operation.error is not None:
             is_kept = any(each.keeps_operation(names) for each in self._kept)
             return not is_kept and bool(operation.error.message or operation.error.data)
-        return self._is_in(operation.result, names, operation.sub_type)
+        is_context = operation.type is OperationType.CONTEXT
+        return self._is_in(operation.result, names, operation.sub_type if is_context else None)
 
     def _is_in(
         self, payload: str | None, names: Sequence[str | None], sub_type: str | None = None
