@@ -17,7 +17,7 @@ from durable_core.wire import error_to_wire
 
 if TYPE_CHECKING:
     from durable_core.explaining.costs import Cost
-    from durable_core.explaining.report import LimitUse, Metering, Reason, Report, Row
+    from durable_core.explaining.report import LimitUse, Metering, PauseRow, Reason, Report, Row
     from durable_core.metering import Metered
 
 REPLAY_SCHEMA: Final = "durable.replay/1"
@@ -69,6 +69,10 @@ def history_object(report: Report, rows: Iterable[Row], cost: Cost | None = None
             "ended": _moment(report.ended),
             "wall_seconds": _seconds(report.wall_seconds),
             "suspended_seconds": _seconds(report.suspended_seconds),
+            "paused_seconds": _seconds(report.paused_seconds),
+            "pauses": [_pause(pause) for pause in report.pauses],
+            "at_resume": None if report.at_resume is None else report.at_resume.value,
+            "expected_timeout": _moment(report.expected_timeout),
             "invocations": report.invocations,
             "failed_invocations": report.failed_invocations,
             "input_bytes": report.input_bytes,
@@ -123,6 +127,19 @@ def limit_objects(limits: Iterable[LimitUse]) -> list[dict[str, Any]]:
         }
         for use in limits
     ]
+
+
+def _pause(pause: PauseRow) -> dict[str, Any]:
+    return {
+        "paused": _moment(pause.paused),
+        "requested": _moment(pause.requested),
+        "reason": pause.reason,
+        "timeout_paused": pause.timeout_paused,
+        "resumed": _moment(pause.resumed),
+        "resume_reason": pause.resume_reason,
+        "seconds": _seconds(pause.seconds),
+        "completed": list(pause.completed),
+    }
 
 
 def row_identity(row: Row) -> dict[str, Any]:

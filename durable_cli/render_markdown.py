@@ -42,6 +42,7 @@ def render(report: Report, lines: Sequence[Line], cost: Sequence[str] = ()) -> s
         escaped(sdk_text(report)),
         plural(report.invocations, "invocation") if report.invocations else "",
         f"{size_text(report.stored_bytes)} stored",
+        f"paused for {duration_text(report.paused_seconds)}" if report.pauses else "",
     ]
     out = [f"### {escaped(report.source)}", "", ", ".join(fact for fact in facts if fact)]
     for warning in report.warnings:

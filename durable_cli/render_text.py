@@ -22,10 +22,12 @@ from durable_cli.output import (
 from durable_cli.words import (
     bytes_text,
     cost_text,
+    extended_timeout_text,
     limit_text,
     line_label,
     line_position,
     line_why,
+    pause_text,
     percent_text,
     plural,
     sdk_text,
@@ -60,7 +62,9 @@ STATUS_STYLES: Final = {
     "PENDING": "warn",
     "READY": "warn",
     "RUNNING": "warn",
+    "PAUSING": "warn",
     "PAUSED": "warn",
+    "DELETING": "bad",
 }
 
 
@@ -91,6 +95,9 @@ def _heading(report: Report, surface: Surface) -> list[str]:
         ("time", [(_time(report), "")]),
         ("stored", [(_stored(report), "")]),
     ]
+    pairs += [("paused", [(clean(pause_text(each)), "")]) for each in report.pauses]
+    if report.pauses and report.expected_timeout is not None:
+        pairs.append(("times out", [(extended_timeout_text(report), "")]))
     if report.invocation is not None:
         seen = f"as invocation {report.invocation} of {report.invocations} found it"
         pairs.insert(1, ("picture", [(seen, "info")]))
@@ -134,6 +141,8 @@ def _time(report: Report) -> str:
         wall = f"{duration_text(report.wall_seconds)} in all"
         if report.suspended_seconds is not None and report.invocations > 1:
             wall += f", about {duration_text(report.suspended_seconds)} of it suspended"
+        if report.pauses:
+            wall += f", {duration_text(report.paused_seconds)} of it paused"
         parts.append(wall)
     failed = f" ({report.failed_invocations} with an error)" if report.failed_invocations else ""
     if report.invocations:

@@ -90,7 +90,7 @@ def _history(outcome: Verification, surface: Surface) -> list[str]:
     return lines
 
 
-_ENDED: Final = {each.value for each in ExecutionStatus} - {ExecutionStatus.RUNNING.value}
+_ENDED: Final = {each.value for each in ExecutionStatus if not each.is_open}
 _STANDS_FOR_OTHERS: Final = (
     "note: this execution has ended and is not replayed any more; it stands for those in flight"
 )

@@ -6,7 +6,9 @@ from typing import Final
 
 from durable_cli.outline import Line
 from durable_cli.output import clean
-from durable_core.explaining.report import LimitUse, Report, Row
+from durable_core.events import format_timestamp
+from durable_core.explaining.report import LimitUse, PauseRow, Report, Row
+from durable_core.explaining.sentences import duration_text
 
 SDK_NAMES: Final = {
     "python": "Python",
@@ -99,6 +101,29 @@ def sdk_text(report: Report) -> str:
     *others, last = (SDK_NAMES.get(sdk, sdk) for sdk in report.sdks)
     names = f"{', '.join(others)} or {last}" if others else last
     return f"{names} SDK (ids are {report.id_scheme} of the position)"
+
+
+def pause_text(pause: PauseRow) -> str:
+    """Return from when to when an execution was paused, why, and what completed meanwhile."""
+    until = "now" if pause.resumed is None else format_timestamp(pause.resumed)
+    span = f"{format_timestamp(pause.paused)} to {until} ({duration_text(pause.seconds)})"
+    parts = [f"{span}: {pause.reason}" if pause.reason else span]
+    if pause.resume_reason:
+        parts.append(f"resumed: {pause.resume_reason}")
+    if pause.completed:
+        named = ", ".join(pause.completed[:5])
+        more = f" and {len(pause.completed) - 5:,} more" if len(pause.completed) > 5 else ""
+        parts.append(f"completed meanwhile: {named}{more}")
+    return "; ".join(parts)
+
+
+def extended_timeout_text(report: Report) -> str:
+    """Return when an execution that was paused times out, and by how much that is later."""
+    assert report.expected_timeout is not None
+    closed = [each for each in report.pauses if each.timeout_paused and each.resumed is not None]
+    seconds = sum(each.seconds for each in closed)
+    later = f", {duration_text(seconds)} later for its pauses" if seconds else ""
+    return f"{format_timestamp(report.expected_timeout)}{later}"
 
 
 def totals_text(report: Report) -> str:

@@ -461,13 +461,6 @@ def test_an_execution_that_timed_out_says_what_was_open() -> None:
     assert wait.startswith('Wait "try-tomorrow" ends at 2026-03-04T09:01:00.020Z')
 
 
-def test_a_paused_execution_says_so_and_what_it_waits_for() -> None:
-    events = load_history(str(FIXTURES / "histories" / "paused_execution.json")).events[:6]
-    head, callback = texts(explain(history_of_events("h", events)))
-    assert head == "the execution is paused"
-    assert 'Callback "approval"' in callback
-
-
 def test_an_interrupted_step_says_in_which_attempt() -> None:
     events = load_history(str(FIXTURES / "histories" / "crashed_invocation.json")).events[:5]
     report = explain(history_of_events("h", events))

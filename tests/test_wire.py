@@ -315,6 +315,19 @@ def test_unknown_options_are_kept_inside_of_their_object() -> None:
     assert update_to_wire(update) == wire
 
 
+@pytest.mark.parametrize("field", ["Result", "Input", "Error", "RetryDetails"])
+@pytest.mark.parametrize(
+    "kind", ["StepStarted", "WaitStarted", "ContextStarted", "ExecutionResumed"]
+)
+@pytest.mark.parametrize("value", ["x", 1, [], True])
+def test_a_payload_or_error_is_an_object_in_the_details_of_any_event(
+    kind: str, field: str, value: object
+) -> None:
+    wire = {"EventType": kind, "EventId": 1, "EventTimestamp": 1, "Id": "a"}
+    with pytest.raises(WireError, match=rf"{kind}Details\.{field}: expected an object"):
+        event_from_wire({**wire, f"{kind}Details": {field: value}})
+
+
 def test_an_event_of_an_unknown_type_keeps_its_details() -> None:
     wire = {
         "EventType": "StepPaused",

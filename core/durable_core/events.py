@@ -137,6 +137,11 @@ def _build() -> dict[str, EventSpec]:
 
 EVENTS: Final[Mapping[str, EventSpec]] = MappingProxyType(_build())
 
+CARRIERS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {"Result": Kind.PAYLOAD, "Input": Kind.PAYLOAD, **_ERROR, **_STEP}
+)
+"""What these fields are in the details of any event, also of one whose type doesn't have them."""
+
 EXECUTION_STARTED: Final = "ExecutionStarted"
 EXECUTION_PAUSED: Final = "ExecutionPaused"
 EXECUTION_RESUMED: Final = "ExecutionResumed"

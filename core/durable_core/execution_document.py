@@ -16,11 +16,12 @@ from durable_core.events import (
     format_timestamp,
     parse_timestamp,
 )
+from durable_core.model import ExecutionStatus
 from durable_core.values import dataclass
 
 Json = Mapping[str, Any]
 
-_RUNNING: Final = frozenset({"RUNNING", "PAUSING", "PAUSED"})
+_RUNNING: Final = frozenset(status.value for status in ExecutionStatus if status.is_open)
 _INVOKED: Final = "ChainedInvokeStarted"
 
 

@@ -55,6 +55,9 @@ class ServiceLimits:
     stored_bytes: int = _limit(
         100_000_000, "bytes written by one execution", "bytes", f"{_QUOTA} (100 MB)"
     )
+    execution_seconds: int = _limit(
+        31_622_400, "longest execution, pauses included (366 days)", "seconds", _MODEL
+    )
     wait_min_seconds: int = _limit(1, "shortest wait or retry delay", "seconds", _MODEL)
     wait_max_seconds: int = _limit(31_622_400, "longest wait or retry delay", "seconds", _MODEL)
     callback_timeout_seconds: int = _limit(

@@ -105,6 +105,16 @@ class ExecutionStatus(Word):
     PAUSING = "PAUSING"
     PAUSED = "PAUSED"
 
+    @property
+    def is_open(self) -> bool:
+        """True while the execution can go on: it runs, or goes on once it is resumed."""
+        return self in _OPEN_EXECUTIONS
+
+
+_OPEN_EXECUTIONS = frozenset(
+    {ExecutionStatus.RUNNING, ExecutionStatus.PAUSING, ExecutionStatus.PAUSED}
+)
+
 
 class SubType:
     """The sub-types that the SDKs write. A user may write others, so it isn't an enum."""
@@ -417,10 +427,24 @@ class CheckpointRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseDetails:
+    """What GetDurableExecution says of the pause that an execution is in. None: not said.
+
+    `timeout_paused`: the execution's timeout is extended by the time that it spends paused.
+    """
+
+    requested: datetime | None = None
+    reason: str | None = None
+    timeout_paused: bool | None = None
+    extra: Mapping[str, Any] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionRecord:
     """What GetDurableExecution says of an execution. None where the source doesn't say.
 
     `status` is None as well when it is one that this version doesn't know; `extra` then keeps it.
+    `expected_timeout` is when the execution will time out, extensions by pauses included.
     """
 
     arn: str | None = None
@@ -433,4 +457,6 @@ class ExecutionRecord:
     error: ErrorObject | None = None
     start_timestamp: datetime | None = None
     end_timestamp: datetime | None = None
+    pause: PauseDetails | None = None
+    expected_timeout: datetime | None = None
     extra: Mapping[str, Any] = NOTHING

@@ -15,7 +15,7 @@ from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError
 from durable_core.events import payload_of
 from durable_core.limits import LIMITS, ServiceLimits
-from durable_core.model import CheckpointRequest, ExecutionRecord, ExecutionStatus
+from durable_core.model import CheckpointRequest, ExecutionRecord
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
@@ -63,7 +63,7 @@ def history_document(simulation: Simulation) -> dict[str, Any]:
     execution's own record, as GetDurableExecution does."""
     function_arn, _, rest = simulation.arn.partition("/durable-execution/")
     name, version = rest.partition("/")[0], function_arn.rpartition(":")[2]
-    over = simulation.status is not ExecutionStatus.RUNNING
+    over = not simulation.status.is_open
     record = ExecutionRecord(
         arn=simulation.arn,
         name=name or None,

@@ -10,11 +10,13 @@ from typing import Final
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
 from durable_core.explaining.metering_totals import metering_of
+from durable_core.explaining.pauses import at_resume, pause_reasons, pauses_with_record
 from durable_core.explaining.reasons import reasons
 from durable_core.explaining.report import (
     ComputeUse,
     LimitUse,
     Metering,
+    PauseRow,
     Replay,
     ReplayCost,
     Report,
@@ -65,9 +67,10 @@ def explain(
     facts = _with_record(
         folded.execution, record if invocation is None else _before_its_end(record)
     )
+    resume = at_resume(facts, folded.operations, invocations)
     explained = explain_operations(
         folded.operations,
-        ended=facts.status not in _OPEN,
+        ended=not facts.status.is_open,
         payload_known=history.has_execution_data,
         is_pruned=history.operations is not None,
         show_payloads=show_payloads,
@@ -116,11 +119,35 @@ def explain(
         limits=_limits(
             facts, folded.operations, explained.rows, totals, metering, stored_bytes, limits
         ),
-        reasons=reasons(facts, folded.operations, explained.rows, explained.located, invocations)
+        reasons=(
+            *pause_reasons(facts, resume, explained.rows),
+            *reasons(facts, folded.operations, explained.rows, explained.located, invocations),
+        )
         if invocation is None
         else (),
         warnings=history.warnings,
         error=facts.error,
+        pauses=_pause_rows(facts, explained),
+        paused_seconds=facts.paused_seconds,
+        expected_timeout=facts.deadline,
+        at_resume=resume,
+    )
+
+
+def _pause_rows(facts: ExecutionFacts, explained: Explained) -> tuple[PauseRow, ...]:
+    now = facts.ended or facts.last_event
+    return tuple(
+        PauseRow(
+            paused=each.paused,
+            requested=each.requested,
+            reason=each.reason,
+            timeout_paused=each.timeout_paused,
+            resumed=each.resumed,
+            resume_reason=each.resume_reason,
+            seconds=each.seconds(now),
+            completed=tuple(explained.located.text(key) or key for key in each.completed),
+        )
+        for each in facts.pauses
     )
 
 
@@ -131,7 +158,7 @@ def _as_found(history: RecordedHistory, folded: Folded, number: int) -> Folded:
     count = len(folded.invocations)
     if history.operations is not None:
         raise UsageError(f"{history.source}: a state has no invocations, only a history has")
-    if number == count + 1 and folded.execution.status is ExecutionStatus.RUNNING:
+    if number == count + 1 and folded.execution.status.is_open:
         return folded
     if not 1 <= number <= count:
         raise UsageError(
@@ -140,19 +167,31 @@ def _as_found(history: RecordedHistory, folded: Folded, number: int) -> Folded:
     return as_found_by(history.events, folded.invocations[number - 1])
 
 
-_OPEN: Final = frozenset({ExecutionStatus.RUNNING, ExecutionStatus.PAUSING, ExecutionStatus.PAUSED})
-
-
 def _before_its_end(record: ExecutionRecord) -> ExecutionRecord:
-    return replace(record, status=None, result=None, error=None, end_timestamp=None)
+    return replace(
+        record,
+        status=None,
+        result=None,
+        error=None,
+        end_timestamp=None,
+        pause=None,
+        expected_timeout=None,
+    )
 
 
 def _with_record(facts: ExecutionFacts, record: ExecutionRecord) -> ExecutionFacts:
     """Complete what the events say of the execution by what GetDurableExecution said."""
-    running = facts.status is ExecutionStatus.RUNNING
+    pauses = pauses_with_record(facts, record)
+    status = facts.status
+    if record.status is not None and (
+        status is ExecutionStatus.RUNNING or record.status is ExecutionStatus.DELETING
+    ):
+        status = record.status
     return replace(
         facts,
-        status=record.status if running and record.status else facts.status,
+        status=status,
+        pauses=pauses,
+        expected_timeout=record.expected_timeout if status.is_open else None,
         started=facts.started or record.start_timestamp,
         ended=facts.ended or record.end_timestamp,
         input_payload=facts.input_payload

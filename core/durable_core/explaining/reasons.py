@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import format_timestamp, seconds_after
+from durable_core.explaining.pauses import timeout_text
 from durable_core.explaining.report import Reason, Replay, Row
 from durable_core.explaining.sentences import describe_error, duration_text, error_text
 from durable_core.fold import ExecutionFacts, Recorded
@@ -15,6 +16,10 @@ from durable_core.invocations import Invocation
 from durable_core.model import ErrorObject, ExecutionStatus, OperationStatus, OperationType
 
 MOST_REASONS: Final = 20
+
+PAUSING: Final = (
+    "the execution is being paused: its invocation goes on to its next checkpoint, which ends it"
+)
 
 _FAILED: Final = frozenset(
     {
@@ -45,11 +50,18 @@ def reasons(
     waits = _waits(recorded, rows, facts.last_event)
     if facts.status in _ENDED_BADLY:
         ended = describe_error(facts.error, facts.status)
-        after = f" after {facts.timeout_seconds:,} s" if facts.timeout_seconds else ""
+        after = timeout_text(facts) if facts.status is ExecutionStatus.TIMED_OUT else ""
+        paused = facts.pauses[-1] if facts.pauses else None
+        if paused is not None and paused.resumed is None:
+            after += f", paused since {format_timestamp(paused.paused)}"
         head = f"the execution ended as {facts.status}{after}: {ended}; open then:"
         return (Reason(head.removesuffix("; open then:") if not waits else head), *waits)
+    if facts.status is ExecutionStatus.DELETING:
+        return (Reason("the execution is being deleted: soon it can't be fetched any more"),)
+    if facts.status is ExecutionStatus.PAUSING:
+        return (Reason(PAUSING), *waits)
     if facts.status is ExecutionStatus.PAUSED:
-        return (Reason("the execution is paused"), *waits)
+        return waits
     if invocations and invocations[-1].ended is None:
         return (Reason("an invocation was running when the history was read"), *waits)
     return waits or (Reason("nothing is open: the next invocation is due, or is running"),)

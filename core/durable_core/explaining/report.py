@@ -195,6 +195,28 @@ class Reason:
     until: datetime | None = None
 
 
+class AtResume(Word):
+    """What the service does when a paused execution is resumed."""
+
+    INVOKES = "invokes"
+    WAITS = "waits"
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRow:
+    """One pause. `resumed` None: it goes on. `completed` are the positions of the operations that
+    the service completed meanwhile."""
+
+    paused: datetime
+    requested: datetime | None
+    reason: str | None
+    timeout_paused: bool
+    resumed: datetime | None
+    resume_reason: str | None
+    seconds: float
+    completed: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The explanation of one history."""
@@ -227,3 +249,8 @@ class Report:
     reasons: tuple[Reason, ...]
     warnings: tuple[str, ...]
     error: ErrorObject | None = None
+    pauses: tuple[PauseRow, ...] = ()
+    paused_seconds: float = 0.0
+    expected_timeout: datetime | None = None
+    """When the execution times out, its extension by pauses included."""
+    at_resume: AtResume | None = None

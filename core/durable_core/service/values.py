@@ -7,14 +7,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from durable_core.limits import LIMITS
 from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
 from durable_core.service.made_ids import made_uuid
 from durable_core.values import dataclass
 
 # -- how an execution starts -------------------------------------------------------------------
 
-LONGEST_EXECUTION_SECONDS: Final = 31_622_400
-"""The longest ExecutionTimeout that can be configured (service model, botocore 1.44)."""
+LONGEST_EXECUTION_SECONDS: Final = LIMITS.execution_seconds
+"""The longest ExecutionTimeout that can be configured."""
 
 
 @dataclass(frozen=True, slots=True)

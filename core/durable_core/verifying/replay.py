@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from durable_core.events import INVOCATION_COMPLETED
-from durable_core.fold import Folded, fold, folded_of
+from durable_core.fold import Folded, fold, folded_of, has_suspended
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus
@@ -274,16 +274,16 @@ def _pictures(
         for each in invocations[:-1]:
             events = history.events[: each.stop]
             cut = fold(events)
-            suspended = each.ended is not None and each.error is None
+            suspended = has_suspended(each, folded.execution.pauses)
             yield _Picture(cut, each.number, suspended)
     last = invocations[-1] if invocations else None
-    suspended = last is not None and last.ended is not None and last.error is None
+    suspended = last is not None and has_suspended(last, folded.execution.pauses)
     number = len(invocations) if options.every_invocation else None
     known = None if history.execution is None else history.execution.status
-    proven = known is ExecutionStatus.RUNNING or (
+    proven = (known is not None and known.is_open) or (
         bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
     )
-    is_open = folded.execution.status is ExecutionStatus.RUNNING
+    is_open = folded.execution.status.is_open
     came_since = last is not None and suspended and last.stop < len(history.events)
     left_at = last.stop if last is not None and is_open and came_since else None
     yield _Picture(folded, number, suspended, proven, left_at)
@@ -300,7 +300,7 @@ def _end_divergence(examination: Examination, picture: _Picture) -> Found | None
             root.ended_at,
             Divergence(position, root.label, Cause.WAITS, why, where=_last_line(examination)),
         )
-    if status is not ExecutionStatus.RUNNING or not picture.suspended:
+    if not status.is_open or not picture.suspended:
         return None
     waiting = list(examination.tree.root.open_operations())
     if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from durable_core.errors import WireError
-from durable_core.events import EVENTS, Kind, details_key, format_timestamp
+from durable_core.events import CARRIERS, EVENTS, Kind, details_key, format_timestamp
 from durable_core.model import (
     NOTHING,
     ErrorObject,
@@ -118,7 +118,7 @@ def event_to_wire(event: Event) -> dict[str, Any]:
 
 def _check_details(details: object, kinds: Mapping[str, Kind], path: str) -> None:
     for key, value in as_object(details, path).items():
-        kind = kinds.get(key)
+        kind = kinds.get(key) or CARRIERS.get(key)
         if kind is None or value is None:
             continue
         try:

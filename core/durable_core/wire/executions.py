@@ -8,12 +8,14 @@ from durable_core.model import (
     ExecutionRecord,
     ExecutionStatus,
     InvocationInput,
+    PauseDetails,
 )
 from durable_core.wire.operations import operation_from_wire, operation_to_wire
 from durable_core.wire.values import (
     as_object,
     error_or_none,
     optional_error,
+    optional_flag,
     optional_list,
     optional_text,
     optional_texts,
@@ -39,6 +41,8 @@ RECORD_KEYS: Final = frozenset(
         "Error",
         "StartTimestamp",
         "EndTimestamp",
+        "PauseDetails",
+        "ExpectedExecutionTimeoutTimestamp",
     }
 )
 """The fields of GetDurableExecution that are read."""
@@ -60,6 +64,8 @@ def execution_record_from_wire(raw: object, path: str = "Execution") -> Executio
         error=optional_error(fields, path),
         start_timestamp=optional_timestamp(fields, "StartTimestamp", path),
         end_timestamp=optional_timestamp(fields, "EndTimestamp", path),
+        pause=_pause_from_wire(fields.get("PauseDetails"), f"{path}.PauseDetails"),
+        expected_timeout=optional_timestamp(fields, "ExpectedExecutionTimeoutTimestamp", path),
         extra=unknown_fields(
             fields, RECORD_KEYS if known or not status else RECORD_KEYS - {"Status"}
         ),
@@ -80,8 +86,36 @@ def execution_record_to_wire(record: ExecutionRecord) -> dict[str, Any]:
             ("Error", error_or_none(record.error)),
             ("StartTimestamp", stamp(record.start_timestamp)),
             ("EndTimestamp", stamp(record.end_timestamp)),
+            ("PauseDetails", None if record.pause is None else _pause_to_wire(record.pause)),
+            ("ExpectedExecutionTimeoutTimestamp", stamp(record.expected_timeout)),
         ),
         record.extra,
+    )
+
+
+_PAUSE_KEYS: Final = frozenset({"PauseRequestTimestamp", "Reason", "ExecutionTimeoutPaused"})
+
+
+def _pause_from_wire(raw: object, path: str) -> PauseDetails | None:
+    if raw is None:
+        return None
+    fields = as_object(raw, path)
+    return PauseDetails(
+        requested=optional_timestamp(fields, "PauseRequestTimestamp", path),
+        reason=optional_text(fields, "Reason", path),
+        timeout_paused=optional_flag(fields, "ExecutionTimeoutPaused", path),
+        extra=unknown_fields(fields, _PAUSE_KEYS),
+    )
+
+
+def _pause_to_wire(pause: PauseDetails) -> dict[str, Any]:
+    return without_none(
+        (
+            ("PauseRequestTimestamp", stamp(pause.requested)),
+            ("Reason", pause.reason),
+            ("ExecutionTimeoutPaused", pause.timeout_paused),
+        ),
+        pause.extra,
     )
 
 
