@@ -60,15 +60,15 @@ def code_of_simulation(
 ) -> Exit:
     """Return the exit code of a simulation and of what was checked with it.
 
-    Waiting for an answer that the scenario doesn't give, and a check that can't tell, is
-    CANNOT_VERIFY; every other end than SUCCEEDED is a finding.
+    Waiting for an answer or a resume that the scenario doesn't give, and a check that can't tell,
+    is CANNOT_VERIFY; every other end than SUCCEEDED is a finding.
     """
     from durable_core.model import ExecutionStatus
     from durable_core.simulation.outcome import Stopped
 
     simulation = report.simulation
     codes = [Exit.FINE]
-    if simulation.stopped is Stopped.WAITING:
+    if simulation.stopped in (Stopped.WAITING, Stopped.PAUSED):
         codes.append(Exit.CANNOT_VERIFY)
     elif simulation.status is not ExecutionStatus.SUCCEEDED or report.rejected:
         codes.append(Exit.FINDING)

@@ -70,7 +70,7 @@ def history_object(report: Report, rows: Iterable[Row], cost: Cost | None = None
             "wall_seconds": _seconds(report.wall_seconds),
             "suspended_seconds": _seconds(report.suspended_seconds),
             "paused_seconds": _seconds(report.paused_seconds),
-            "pauses": [_pause(pause) for pause in report.pauses],
+            "pauses": [pause_object(pause) for pause in report.pauses],
             "at_resume": None if report.at_resume is None else report.at_resume.value,
             "expected_timeout": _moment(report.expected_timeout),
             "invocations": report.invocations,
@@ -129,7 +129,8 @@ def limit_objects(limits: Iterable[LimitUse]) -> list[dict[str, Any]]:
     ]
 
 
-def _pause(pause: PauseRow) -> dict[str, Any]:
+def pause_object(pause: PauseRow) -> dict[str, Any]:
+    """Return one pause: the same fields in every document."""
     return {
         "paused": _moment(pause.paused),
         "requested": _moment(pause.requested),

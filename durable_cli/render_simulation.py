@@ -19,7 +19,7 @@ from durable_cli.simulation_words import (
     story_row,
     totals_text,
 )
-from durable_cli.words import plural, size_text
+from durable_cli.words import pause_text, plural, size_text
 from durable_core.explaining.report import LimitUse
 from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
@@ -89,6 +89,8 @@ def _heading(runs: SimulationRuns, report: SimulationReport, surface: Surface) -
     out += pair("execution", execution, surface)
     out += pair("runtime", [(_runtime(runs), "")], surface)
     out += pair("time", [(f"{virtual}, {real}; {invocations}", "")], surface)
+    for pause in report.explained.pauses:
+        out += pair("paused", [(clean(pause_text(pause, report.explained)), "")], surface)
     return out + pair("seed", [(str(simulation.seed), "")], surface)
 
 
@@ -101,6 +103,8 @@ def _runtime(runs: SimulationRuns) -> str:
 def _ending(simulation: Simulation) -> str:
     if simulation.stopped is Stopped.WAITING:
         return "  waits for an answer that the scenario doesn't give"
+    if simulation.stopped is Stopped.PAUSED:
+        return "  stays paused: the scenario doesn't resume it (for_seconds of its [[pause]])"
     if simulation.stopped is Stopped.MAX_INVOCATIONS:
         return f"  stopped after {plural(len(simulation.invocations), 'invocation')}"
     return ""

@@ -9,7 +9,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from durable_cli.render_cost_json import cost_object, nesting_objects
-from durable_cli.render_json import limit_objects, metering_object, row_identity
+from durable_cli.render_json import (
+    limit_objects,
+    metering_object,
+    pause_object,
+    row_identity,
+)
 from durable_cli.simulation_runs import SimulationRuns
 from durable_core.events import format_timestamp
 from durable_core.explaining.costs import Cost
@@ -52,6 +57,7 @@ def as_document(
             "ended": _moment(simulation.ended),
             "virtual_seconds": simulation.virtual_seconds,
             "real_seconds": round(runs.real_seconds, 6),
+            "pauses": [pause_object(pause) for pause in report.explained.pauses],
         },
         "invocations": [_block_document(block, report) for block in report.invocations],
         "operations": [_story_document(story) for story in report.stories],

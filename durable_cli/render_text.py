@@ -95,7 +95,7 @@ def _heading(report: Report, surface: Surface) -> list[str]:
         ("time", [(_time(report), "")]),
         ("stored", [(_stored(report), "")]),
     ]
-    pairs += [("paused", [(clean(pause_text(each)), "")]) for each in report.pauses]
+    pairs += [("paused", [(clean(pause_text(each, report)), "")]) for each in report.pauses]
     if report.pauses and report.expected_timeout is not None:
         pairs.append(("times out", [(extended_timeout_text(report), "")]))
     if report.invocation is not None:

@@ -103,9 +103,10 @@ def sdk_text(report: Report) -> str:
     return f"{names} SDK (ids are {report.id_scheme} of the position)"
 
 
-def pause_text(pause: PauseRow) -> str:
+def pause_text(pause: PauseRow, report: Report) -> str:
     """Return from when to when an execution was paused, why, and what completed meanwhile."""
-    until = "now" if pause.resumed is None else format_timestamp(pause.resumed)
+    end = pause.resumed or report.ended
+    until = "now" if end is None else format_timestamp(end)
     span = f"{format_timestamp(pause.paused)} to {until} ({duration_text(pause.seconds)})"
     parts = [f"{span}: {pause.reason}" if pause.reason else span]
     if pause.resume_reason:

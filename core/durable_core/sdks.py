@@ -55,7 +55,9 @@ class SdkRules:
     where `counts_token`. No SDK checks the first update of a request: one over the cap goes alone.
     With `hangs_on_oversized` it doesn't where it is queued behind another: it is put aside and
     never sent. A result is stripped when it measures more than the payload limit in `result_unit`,
-    or just as much where `strips_at_limit`.
+    or just as much where `strips_at_limit`. `invalid_token` is what the service's refusal of a
+    checkpoint token has to say for the SDK to try the invocation again: another text ends the
+    execution.
     """
 
     sdk: Sdk
@@ -69,6 +71,7 @@ class SdkRules:
     hangs_on_oversized: bool = False
     result_unit: ResultUnit = ResultUnit.UTF8_BYTES
     strips_at_limit: bool = False
+    invalid_token: str = "Invalid Checkpoint Token"
 
     def base(self, token_length: int = 0) -> int:
         """Return the estimate of a request without any update."""
@@ -133,6 +136,7 @@ SDKS: Final[Mapping[Sdk, SdkRules]] = MappingProxyType(
             style=SPACED_ASCII,
             hangs_on_oversized=True,
             result_unit=ResultUnit.CHARACTERS,
+            invalid_token="Invalid checkpoint token",
         ),
     }
 )

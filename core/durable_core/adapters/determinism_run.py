@@ -28,6 +28,7 @@ from durable_core.errors import DurableError, printable
 from durable_core.model import CheckpointRequest, InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked
 from durable_core.reads import Source
+from durable_core.sdks import Sdk
 from durable_core.simulation.determinism import (
     DeterminismReport,
     Difference,
@@ -198,6 +199,10 @@ class _Following(Runner):
         self._runner = runner
         self._on_invocation = on_invocation
         self._ends = ends
+
+    @property
+    def sdk(self) -> Sdk:
+        return self._runner.sdk
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions

@@ -25,6 +25,7 @@ from durable_core.arns import names_of_handler
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.sdks import Sdk
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
@@ -76,6 +77,11 @@ class UserRunner(Runner):
         from durable_core.adapters.aws_sdk.installed import load_sdk
 
         return load_sdk().version
+
+    @property
+    def sdk(self) -> Sdk:
+        """Whose words the service has to use: those of the SDK that it is written with."""
+        return Sdk.PYTHON if self.kind is HandlerKind.AWS_SDK else Sdk.DOTNET
 
     def restart(self) -> None:
         """Forget all that the user's modules hold, as a new process does."""
@@ -142,6 +148,10 @@ class _Unwound(Runner):
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+    @property
+    def sdk(self) -> Sdk:
+        return self._runner.sdk
 
     @property
     def unwinds_crashes(self) -> bool:

@@ -75,6 +75,8 @@ def history_document(simulation: Simulation) -> dict[str, Any]:
         error=simulation.error,
         start_timestamp=simulation.began,
         end_timestamp=simulation.ended if over else None,
+        pause=simulation.pause,
+        expected_timeout=simulation.expected_timeout,
     )
     return {
         "Events": [event_to_wire(event) for event in simulation.events],

@@ -15,15 +15,15 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from durable_core.batches.batching import Batcher, Cut
-from durable_core.model import Operation, OperationUpdate
-from durable_core.native.signals import CheckpointFailed
+from durable_core.model import Operation, OperationType, OperationUpdate
+from durable_core.native.signals import CheckpointFailed, InvocationEnding
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.service.made_ids import made_uuid
 from durable_core.values import dataclass
 
 
 class Answer(Protocol):
-    """What a checkpoint answers: the next token (None: the execution is over), what changed."""
+    """What a checkpoint answers: the next token (None: the invocation is over), what changed."""
 
     @property
     def checkpoint_token(self) -> str | None: ...
@@ -100,8 +100,10 @@ class Checkpointer:
     """The queue and its worker. `run` is the worker; start it once, as a task of its own.
 
     `on_answer` gets every answer before the waiters of its batch do, `on_request` every request
-    that was answered or refused. `flush_window` is how many seconds the first update of a batch
-    waits for others. `last_updates` is what the latest request carried.
+    that was answered or refused. `on_revoked` is called when the service takes the token back: the
+    invocation is over, and who waits for an update gets InvocationEnding. `flush_window` is how
+    many seconds the first update of a batch waits for others. `last_updates` is what the latest
+    request carried.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Checkpointer:
         flush_window: float = 0.0,
         on_answer: Callable[[Answer], None] = lambda answer: None,
         on_request: Callable[[SentRequest], None] = lambda request: None,
+        on_revoked: Callable[[], None] = lambda: None,
     ) -> None:
         self._transport = transport
         self._token: str | None = token
@@ -120,6 +123,8 @@ class Checkpointer:
         self._flush_window = flush_window
         self._on_answer = on_answer
         self._on_request = on_request
+        self._on_revoked = on_revoked
+        self._revoked = False
         self._queue: deque[tuple[OperationUpdate, int, asyncio.Future[None]]] = deque()
         self._wake: asyncio.Future[None] | None = None
         self._idle: list[asyncio.Future[None]] = []
@@ -138,7 +143,7 @@ class Checkpointer:
     def enqueue(self, update: OperationUpdate) -> asyncio.Future[None]:
         """Queue an update; await what is returned to know that it is persisted."""
         future = asyncio.get_running_loop().create_future()
-        if self._failure is not None:
+        if self._failure is not None or self._revoked:
             self._fail(future)
         else:
             self._queue.append((update, self._rules.estimate(update), future))
@@ -207,8 +212,12 @@ class Checkpointer:
                 self._queue.extendleft(reversed(batch))
                 raise
             for _, _, future in batch:
-                if not future.done():
+                if self._revoked:
+                    self._fail(future)
+                elif not future.done():
                     future.set_result(None)
+            if self._revoked:
+                self._fail_queued()
 
     def _take(
         self,
@@ -250,20 +259,25 @@ class Checkpointer:
             else:
                 self._on_request(sent)
                 self._token = answer.checkpoint_token
+                if self._token is None and not any(map(_decides, updates)):
+                    self._revoked = True
+                    self._on_revoked()
                 self._on_answer(answer)
                 return
 
     def _give_up(self, error: BaseException) -> None:
         self._failure = error
         self._busy = False
+        self._fail_queued()
+        self._tell_idle()
+
+    def _fail_queued(self) -> None:
         while self._queue:
             self._fail(self._queue.popleft()[2])
-        self._tell_idle()
 
     def _fail(self, future: asyncio.Future[None]) -> None:
         if not future.done():
-            assert self._failure is not None
-            future.set_exception(self._failure)
+            future.set_exception(self._failure or InvocationEnding())
             future.exception()  # asyncio would complain of those that nobody awaits
 
     def _tell_idle(self) -> None:
@@ -271,3 +285,8 @@ class Checkpointer:
             if not future.done():
                 future.set_result(None)
         self._idle.clear()
+
+
+def _decides(update: OperationUpdate) -> bool:
+    """Return True for an update that decides the execution: after it there is no token."""
+    return update.type is OperationType.EXECUTION

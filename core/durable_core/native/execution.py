@@ -84,7 +84,9 @@ class Execution:
 
     `bodies` counts the bodies of steps and checks that run now. `fatal` is what makes the execution
     fail whatever the handler does about it: it is noted when it happens, since handlers catch.
-    `death` is done once the process that runs the invocation is gone. `known_ends` are how attempts
+    `revoked`: the service has taken the checkpoint token back, whatever the handler does now is
+    done again by a later invocation. `death` is done once the process that runs the invocation is
+    gone. `known_ends` are how attempts
     of steps ended in an earlier run that this one follows: their bodies are not run.
     """
 
@@ -100,6 +102,7 @@ class Execution:
     paths: dict[str, Path] = field(default_factory=dict)
     fatal: Exception | None = None
     ending: bool = False
+    revoked: bool = False
     bodies: int = 0
     parked: int = 0
     tell: Callable[[Note], None] | None = None
@@ -117,6 +120,16 @@ class Execution:
             for future in self._changes.pop(operation.id, ()):
                 if not future.done():
                     future.set_result(None)
+
+    def revoke(self) -> None:
+        """Note that the service has taken the token back, and end whatever waits for it."""
+        self.ending = self.revoked = True
+        for futures in self._changes.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(InvocationEnding())
+                    future.exception()
+        self._changes.clear()
 
     def recorded(self, operation_id: str) -> Operation | None:
         """Return what is recorded under the id."""

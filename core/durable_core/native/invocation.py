@@ -219,6 +219,7 @@ class _Run:
         """Return True when code waits for what nothing will bring: no operation that is pending."""
         hangs = execution.bodies > 0 or not execution.parked
         failed = execution.fatal is not None or execution.checkpointer.failure is not None
+        failed = failed or execution.revoked
         return hangs and not failed and not worker.done() and not execution.death.done()
 
     async def _load(self, loop: asyncio.AbstractEventLoop) -> Execution:
@@ -230,6 +231,7 @@ class _Run:
             flush_window=options.flush_window,
             on_answer=lambda answer: execution.take_answer(answer),
             on_request=self.requests.append,
+            on_revoked=lambda: execution.revoke(),
         )
         execution = Execution(
             given.durable_execution_arn,
@@ -289,7 +291,11 @@ class _Run:
         failure = execution.checkpointer.failure
         if isinstance(failure, ProcessDied):
             raise failure
+        if execution.revoked:
+            return InvocationOutput(InvocationStatus.PENDING)
         if isinstance(failure, CheckpointFailed):
+            if _is_stale(failure.cause):
+                return Lost(error=error_object(failure.cause))
             return _failed(_explained(failure.cause, execution))
         if execution.fatal is not None:
             return _failed(execution.fatal)
@@ -324,6 +330,12 @@ def _failed(error: BaseException) -> InvocationOutput | Lost:
     if isinstance(error, again) or not isinstance(error, Exception | asyncio.CancelledError):
         return Lost(error=error_object(error))
     return InvocationOutput(InvocationStatus.FAILED, error=error_object(error))
+
+
+def _is_stale(cause: Exception) -> bool:
+    """Return True where the token is no longer good: the next invocation gets a fresh one."""
+    wanted = SDKS[Sdk.DOTNET].invalid_token
+    return isinstance(cause, RefusedCheckpoint) and cause.message.startswith(wanted)
 
 
 def _explained(cause: Exception, execution: Execution) -> Exception:

@@ -100,6 +100,23 @@ def invocation_completed_details(
     return details
 
 
+def paused_details(requested: datetime, reason: str | None, *, timeout_paused: bool) -> Details:
+    """Return the details of ExecutionPaused."""
+    details: dict[str, Any] = {"PauseRequestTimestamp": format_timestamp(requested)}
+    if reason is not None:
+        details["Reason"] = payload_carrier(reason)
+    details["ExecutionTimeoutPaused"] = timeout_paused
+    return details
+
+
+def resumed_details(requested: datetime, reason: str | None) -> Details:
+    """Return the details of ExecutionResumed."""
+    details: dict[str, Any] = {"ResumeRequestTimestamp": format_timestamp(requested)}
+    if reason is not None:
+        details["Reason"] = payload_carrier(reason)
+    return details
+
+
 def operation_event(
     event_id: int, event_type: str, moment: datetime, operation: Operation, details: Details
 ) -> Event:

@@ -20,13 +20,15 @@ class FaultKind(StrEnum):
     `CRASH_BEFORE`: the process dies, the request is never sent. `CRASH_AFTER`: the request is
     persisted, then the process dies. `LOST_RESPONSE`: the request is persisted, its answer never
     arrives, the caller sends it again with the same client token. `THROTTLE`: the request is
-    refused with TooManyRequestsException `times` times, and nothing is persisted.
+    refused with TooManyRequestsException `times` times, and nothing is persisted. `SUPERSEDED`: the
+    request is persisted, and its answer has no token, since a newer invocation has taken over.
     """
 
     CRASH_BEFORE = "crash-before"
     CRASH_AFTER = "crash-after"
     LOST_RESPONSE = "lost-response"
     THROTTLE = "throttle"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from durable_core.events import EXECUTION_ENDS, EXECUTION_STARTED, seconds_after
+from durable_core.events import (
+    EXECUTION_ENDS,
+    EXECUTION_PAUSED,
+    EXECUTION_RESUMED,
+    EXECUTION_STARTED,
+    seconds_after,
+)
 from durable_core.model import Event, ExecutionDetails, Operation, OperationStatus, OperationType
 from durable_core.service.changes import Alarm, CallbackDue, Change, ExecutionDue
 from durable_core.service.clock import Timers
@@ -16,7 +22,9 @@ from durable_core.service.events import (
     invocation_event,
     operation_event,
     outcome_details,
+    paused_details,
     payload_carrier,
+    resumed_details,
 )
 from durable_core.service.request import Decision
 from durable_core.service.state import OperationStore
@@ -24,6 +32,7 @@ from durable_core.service.values import (
     LONGEST_EXECUTION_SECONDS,
     CallbackCreated,
     ExecutionStart,
+    Pause,
 )
 
 _END_EVENTS: Final = {status: event for event, status in EXECUTION_ENDS.items()}
@@ -38,6 +47,8 @@ class Ledger:
         self._alarms: dict[str, list[tuple[Alarm, int]]] = {}
         self._callbacks: dict[str, str] = {}
         self._heartbeats: dict[str, int] = {}
+        self._timeout: tuple[int, datetime] | None = None
+        self._latest = seconds_after(now, LONGEST_EXECUTION_SECONDS)
         self.store = OperationStore(self._begin(start, now))
 
     def _begin(self, start: ExecutionStart, now: datetime) -> Operation:
@@ -56,8 +67,41 @@ class Ledger:
         }
         self._write(EXECUTION_STARTED, now, execution, details)
         if seconds is not None:
-            self.timers.set(seconds_after(now, seconds), ExecutionDue())
+            self._set_timeout(seconds_after(now, seconds))
         return execution
+
+    def _set_timeout(self, due: datetime) -> None:
+        if self._timeout is not None:
+            self.timers.cancel(self._timeout[0])
+        self._timeout = (self.timers.set(due, ExecutionDue()), due)
+
+    @property
+    def timeout(self) -> datetime | None:
+        """When the execution times out, as far as is known; None where it has no timeout."""
+        return None if self._timeout is None else self._timeout[1]
+
+    def pause(self, now: datetime, requested: datetime, pause: Pause) -> datetime | None:
+        """Write that the execution is paused. Returns when it would have timed out otherwise.
+
+        Where the pause extends the timeout, the execution times out 366 days after its start until
+        it is resumed (service model: ExpectedExecutionTimeoutTimestamp).
+        """
+        details = paused_details(requested, pause.reason, timeout_paused=pause.timeout_paused)
+        self._write(EXECUTION_PAUSED, now, self._execution, details)
+        due = self.timeout
+        if due is not None and pause.timeout_paused:
+            self._set_timeout(self._latest)
+        return due
+
+    def resume(self, now: datetime, reason: str | None, due: datetime | None) -> None:
+        """Write that the execution goes on; it times out when due, at most after 366 days."""
+        self._write(EXECUTION_RESUMED, now, self._execution, resumed_details(now, reason))
+        if due is not None:
+            self._set_timeout(min(due, self._latest))
+
+    @property
+    def _execution(self) -> Operation:
+        return self.store.operations[self.store.execution_id]
 
     @property
     def events(self) -> Sequence[Event]:
@@ -107,8 +151,7 @@ class Ledger:
         self.timers.clear()
         self._alarms.clear()
         status = OperationStatus(decision.status.value)
-        before = self.store.operations[self.store.execution_id]
-        ended = replace(before, status=status, end_timestamp=now)
+        ended = replace(self._execution, status=status, end_timestamp=now)
         self.store.put(ended)
         failed = status is not OperationStatus.SUCCEEDED
         details = outcome_details(decision.result, decision.error, failed=failed)

@@ -61,6 +61,7 @@ from durable_core.service.state import is_waiting
 from durable_core.service.values import (
     INVALID_MARKER,
     INVALID_TOKEN,
+    RESOURCE_CONFLICT,
     Answer,
     CallbackHeartbeat,
     CheckpointAnswer,
@@ -69,14 +70,23 @@ from durable_core.service.values import (
     Invocation,
     InvocationPolicy,
     InvokeResult,
+    Pause,
     Refusal,
     RefusedAnswer,
     Resolver,
+    Resume,
     StatePage,
     Stop,
     target_of,
 )
 from durable_core.values import dataclass
+
+NOT_RUNNING: Final = Refusal(RESOURCE_CONFLICT, "The execution is not running.", 409)
+NOT_PAUSED: Final = Refusal(RESOURCE_CONFLICT, "The execution is not paused.", 409)
+
+PAUSED: Final = "the execution is paused"
+RESUMED: Final = "the execution was resumed"
+SUPERSEDED: Final = "a newer invocation took over"
 
 DEFAULT_PAGE_ITEMS: Final = 100
 """Operations in a page of GetDurableExecutionState where the request doesn't say (model)."""
@@ -84,12 +94,28 @@ DEFAULT_PAGE_ITEMS: Final = 100
 
 @dataclass(slots=True)
 class _Flight:
-    """The invocation that runs. `view` is what its pages of state are cut from."""
+    """The invocation that runs. `view` is what its pages of state are cut from.
+
+    `over` says why the answer to its next checkpoint has no token, None while it has one; `cut` is
+    that, once there was such an answer.
+    """
 
     request_id: str
     started: datetime
     view: Sequence[Operation]
     view_token: str
+    over: str | None = None
+    cut: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Paused:
+    """The pause that was asked for. `due` is when the execution would have timed out without."""
+
+    asked: Pause
+    requested: datetime
+    began: datetime | None = None
+    due: datetime | None = None
 
 
 class SimulatedService:
@@ -108,6 +134,7 @@ class SimulatedService:
         limits: ServiceLimits = LIMITS,
         policy: InvocationPolicy | None = None,
         resolve: Resolver = target_of,
+        invalid_token: str = INVALID_TOKEN.message,
     ) -> None:
         self.start = start
         self.arn = start.execution_arn
@@ -118,6 +145,10 @@ class SimulatedService:
         self.error: ErrorObject | None = None
         self.invocations = 0
         self.refused_answers: list[RefusedAnswer] = []
+        self.paused_by: list[Pause] = []
+        self._pause: _Paused | None = None
+        self._because: str | None = None
+        self._invalid_token = replace(INVALID_TOKEN, message=invalid_token)
         self._resolve = resolve
         self._ledger = Ledger(start, now)
         self._store = self._ledger.store
@@ -146,12 +177,27 @@ class SimulatedService:
     @property
     def is_over(self) -> bool:
         """True when the execution has ended."""
-        return self.status is not ExecutionStatus.RUNNING
+        return not self.status.is_open
 
     @property
     def in_flight(self) -> bool:
         """True while an invocation runs."""
         return self._flight is not None
+
+    @property
+    def cut_short(self) -> str | None:
+        """Why the invocation that runs has got no token any more; None while it has one."""
+        return None if self._flight is None else self._flight.cut
+
+    @property
+    def expected_timeout(self) -> datetime | None:
+        """When the execution times out, extended by pauses; None where it has no timeout."""
+        return self._ledger.timeout
+
+    @property
+    def pause(self) -> tuple[datetime, Pause] | None:
+        """Since when a pause is asked for, and what was asked; None where none is."""
+        return None if self._pause is None else (self._pause.requested, self._pause.asked)
 
     def waiting_operations(self) -> tuple[Operation, ...]:
         """Return the operations that wait for the service or for the world outside."""
@@ -167,7 +213,7 @@ class SimulatedService:
         That is at first, when an invocation that came to nothing is to be tried again, and when the
         service has moved an operation since the handler last heard of it.
         """
-        if self.is_over or self.in_flight:
+        if self.status is not ExecutionStatus.RUNNING or self.in_flight:
             return False
         return self._try_now or self._store.has_woken
 
@@ -219,6 +265,10 @@ class SimulatedService:
             case Stop(error):
                 self._cut_short(now, ExecutionStatus.STOPPED, error or STOPPED)
                 return None
+            case Pause():
+                return self._ask_for_pause(now, answer)
+            case Resume(reason):
+                return self._resume(now, reason)
             case InvokeResult(operation_id):
                 current = None if self.is_over else self._store.get(operation_id)
                 outcome = invoke_answered(current, answer, now, self.limits)
@@ -237,6 +287,52 @@ class SimulatedService:
         self._wake(now, outcome)
         return None
 
+    # -- pauses --------------------------------------------------------------------------------
+
+    def _ask_for_pause(self, now: datetime, asked: Pause) -> Refusal | None:
+        if self.is_over or self._pause is not None:
+            return NOT_RUNNING
+        self.paused_by.append(asked)
+        self._pause = _Paused(asked, now)
+        if self._flight is None:
+            self._begin_pause(now)
+        else:
+            self.status = ExecutionStatus.PAUSING
+            self._flight.over = PAUSED
+        return None
+
+    def _begin_pause(self, now: datetime) -> None:
+        assert self._pause is not None
+        self.status = ExecutionStatus.PAUSED
+        due = self._ledger.pause(now, self._pause.requested, self._pause.asked)
+        self._pause = replace(self._pause, began=now, due=due)
+
+    def _resume(self, now: datetime, reason: str | None) -> Refusal | None:
+        pause = self._pause
+        if pause is None or self.is_over:
+            return NOT_PAUSED
+        self.status = ExecutionStatus.RUNNING
+        self._pause = None
+        if pause.began is None:  # the invocation that it waited for just goes on
+            if self._flight is not None:
+                self._flight.over = None
+            return None
+        due = pause.due
+        if due is not None and pause.asked.timeout_paused:
+            due = seconds_after(due, (now - pause.began).total_seconds())
+        self._ledger.resume(now, reason, due)
+        self._because = RESUMED
+        return None
+
+    def supersede(self) -> None:
+        """Let a newer invocation take over: the one that runs gets no token any more.
+
+        Raises RuntimeError when none runs.
+        """
+        if self._flight is None:
+            raise RuntimeError("no invocation runs")
+        self._flight.over = self._flight.over or SUPERSEDED
+
     def _cut_short(self, now: datetime, status: ExecutionStatus, error: ErrorObject) -> None:
         """End the execution from outside, unless its handler has decided it already."""
         if not self.is_over and self._decision is None:
@@ -244,7 +340,7 @@ class SimulatedService:
 
     def _end(self, now: datetime, decision: Decision) -> None:
         self.status, self.result, self.error = decision.status, decision.result, decision.error
-        self._token = None
+        self._token = self._pause = None
         self._ledger.end(now, decision)
 
     # -- checkpoints ---------------------------------------------------------------------------
@@ -260,9 +356,9 @@ class SimulatedService:
         if self._last is not None and (token, client) == self._last[:2]:
             return self._last[2]
         if token is None or not self._is_current(token):
-            return INVALID_TOKEN
+            return self._invalid_token
         if request.durable_execution_arn not in (None, self.arn):
-            return INVALID_TOKEN
+            return self._invalid_token
         setting = Setting(now, self.arn, self._resolve)
         accepted = examine(
             request.updates, self._store, setting, self.limits, chained=self.start.chained
@@ -270,6 +366,8 @@ class SimulatedService:
         if isinstance(accepted, Refusal):
             return accepted
         answer = self._commit(now, accepted)
+        if self.cut_short is not None:
+            return answer  # sent again, it is refused (AWS's Python testing library 1.4.0)
         if client:
             repeated = replace(answer, effects=()) if answer.effects else answer
             self._last = (token, client, repeated)
@@ -282,12 +380,25 @@ class SimulatedService:
             self._ledger.put(now, change)
         self._store.stored_bytes = accepted.stored_bytes
         self._decision = accepted.decision
+        flight = self._flight
+        if flight is not None and flight.over is not None and accepted.decision is None:
+            return self._take_token_back(now, flight, accepted)
         self._token = None if accepted.decision is not None else self._new_token()
         return CheckpointAnswer(
             checkpoint_token=self._token,
             operations=self._store.take_unseen(),
             effects=tuple(each.effect for each in accepted.changes if each.effect is not None),
         )
+
+    def _take_token_back(
+        self, now: datetime, flight: _Flight, accepted: Accepted
+    ) -> CheckpointAnswer:
+        """Answer an invocation that is over: what it wrote is kept, and it hears of nothing new."""
+        flight.cut, self._token = flight.over, None
+        if self.status is ExecutionStatus.PAUSING:
+            self._begin_pause(now)
+        effects = (each.effect for each in accepted.changes if each.effect is not None)
+        return CheckpointAnswer(checkpoint_token=None, effects=tuple(effects))
 
     def _is_current(self, token: str) -> bool:
         return self.in_flight and token == self._token
@@ -308,7 +419,7 @@ class SimulatedService:
         """
         flight = self._flight
         if flight is None or not self._is_current(token):
-            return INVALID_TOKEN
+            return self._invalid_token
         start = 0
         if marker is None:
             flight.view, flight.view_token = self._store.handed_over(), token
@@ -331,10 +442,10 @@ class SimulatedService:
     def begin_invocation(self, now: datetime) -> Invocation:
         """Begin an invocation: what the handler is handed, with a token that is good for it alone.
 
-        Raises RuntimeError while another one runs and when the execution is over.
+        Raises RuntimeError while another one runs and when the execution is over or paused.
         """
         self.tick(now)
-        if self.is_over or self.in_flight:
+        if self.status is not ExecutionStatus.RUNNING or self.in_flight:
             raise RuntimeError("no invocation can begin now")
         self.invocations += 1
         self._try_now = False
@@ -346,8 +457,9 @@ class SimulatedService:
         self._flight = _Flight(request_id, now, self._store.handed_over(), token)
         page = self._page(self._flight, 0, self.limits.state_page_operations)
         handed = InvocationInput(self.arn, token, page.operations, page.next_marker, updated)
-        retry = self._failures > 0
-        return Invocation(self.invocations, request_id, handed, retry, self.start.tenant_id)
+        retry, because, self._because = self._failures > 0, self._because, None
+        tenant = self.start.tenant_id
+        return Invocation(self.invocations, request_id, handed, retry, tenant, because)
 
     def end_invocation(self, now: datetime, outcome: InvocationOutput | Crash) -> None:
         """End the invocation that runs, with what its handler answered or why it didn't.
@@ -361,7 +473,7 @@ class SimulatedService:
             raise RuntimeError("no invocation runs")
         self.tick(now)
         self._flight = self._token = None
-        error = self._failure_of(outcome)
+        error = self._failure_of(outcome, flight)
         details = invocation_completed_details(flight.started, now, flight.request_id, error)
         self._ledger.complete_invocation(now, details)
         if self.is_over:
@@ -373,15 +485,21 @@ class SimulatedService:
         elif isinstance(outcome, InvocationOutput):
             self._failures = 0
             self._conclude(now, outcome)
+            if flight.cut is not None and not self.is_over:
+                self._try_now = True
+                self._because = self._because or flight.cut
+        if self.status is ExecutionStatus.PAUSING:
+            self._begin_pause(now)
 
-    def _failure_of(self, outcome: InvocationOutput | Crash) -> ErrorObject | None:
+    def _failure_of(self, outcome: InvocationOutput | Crash, flight: _Flight) -> ErrorObject | None:
         """Return why the invocation came to nothing, or None."""
         if isinstance(outcome, Crash):
             return outcome.error
         if self.is_over or self._decision is not None:
             return None
         pending = outcome.status is InvocationStatus.PENDING
-        if pending and not self._store.waiting and not self._store.has_woken:
+        nothing = not self._store.waiting and not self._store.has_woken
+        if pending and nothing and flight.cut is None:
             return EMPTY_PENDING
         return response_too_large(outcome, self.limits)
 

@@ -98,6 +98,7 @@ INVALID_PARAMETER: Final = "InvalidParameterValueException"
 RESOURCE_NOT_FOUND: Final = "ResourceNotFoundException"
 CALLBACK_TIMEOUT: Final = "CallbackTimeoutException"
 TOO_MANY_REQUESTS: Final = "TooManyRequestsException"
+RESOURCE_CONFLICT: Final = "ResourceConflictException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Refusal:
 
 
 INVALID_TOKEN: Final = Refusal(INVALID_PARAMETER, "Invalid checkpoint token")
+"""As AWS's Python SDK looks for it; the others look for another spelling (`sdks`)."""
 INVALID_MARKER: Final = Refusal(INVALID_PARAMETER, "Invalid marker")
 THROTTLED: Final = Refusal(TOO_MANY_REQUESTS, "Rate exceeded", 429)
 
@@ -155,7 +157,8 @@ Effect = CallbackCreated | InvokeRequested
 class CheckpointAnswer:
     """What CheckpointDurableExecution answers.
 
-    `checkpoint_token` is None once the execution is decided. `operations` are those that changed
+    `checkpoint_token` is None once the invocation is over: the execution is decided, it is being
+    paused, or a newer invocation has taken over. `operations` are those that changed
     since the handler last heard of them. `effects` are for whoever plays the world outside; the
     answer to a repeated request has none.
     """
@@ -176,13 +179,17 @@ class StatePage:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """An invocation that the service begins. `retry` is True after one that came to nothing."""
+    """An invocation that the service begins. `retry` is True after one that came to nothing.
+
+    `because` says why it begins where no operation has moved: after a pause, for one.
+    """
 
     number: int
     request_id: str
     input: InvocationInput
     retry: bool = False
     tenant_id: str | None = None
+    because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +265,24 @@ class Stop:
     error: ErrorObject | None = None
 
 
-Answer = CallbackSuccess | CallbackFailure | CallbackHeartbeat | InvokeResult | Stop
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """PauseDurableExecution. `timeout_paused`: the timeout is extended by the time paused."""
+
+    reason: str | None = None
+    timeout_paused: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """ResumeDurableExecution."""
+
+    reason: str | None = None
+
+
+Answer = (
+    CallbackSuccess | CallbackFailure | CallbackHeartbeat | InvokeResult | Stop | Pause | Resume
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from durable_core.service.values import (
 
 
 class ServiceLink:
-    """What one invocation sends to the service. `on_effects` hears what the world has to do.
+    """What one invocation sends to the service. `on_effects` hears what the world has to do,
+    `on_request` of each checkpoint, by invocation and number, before it reaches the service.
 
     `elapsed`, which the runner may set, returns the virtual seconds since the invocation `began`.
     `requests` are those that reached the service, `checkpoints` how many the invocation made, a
@@ -43,6 +44,7 @@ class ServiceLink:
         faults: Faults = NO_FAULTS,
         on_effects: Callable[[Sequence[Effect]], None] = lambda effects: None,
         on_answer: Callable[[], None] = lambda: None,
+        on_request: Callable[[int, int], None] = lambda invocation, checkpoint: None,
     ) -> None:
         self._service = service
         self._clock = clock
@@ -52,6 +54,7 @@ class ServiceLink:
         self._faults = faults
         self._on_effects = on_effects
         self._on_answer = on_answer
+        self._on_request = on_request
         self._client_token: str | None = None
         self._sends = 0
         self.checkpoints = 0
@@ -87,6 +90,10 @@ class ServiceLink:
         if fault is not None and kind is FaultKind.THROTTLE and self._sends <= fault.times:
             raise TransientFailure(str(THROTTLED))
         request = CheckpointRequest(tuple(updates), self._service.arn, token, client_token)
+        if self._sends == 1:
+            self._on_request(self.invocation.number, self.checkpoints)
+            if kind is FaultKind.SUPERSEDED:
+                self._service.supersede()
         answer = self._apply(request)
         if kind is FaultKind.CRASH_AFTER:
             raise ProcessDied(f"crashed after checkpoint {self.checkpoints}")

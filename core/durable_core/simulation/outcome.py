@@ -16,6 +16,7 @@ from durable_core.model import (
     Event,
     ExecutionStatus,
     Operation,
+    PauseDetails,
 )
 from durable_core.native.checkpointer import SentRequest
 from durable_core.native.journal import Did, Note
@@ -30,6 +31,8 @@ class Stopped(StrEnum):
     """The execution ended."""
     WAITING = "waiting"
     """It waits for an answer that the scenario doesn't give."""
+    PAUSED = "paused"
+    """It is paused, and the scenario doesn't resume it."""
     MAX_INVOCATIONS = "max-invocations"
     """It took more invocations than it was given."""
 
@@ -90,6 +93,7 @@ class Simulation:
     `children` are the executions that chained invokes started, by operation id. `unanswered` are
     callbacks and chained invokes that ran into a timeout since the scenario has no entry for them,
     `unused` the scenario's entries that nothing asked for: those of `children` among them.
+    `pause` is the one that the execution is in, `expected_timeout` when it will time out.
     """
 
     status: ExecutionStatus
@@ -110,6 +114,8 @@ class Simulation:
     children: Mapping[str, Simulation]
     unanswered: tuple[WaitingFor, ...] = ()
     unused: tuple[str, ...] = ()
+    pause: PauseDetails | None = None
+    expected_timeout: datetime | None = None
 
     @property
     def virtual_seconds(self) -> float:

@@ -70,6 +70,22 @@ class InvokeScript:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseScript:
+    """One PauseDurableExecution, and its resume so long after (`for_seconds` None: none).
+
+    It comes so long after the start of the execution, or, where `invocation` is set, right before
+    a checkpoint of that invocation reaches the service, which counts both from 1.
+    """
+
+    after_seconds: float = 0.0
+    invocation: int | None = None
+    checkpoint: int = 1
+    for_seconds: float | None = None
+    extend_timeout: bool = True
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """What the world does. `seed` None: the file names none."""
 
@@ -77,6 +93,7 @@ class Scenario:
     callbacks: tuple[CallbackScript, ...] = ()
     invokes: tuple[InvokeScript, ...] = ()
     faults: Faults = NO_FAULTS
+    pauses: tuple[PauseScript, ...] = ()
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -96,7 +113,7 @@ class _Reader:
         self._source = source
 
     def scenario(self, document: Mapping[str, Any]) -> Scenario:
-        known = {"seed", "callback", "invoke", *_FAULT_TABLES}
+        known = {"seed", "callback", "invoke", "pause", *_FAULT_TABLES}
         self._check_keys(document, known, None)
         seed = document.get("seed")
         if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
@@ -110,6 +127,7 @@ class _Reader:
             callbacks=tuple(self._callback(*each) for each in self._entries(document, "callback")),
             invokes=tuple(self._invoke(*each) for each in self._entries(document, "invoke")),
             faults=Faults(tuple(faults)),
+            pauses=tuple(self._pause(*each) for each in self._entries(document, "pause")),
         )
 
     def _entries(
@@ -155,6 +173,36 @@ class _Reader:
             error=self._error(entry, where),
             after_seconds=self._seconds(entry, where),
         )
+
+    def _pause(self, where: str, entry: Mapping[str, Any]) -> PauseScript:
+        place, moment = {"invocation", "checkpoint"}, {"after_seconds"}
+        known = {"for_seconds", "extend_timeout", "reason", *place, *moment}
+        self._check_keys(entry, known, where)
+        if place & entry.keys() and moment & entry.keys():
+            problem = "expected either after_seconds, or invocation and checkpoint"
+            raise SourceError(self._source, problem, where)
+        in_flight = bool(place & entry.keys())
+        extend = entry.get("extend_timeout", True)
+        if not isinstance(extend, bool):
+            raise self._wrong("extend_timeout", "true or false", extend, where)
+        reason = self._optional_text(entry, "reason", where)
+        if reason is not None and len(reason) > _LONGEST_REASON:
+            expected = f"at most {_LONGEST_REASON:,} characters"
+            raise self._wrong("reason", expected, reason, where)
+        return PauseScript(
+            after_seconds=self._seconds(entry, where, default=0.0),
+            invocation=self._count(entry, "invocation", where) if in_flight else None,
+            checkpoint=self._count(entry, "checkpoint", where),
+            for_seconds=self._seconds(entry, where, "for_seconds")
+            if "for_seconds" in entry
+            else None,
+            extend_timeout=extend,
+            reason=reason,
+        )
+
+    def superseded(self, entry: Mapping[str, Any], where: str) -> Fault:
+        self._check_keys(entry, {"invocation", "checkpoint"}, where)
+        return self._fault(FaultKind.SUPERSEDED, entry, where)
 
     def crash(self, entry: Mapping[str, Any], where: str) -> Fault:
         self._check_keys(entry, {"invocation", "checkpoint", "when"}, where)
@@ -215,12 +263,18 @@ class _Reader:
             return value
         raise self._wrong(key, "a whole number from 1", value, where)
 
-    def _seconds(self, entry: Mapping[str, Any], where: str) -> float:
-        value = entry.get("after_seconds", 1.0)
+    def _seconds(
+        self,
+        entry: Mapping[str, Any],
+        where: str,
+        key: str = "after_seconds",
+        default: float = 1.0,
+    ) -> float:
+        value = entry.get(key, default)
         good = isinstance(value, int | float) and not isinstance(value, bool)
         if good and 0 <= value <= _LONGEST:
             return float(value)
-        raise self._wrong("after_seconds", f"a number from 0 to {_LONGEST:,}", value, where)
+        raise self._wrong(key, f"a number from 0 to {_LONGEST:,}", value, where)
 
     def _one_of(
         self,
@@ -256,10 +310,14 @@ class _Reader:
 
 _LONGEST: Final = 31_622_400
 
+_LONGEST_REASON: Final = 1_024
+"""Characters of a reason to pause (service model, botocore 1.44)."""
+
 _FAULT_TABLES: Final[Mapping[str, Callable[[_Reader, Mapping[str, Any], str], Fault]]] = {
     "crash": _Reader.crash,
     "lost_response": _Reader.lost_response,
     "throttle": _Reader.throttle,
+    "superseded": _Reader.superseded,
 }
 
 
@@ -274,6 +332,7 @@ def scenario_text(scenario: Scenario) -> str:
     blocks += [callback_text(each) for each in scenario.callbacks]
     blocks += [invoke_text(each) for each in scenario.invokes]
     blocks += [fault_text(each) for each in scenario.faults.faults]
+    blocks += [pause_text(each) for each in scenario.pauses]
     return "\n".join(blocks)
 
 
@@ -302,12 +361,30 @@ def invoke_text(script: InvokeScript) -> str:
     return "\n".join([*lines, f"after_seconds = {script.after_seconds:g}", ""])
 
 
+def pause_text(script: PauseScript) -> str:
+    """Return the table of one pause."""
+    lines = ["[[pause]]"]
+    if script.invocation is None:
+        lines.append(f"after_seconds = {script.after_seconds:g}")
+    else:
+        lines += [f"invocation = {script.invocation}", f"checkpoint = {script.checkpoint}"]
+    if script.for_seconds is not None:
+        lines.append(f"for_seconds = {script.for_seconds:g}")
+    if not script.extend_timeout:
+        lines.append("extend_timeout = false")
+    if script.reason is not None:
+        lines.append(f"reason = {_quoted(script.reason)}")
+    return "\n".join([*lines, ""])
+
+
 def fault_text(fault: Fault) -> str:
     """Return the table of one fault."""
     place = [f"invocation = {fault.invocation}", f"checkpoint = {fault.checkpoint}"]
     match fault.kind:
         case FaultKind.LOST_RESPONSE:
             lines = ["[[lost_response]]", *place]
+        case FaultKind.SUPERSEDED:
+            lines = ["[[superseded]]", *place]
         case FaultKind.THROTTLE:
             lines = ["[[throttle]]", *place, f"times = {fault.times}"]
         case _:

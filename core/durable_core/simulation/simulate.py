@@ -34,6 +34,7 @@ from durable_core.model import (
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
 from durable_core.native.serdes import JSON, SerDesContext, serialize
+from durable_core.sdks import SDKS, Sdk
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, Faults
 from durable_core.service.simulated import SimulatedService
@@ -54,7 +55,8 @@ from durable_core.simulation.outcome import (
     WaitingFor,
 )
 from durable_core.simulation.outside import Outside, Targets, is_async
-from durable_core.simulation.scenario import Scenario, fault_text
+from durable_core.simulation.pauses import Pauses
+from durable_core.simulation.scenario import PauseScript, Scenario, fault_text
 from durable_core.simulation.script import Script
 from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
 from durable_core.values import dataclass
@@ -80,6 +82,11 @@ class Runner(ABC):
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
         """Run the handler on what the service hands over; its checkpoints go to the link."""
+
+    @property
+    def sdk(self) -> Sdk:
+        """Whose words the service has to use where an SDK looks for them."""
+        return Sdk.DOTNET
 
     def die(self, status: int) -> None:  # noqa: B027 - a runner that queues nothing has nothing to do
         """Send what is queued, and nothing after it: the process ends with this exit status."""
@@ -154,6 +161,7 @@ def simulate(
         max_invocations=max_invocations,
         on_invocation=on_invocation,
         check_every_request=check_every_request,
+        pauses=scenario.pauses,
     )
     names = names_of_handler(_names_in_code(handler))
     start = ExecutionStart(
@@ -208,12 +216,17 @@ class _Plan:
     max_invocations: int
     on_invocation: Callable[[InvocationRecord], None]
     check_every_request: bool
+    pauses: tuple[PauseScript, ...] = ()
     depth: int = field(default=0)
 
     def for_child(self) -> _Plan:
-        """Return the plan of an execution that a chained invoke starts: it has no faults."""
+        """Return the plan of an execution that a chained invoke starts: no faults, no pauses."""
         return replace(
-            self, faults=NO_FAULTS, on_invocation=lambda record: None, depth=self.depth + 1
+            self,
+            faults=NO_FAULTS,
+            pauses=(),
+            on_invocation=lambda record: None,
+            depth=self.depth + 1,
         )
 
 
@@ -228,8 +241,13 @@ class _Driver:
         self._clock = VirtualClock(now)
         self._outside = Outside(plan.script, self._clock, plan.targets, self._run_child, plan.depth)
         self._service = SimulatedService(
-            start, now, limits=plan.options.limits, resolve=self._outside.resolve
+            start,
+            now,
+            limits=plan.options.limits,
+            resolve=self._outside.resolve,
+            invalid_token=SDKS[self._runner.sdk].invalid_token,
         )
+        self._pauses = Pauses(plan.pauses, self._service, self._clock)
         self._records: list[InvocationRecord] = []
         self._links: list[ServiceLink] = []
 
@@ -237,6 +255,7 @@ class _Driver:
         service = self._service
         stopped = Stopped.OVER
         while not service.is_over:
+            service.tick(self._clock.now)
             if service.needs_invocation():
                 if service.invocations >= self._plan.max_invocations:
                     stopped = Stopped.MAX_INVOCATIONS
@@ -245,7 +264,8 @@ class _Driver:
             elif (due := service.next_due()) is not None:
                 service.tick(self._clock.advance_to(due))
             else:
-                stopped = Stopped.WAITING
+                paused = service.status is ExecutionStatus.PAUSED
+                stopped = Stopped.PAUSED if paused else Stopped.WAITING
                 break
         self._check()
         return self._simulation(stopped)
@@ -261,6 +281,7 @@ class _Driver:
             faults=self._plan.faults,
             on_effects=lambda effects: self._outside.play(effects, service),
             on_answer=self._check if self._plan.check_every_request else lambda: None,
+            on_request=self._pauses.at,
         )
         self._links.append(link)
         # What moved is looked at before the handler moves it on.
@@ -268,8 +289,9 @@ class _Driver:
         invoked = self._runner.invoke(invocation.input, link, self._plan.options)
         now = self._clock.advance_to(began + timedelta(seconds=invoked.elapsed_seconds))
         outcome = _outcome(invoked.outcome, invocation)
+        cut_short = service.cut_short
         service.end_invocation(now, outcome)
-        record = self._record(invocation, began, woken_by, invoked, outcome)
+        record = self._record(invocation, began, woken_by, invoked, outcome, cut_short)
         self._records.append(record)
         self._plan.on_invocation(record)
         self._outside.run_targets(service)
@@ -298,6 +320,7 @@ class _Driver:
         woken_by: tuple[Operation, ...],
         invoked: Invoked,
         outcome: InvocationOutput | Crash,
+        cut_short: str | None,
     ) -> InvocationRecord:
         end = InvocationEnd.CRASHED
         if isinstance(outcome, InvocationOutput) and outcome.status is not None:
@@ -309,7 +332,7 @@ class _Driver:
             began=began,
             ended=self._clock.now,
             began_because=began_because(invocation, woken_by),
-            ended_because=ended_because(end, outcome, pending, self._clock.now),
+            ended_because=ended_because(end, outcome, pending, self._clock.now, cut_short),
             end=end,
             error=outcome.error,
             handed_operations=len(invocation.input.operations) - 1,
@@ -340,6 +363,8 @@ class _Driver:
             children=self._outside.children,
             unanswered=self._unanswered(),
             unused=self._unused() if self._plan.depth == 0 else (),
+            pause=self._pauses.current,
+            expected_timeout=None if service.is_over else service.expected_timeout,
         )
 
     def _waiting_for(self) -> tuple[WaitingFor, ...]:
@@ -368,7 +393,7 @@ class _Driver:
     def _unused(self) -> tuple[str, ...]:
         met = {fault for link in self._links for fault in link.met}
         missed = (fault for fault in self._plan.faults.faults if fault not in met)
-        return (*self._plan.script.unused, *map(_title, missed))
+        return (*self._plan.script.unused, *map(_title, missed), *self._pauses.unused)
 
 
 def _title(fault: Fault) -> str:

@@ -57,6 +57,8 @@ def began_because(invocation: Invocation, woken_by: Sequence[Operation]) -> str:
         return _some(
             [f"{label_of(each)} {_WOKEN.get(each.status, each.status.value)}" for each in woken_by]
         )
+    if invocation.because is not None:
+        return invocation.because
     if invocation.number == 1:
         return "the execution started"
     return "the invocation before came to nothing" if invocation.retry else "it was invoked again"
@@ -67,11 +69,14 @@ def ended_because(
     outcome: InvocationOutput | Crash,
     pending: Sequence[Operation],
     now: datetime,
+    cut_short: str | None = None,
 ) -> str:
-    """Say why an invocation ended."""
+    """Say why an invocation ended. `cut_short` is why it got no checkpoint token any more."""
     match end:
         case InvocationEnd.SUCCEEDED:
             return "the handler returned"
+        case InvocationEnd.PENDING if cut_short is not None:
+            return f"its checkpoint token was taken back: {cut_short}"
         case InvocationEnd.PENDING:
             return f"waits for {_some([_wait(each, now) for each in pending]) or 'nothing'}"
     error = outcome.error

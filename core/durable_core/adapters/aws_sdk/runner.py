@@ -23,6 +23,7 @@ from durable_core.errors import DurableError
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.signals import exit_status
+from durable_core.sdks import Sdk
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.simulate import Runner
@@ -74,6 +75,11 @@ class AwsSdkRunner(Runner):
     def sdk_version(self) -> str:
         """The version of the installed SDK."""
         return self._sdk.version
+
+    @property
+    def sdk(self) -> Sdk:
+        """AWS's SDK for Python."""
+        return Sdk.PYTHON
 
     @property
     def unwinds_crashes(self) -> bool:
