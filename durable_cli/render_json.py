@@ -123,6 +123,9 @@ def limit_objects(limits: Iterable[LimitUse]) -> list[dict[str, Any]]:
             "fraction": round(use.fraction, 6),
             "warning": use.is_warning,
             "where": use.where,
+            "source": use.source,
+            "as_of": use.as_of,
+            "disputed": use.disputed,
             "note": use.note,
         }
         for use in limits

@@ -87,7 +87,8 @@ def _heading(runs: SimulationRuns, report: SimulationReport, surface: Surface) -
     out = [surface.line([(fit(clean(runs.spec), surface.width, surface.unicode), "title")])]
     execution: list[Span] = [(status, STATUS_STYLES.get(status, "")), (_ending(simulation), "")]
     out += pair("execution", execution, surface)
-    out += pair("runtime", [(_runtime(runs), "")], surface)
+    started = ", started asynchronously (Event)" if simulation.asynchronous else ""
+    out += pair("runtime", [(_runtime(runs) + started, "")], surface)
     out += pair("time", [(f"{virtual}, {real}; {invocations}", "")], surface)
     for pause in report.explained.pauses:
         out += pair("paused", [(clean(pause_text(pause, report.explained)), "")], surface)

@@ -51,6 +51,7 @@ def as_document(
             "arn": simulation.arn,
             "status": simulation.status.value,
             "stopped": simulation.stopped.value,
+            "invocation_type": "Event" if simulation.asynchronous else "RequestResponse",
             "result": simulation.result,
             "error": _error(simulation.error),
             "began": _moment(simulation.began),

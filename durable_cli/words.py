@@ -47,7 +47,10 @@ def percent_text(part: float) -> str:
 def limit_text(use: LimitUse) -> str:
     """Return how much of a limit is used, in its unit."""
     least = "at least " if use.at_least and use.used else ""
-    return f"{least}{use.used:,} of {use.limit:,} {use.unit}"
+    text = f"{least}{use.used:,} of {use.limit:,} {use.unit}"
+    if not use.disputed:
+        return text
+    return f"{text} (disputed: {use.disputed})" if use.is_warning else f"{text}, disputed"
 
 
 def metered_text(count: int, *, at_least: bool) -> str:

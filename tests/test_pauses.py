@@ -32,7 +32,7 @@ def load(name: str, upto: int | None = None, record: dict[str, Any] | None = Non
     history = load_history(str(FIXTURES / "histories" / f"{name}.json"))
     history = history_of_events("h", history.events[:upto])
     known = None if record is None else execution_record_from_wire(record)
-    return explain(replace(history, execution=known))
+    return explain(replace(history, execution=known), show_payloads=True)
 
 
 def texts(report: Report) -> list[str]:
@@ -186,6 +186,15 @@ def test_the_next_invocation_of_a_paused_execution_can_be_shown() -> None:
     assert explain(history, invocation=2).rows[1].status == "SUCCEEDED"
 
 
+def test_the_reason_of_a_pause_is_shown_to_who_asks_for_payloads(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = str(FIXTURES / "histories" / "running_paused.json")
+    for options, shown in (([], False), (["--show-payloads"], True)):
+        assert run(["replay", source, *options]) == 0
+        assert ("payment" in capsys.readouterr().out.replace("\n", " ")) is shown
+
+
 def test_pauses_are_in_the_json(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     source = FIXTURES / "histories" / "running_paused.json"
@@ -195,7 +204,7 @@ def test_pauses_are_in_the_json(tmp_path: Path) -> None:
         {
             "paused": "2026-03-02T09:00:00.028Z",
             "requested": "2026-03-02T09:00:00.017Z",
-            "reason": "the payment provider is down",
+            "reason": None,
             "timeout_paused": False,
             "resumed": None,
             "resume_reason": None,

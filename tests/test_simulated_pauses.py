@@ -350,7 +350,7 @@ def test_an_invocation_that_a_pause_cut_short_did_not_wait_for_what_was_open() -
 
 def test_a_simulated_pause_is_explained_as_a_recorded_one() -> None:
     simulation = simulated("[[pause]]\nafter_seconds = 10\nfor_seconds = 3600\nreason = 'down'\n")
-    report = explain(history_of_events("h", simulation.events))
+    report = explain(history_of_events("h", simulation.events), show_payloads=True)
     (pause,) = report.pauses
     assert (pause.reason, pause.seconds, pause.completed) == ("down", 3600, ("2",))
 
@@ -401,7 +401,7 @@ def test_the_command_shows_pauses_and_records_them(
     assert run([*call, "--record", str(record), "--width", "200"]) == 3
     shown = capsys.readouterr().out
     assert "stays paused: the scenario doesn't resume it" in shown
-    assert "2026-01-01T00:00:10.000Z to now (50.00 s): hold; completed meanwhile: 1" in shown
+    assert "2026-01-01T00:00:10.000Z to now (50.00 s); completed meanwhile: 1" in shown
     assert json.loads(record.read_text())["PauseDetails"]["Reason"] == "hold"
     assert run([*call, "--format", "json", "-o", str(out)]) == 3
     execution = json.loads(out.read_text())["execution"]

@@ -26,8 +26,19 @@ _QUOTA = "Lambda quotas page, 2026-11"
 _RUNNER = "AWS's Python local runner 1.4.0 enforces it"
 
 
-def _limit(value: int, what: str, unit: str, source: str) -> int:
-    return field(default=value, metadata={"what": what, "unit": unit, "source": source})
+def _limit(
+    value: int,
+    what: str,
+    unit: str,
+    source: str,
+    *,
+    disputed: str | None = None,
+    note: str | None = None,
+) -> int:
+    """Return a limit of the table. `disputed` is what another of AWS's own sources says of it,
+    `note` what has to be known of it by whoever comes near."""
+    about = {"what": what, "unit": unit, "source": source, "disputed": disputed, "note": note}
+    return field(default=value, metadata=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +51,45 @@ class ServiceLimits:
     invoke_payload_bytes: int = _limit(
         MIB, "input or result of a chained invoke, or of the execution it starts", "bytes", _RUNNER
     )
-    callback_payload_bytes: int = _limit(MIB, "result sent to a callback", "bytes", _MODEL)
+    callback_payload_bytes: int = _limit(
+        MIB,
+        "result sent to a callback",
+        "bytes",
+        _MODEL,
+        disputed="256 KB in the README of AWS's JavaScript SDK",
+    )
+    input_bytes: int = _limit(6 * MIB, "input of a synchronous start", "bytes", _MODEL)
+    async_input_bytes: int = _limit(MIB, "input of an asynchronous start", "bytes", _MODEL)
     execution_payload_bytes: int = _limit(
         6 * MIB, "result checkpointed for the execution", "bytes", _MODEL
     )
-    error_bytes: int = _limit(32 * KIB, "error object as JSON", "bytes", _RUNNER)
+    async_result_bytes: int = _limit(
+        MIB, "result of an execution that was started asynchronously", "bytes", _MODEL
+    )
+    error_bytes: int = _limit(
+        32 * KIB,
+        "error object as JSON",
+        "bytes",
+        _RUNNER,
+        disputed="262,144 in the runner of AWS's Go SDK",
+    )
     request_bytes: int = _limit(
         750 * KIB, "one checkpoint request", "bytes", "the cap in every AWS SDK, 2026-11"
     )
     response_bytes: int = _limit(
-        6 * MIB - 50, "final response of a handler", "bytes", "AWS's SDKs, 2026-11"
+        6 * MIB - 50,
+        "final response of a handler",
+        "bytes",
+        "AWS's SDKs, 2026-11",
+        note="1,048,576 bytes where the execution was started asynchronously",
     )
-    operations: int = _limit(3_000, "operations of one execution", "operations", _QUOTA)
+    operations: int = _limit(
+        3_000,
+        "operations of one execution",
+        "operations",
+        _QUOTA,
+        note="whether it counts distinct operations or metered ones is open",
+    )
     stored_bytes: int = _limit(
         100_000_000, "bytes written by one execution", "bytes", f"{_QUOTA} (100 MB)"
     )
@@ -77,27 +115,40 @@ class ServiceLimits:
 LIMITS = ServiceLimits()
 
 
+def payload_key(kind: OperationType) -> str:
+    """Return the key of the limit that the payload of an operation of this type has."""
+    return _PAYLOAD_KEYS.get(kind, "payload_bytes")
+
+
+_PAYLOAD_KEYS = {
+    OperationType.EXECUTION: "execution_payload_bytes",
+    OperationType.CHAINED_INVOKE: "invoke_payload_bytes",
+    OperationType.CALLBACK: "callback_payload_bytes",
+}
+
+
 def payload_limit(kind: OperationType, limits: ServiceLimits = LIMITS) -> int:
     """Return how many bytes of UTF-8 the payload of an operation of this type may have."""
-    match kind:
-        case OperationType.EXECUTION:
-            return limits.execution_payload_bytes
-        case OperationType.CHAINED_INVOKE:
-            return limits.invoke_payload_bytes
-        case OperationType.CALLBACK:
-            return limits.callback_payload_bytes
-    return limits.payload_bytes
+    limit: int = getattr(limits, payload_key(kind))
+    return limit
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit as a row to show: its key, value, unit, what it bounds and where that is said."""
+    """A limit as a row to show: its key, value, unit, what it bounds and where that is said.
+
+    `disputed` is what another of AWS's sources says (None where they agree), `note` what has to be
+    known of it by whoever comes near. `as_of` is when the sources were read.
+    """
 
     key: str
     value: int
     unit: str
     what: str
     source: str
+    disputed: str | None = None
+    note: str | None = None
+    as_of: str = AS_OF
 
 
 def limit_rows(limits: ServiceLimits = LIMITS) -> tuple[LimitRow, ...]:
@@ -109,6 +160,8 @@ def limit_rows(limits: ServiceLimits = LIMITS) -> tuple[LimitRow, ...]:
             unit=spec.metadata["unit"],
             what=spec.metadata["what"],
             source=spec.metadata["source"],
+            disputed=spec.metadata["disputed"],
+            note=spec.metadata["note"],
         )
         for spec in fields(limits)
     )

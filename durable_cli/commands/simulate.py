@@ -31,6 +31,13 @@ class Runtime(StrEnum):
     AWS_SDK = "aws-sdk"
 
 
+class InvocationType(StrEnum):
+    """How the execution is started, as `aws lambda invoke` spells it."""
+
+    REQUEST_RESPONSE = "RequestResponse"
+    EVENT = "Event"
+
+
 class Crash(StrEnum):
     """The members of `CrashMode` in `simulation.crash_runs`, which starting up doesn't import."""
 
@@ -88,6 +95,10 @@ def command(
             min=1, max=31_622_400, metavar="SECONDS", help="The execution's timeout, virtual."
         ),
     ] = None,
+    invocation_type: Annotated[
+        InvocationType,
+        typer.Option(help="How it is started: Event has room for 1 MB only, not for 6."),
+    ] = InvocationType.REQUEST_RESPONSE,
     limits: Annotated[
         str | None, typer.Option(metavar="FILE.toml", help="Other limits than the service's.")
     ] = None,
@@ -141,6 +152,7 @@ def command(
         limits=read_limits(limits) if limits else LIMITS,
         max_invocations=max_invocations,
         execution_timeout=execution_timeout,
+        asynchronous=invocation_type is InvocationType.EVENT,
     )
     files = RecordedFiles(record, record_updates, save_failing, force)
     files.check(

@@ -206,6 +206,7 @@ class SimulationRequest:
     limits: ServiceLimits = LIMITS
     max_invocations: int = 1_000
     execution_timeout: int | None = None
+    asynchronous: bool = False
 
 
 def run_request(
@@ -234,6 +235,7 @@ def run_request(
         execution_timeout=request.execution_timeout,
         function_name=function_name,
         execution_name=execution_name,
+        asynchronous=request.asynchronous,
         load=targets.__getitem__,
         on_invocation=on_invocation,
     )
@@ -250,6 +252,7 @@ def request_to_json(request: SimulationRequest) -> dict[str, Any]:
         "limits": asdict(request.limits),
         "max_invocations": request.max_invocations,
         "execution_timeout": request.execution_timeout,
+        "asynchronous": request.asynchronous,
     }
 
 
@@ -264,4 +267,5 @@ def request_from_json(raw: Mapping[str, Any]) -> SimulationRequest:
         limits=ServiceLimits(**raw["limits"]),
         max_invocations=raw["max_invocations"],
         execution_timeout=raw["execution_timeout"],
+        asynchronous=raw["asynchronous"],
     )

@@ -35,7 +35,14 @@ from durable_core.fold import (
 )
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
-from durable_core.limits import LIMITS, ServiceLimits, payload_limit
+from durable_core.limits import (
+    LIMITS,
+    LimitRow,
+    ServiceLimits,
+    limit_rows,
+    payload_key,
+    payload_limit,
+)
 from durable_core.model import (
     ExecutionRecord,
     ExecutionStatus,
@@ -67,6 +74,9 @@ def explain(
     facts = _with_record(
         folded.execution, record if invocation is None else _before_its_end(record)
     )
+    if not show_payloads:  # reasons of pauses are execution data, as payloads are
+        untold = (replace(each, reason=None, resume_reason=None) for each in facts.pauses)
+        facts = replace(facts, pauses=tuple(untold))
     resume = at_resume(facts, folded.operations, invocations)
     explained = explain_operations(
         folded.operations,
@@ -341,8 +351,12 @@ def _limits(
         ),
         LimitUse("response_bytes", "final result", "bytes", result, limits.response_bytes),
     )
+    kind = recorded[where].operation.type if where else OperationType.STEP
+    table = {row.key: row for row in limit_rows(limits)}
+    table["payload_bytes"] = table[payload_key(kind)]
+    table["metered_operations"] = table["operations"]
     return tuple(
-        use if use.used else replace(use, where=None)
+        _limit_use(table[use.key], use if use.used else replace(use, where=None))
         for use in uses
         if use.used or use.key in _ALWAYS_SHOWN
     )
@@ -353,6 +367,17 @@ _ALWAYS_SHOWN: Final = frozenset(
 )
 
 WHICH_COUNTS: Final = "open whether the cap counts these"
+
+
+def _limit_use(row: LimitRow, use: LimitUse) -> LimitUse:
+    """Return how much of a limit is used, with what the table says of the limit."""
+    asynchronous = LIMITS.async_result_bytes if use.key == "response_bytes" else use.limit
+    note = use.note or (row.note if use.used >= _NEAR * asynchronous else None)
+    return replace(use, source=row.source, as_of=row.as_of, disputed=row.disputed, note=note)
+
+
+_NEAR: Final = 0.5
+"""From which part of a limit on its note is worth reading."""
 
 
 def _fullest(each: Recorded, limits: ServiceLimits) -> tuple[float, int, int]:

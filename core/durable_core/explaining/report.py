@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from durable_core.limits import LIMITS
+from durable_core.limits import AS_OF, LIMITS
 from durable_core.metering import Metered
 from durable_core.model import ErrorObject, NestingType, Word
 from durable_core.values import dataclass
@@ -99,7 +99,9 @@ class Row:
 class LimitUse:
     """How much of a limit is used. `where` names the operation for limits of one operation.
 
-    `note` is what must be known to read it; `at_least`: the source doesn't hold all that counts.
+    `source` is who says so, `as_of` when that was read, `disputed` what another source of AWS's
+    says (None where they agree). `note` is what must be known to read it; `at_least`: the source
+    doesn't hold all that counts.
     """
 
     key: str
@@ -110,6 +112,9 @@ class LimitUse:
     where: str | None = None
     note: str | None = None
     at_least: bool = False
+    source: str = ""
+    as_of: str = AS_OF
+    disputed: str | None = None
 
     @property
     def fraction(self) -> float:

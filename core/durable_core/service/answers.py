@@ -26,6 +26,7 @@ from durable_core.service.values import (
     RESOURCE_NOT_FOUND,
     CallbackFailure,
     CallbackSuccess,
+    ExecutionStart,
     InvokeResult,
     Refusal,
 )
@@ -180,6 +181,21 @@ def response_too_large(output: InvocationOutput, limits: ServiceLimits) -> Error
         message=f"Response payload size ({size} bytes) exceeded maximum allowed payload size "
         f"({limits.response_bytes} bytes).",
         type="Function.ResponseSizeTooLarge",
+    )
+
+
+def result_too_large(
+    output: InvocationOutput, start: ExecutionStart, limits: ServiceLimits
+) -> ErrorObject | None:
+    """Return why the execution fails for a result that its start has no room for, or None.
+
+    Source: AWS's Python testing library 1.4.0, for what a chained invoke started.
+    """
+    limit = start.result_limit(limits)
+    if limit is None or output.result is None or utf8_bytes(output.result) <= limit:
+        return None
+    return ErrorObject(
+        message=f"Execution output payload size must be less than or equal to {limit} bytes."
     )
 
 

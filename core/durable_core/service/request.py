@@ -50,7 +50,12 @@ class _Stage:
         self.stored_bytes = store.stored_bytes
 
     def propose(
-        self, update: OperationUpdate, index: int, limits: ServiceLimits, *, chained: bool
+        self,
+        update: OperationUpdate,
+        index: int,
+        limits: ServiceLimits,
+        *,
+        result_limit: int | None,
     ) -> Proposal:
         """Return the update with all that its checks look at."""
         current = self._current(update)
@@ -67,7 +72,7 @@ class _Stage:
             stored_bytes=self.stored_bytes,
             index=index,
             limits=limits,
-            chained=chained,
+            result_limit=result_limit,
         )
 
     def _current(self, update: OperationUpdate) -> Operation | None:
@@ -94,7 +99,7 @@ def examine(
     setting: Setting,
     limits: ServiceLimits,
     *,
-    chained: bool = False,
+    result_limit: int | None = None,
 ) -> Accepted | Refusal:
     """Return what the updates do, or why the request is refused. Changes nothing."""
     refusal = refuse_request(updates)
@@ -104,7 +109,7 @@ def examine(
     changes: list[Change] = []
     decision: Decision | None = None
     for index, update in enumerate(updates, start=1):
-        proposal = stage.propose(update, index, limits, chained=chained)
+        proposal = stage.propose(update, index, limits, result_limit=result_limit)
         refusal = refuse_update(proposal)
         if refusal is not None:
             return refusal

@@ -38,6 +38,7 @@ from durable_core.service.answers import (
     invalid_output,
     invoke_answered,
     response_too_large,
+    result_too_large,
     retry_ready,
     unknown_callback,
     wait_over,
@@ -360,9 +361,8 @@ class SimulatedService:
         if request.durable_execution_arn not in (None, self.arn):
             return self._invalid_token
         setting = Setting(now, self.arn, self._resolve)
-        accepted = examine(
-            request.updates, self._store, setting, self.limits, chained=self.start.chained
-        )
+        limit = self.start.result_limit(self.limits)
+        accepted = examine(request.updates, self._store, setting, self.limits, result_limit=limit)
         if isinstance(accepted, Refusal):
             return accepted
         answer = self._commit(now, accepted)
@@ -517,6 +517,8 @@ class SimulatedService:
         invalid = invalid_output(output)
         if invalid is not None:
             self._end(now, Decision(ExecutionStatus.FAILED, error=invalid))
+        elif (error := result_too_large(output, self.start, self.limits)) is not None:
+            self._end(now, Decision(ExecutionStatus.FAILED, error=error))
         elif output.status is InvocationStatus.SUCCEEDED:
             self._end(now, Decision(ExecutionStatus.SUCCEEDED, result=output.result))
         elif output.status is InvocationStatus.FAILED:

@@ -38,7 +38,8 @@ class Proposal:
 
     `current` and `parent` are what the request has made of them so far. `earlier` is the last
     action that the same request took on the same operation. `operations` and `stored_bytes` count
-    this update in. `index` counts from 1. `chained` marks an execution started by a chained invoke.
+    this update in. `index` counts from 1. `result_limit` is how many bytes the result of
+    the execution may have, where that depends on how it was started.
     """
 
     update: OperationUpdate
@@ -49,7 +50,7 @@ class Proposal:
     stored_bytes: int
     index: int
     limits: ServiceLimits
-    chained: bool = False
+    result_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +280,9 @@ def _payload_size(proposal: Proposal) -> Problem | None:
     update = proposal.update
     if update.payload is None:
         return None
-    # An execution that a chained invoke started returns its result to that invoke.
-    kind = _INVOKE if proposal.chained and update.type is _EXECUTION else update.type
-    size, limit = utf8_bytes(update.payload), payload_limit(kind, proposal.limits)
+    size, limit = utf8_bytes(update.payload), payload_limit(update.type, proposal.limits)
+    if update.type is _EXECUTION and proposal.result_limit is not None:
+        limit = proposal.result_limit
     if size <= limit:
         return None
     direction = "input" if update.action is _START else "output"

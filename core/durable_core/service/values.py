@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from durable_core.limits import LIMITS
+from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
 from durable_core.service.made_ids import made_uuid
 from durable_core.values import dataclass
@@ -25,7 +25,8 @@ class ExecutionStart:
     Two starts that differ in `seed` or `execution_name` have different ids throughout. `arn` is
     made from the rest unless given. Without a timeout the execution is let run for ever, and its
     history says the longest that can be configured. `chained` marks an execution that a chained
-    invoke started: its result may be no larger than one of a chained invoke. `tenant_id` is the
+    invoke started, `asynchronous` one that was invoked with the invocation type Event: the results
+    of both may be no larger than `result_limit` says. `tenant_id` is the
     tenant that it runs for, where there is one.
     """
 
@@ -38,8 +39,15 @@ class ExecutionStart:
     region: str = "us-east-1"
     account: str = "123456789012"
     chained: bool = False
+    asynchronous: bool = False
     tenant_id: str | None = None
     arn: str | None = None
+
+    def result_limit(self, limits: ServiceLimits) -> int | None:
+        """Return how many bytes the result may have however it is answered; None: as any other."""
+        if self.chained:
+            return limits.invoke_payload_bytes
+        return limits.async_result_bytes if self.asynchronous else None
 
     @property
     def execution_arn(self) -> str:

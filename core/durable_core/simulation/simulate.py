@@ -59,6 +59,7 @@ from durable_core.simulation.pauses import Pauses
 from durable_core.simulation.scenario import PauseScript, Scenario, fault_text
 from durable_core.simulation.script import Script
 from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
+from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
 
 STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -136,6 +137,7 @@ def simulate(
     flush_window: float = 0.0,
     on_invocation: Callable[[InvocationRecord], None] = lambda record: None,
     check_every_request: bool = False,
+    asynchronous: bool = False,
 ) -> Simulation:
     """Run a handler to the end of its execution and return what came of it.
 
@@ -144,11 +146,13 @@ def simulate(
     module and name, unless they are named here. `execution_timeout` is in seconds. `load` finds the
     handlers that the scenario names for chained invokes, before anything runs. `on_invocation`
     hears of each invocation when it has ended. With `check_every_request` the invariant is checked
-    after each checkpoint, not only at the end.
+    after each checkpoint, not only at the end. `asynchronous`: the execution is started with the
+    invocation type Event, which has less room for its input and its result.
 
-    Raises SerDesError for an event that isn't JSON, UsageError for a scenario that names handlers
-    without `load`, whatever `load` raises, and BrokenInvariant when the events don't add up to the
-    operations. What the handler does wrong is in the result.
+    Raises SerDesError for an event that isn't JSON, UsageError for one that is too large to start
+    an execution with and for a scenario that names handlers without `load`, whatever `load` raises,
+    and BrokenInvariant when the events don't add up to the operations. What the handler does wrong
+    is in the result.
     """
     scenario = scenario or Scenario()
     if seed is None:
@@ -164,8 +168,11 @@ def simulate(
         pauses=scenario.pauses,
     )
     names = names_of_handler(_names_in_code(handler))
+    payload = serialize(JSON, event, SerDesContext())
+    check_input(payload, limits, asynchronous=asynchronous)
     start = ExecutionStart(
-        input_payload=serialize(JSON, event, SerDesContext()),
+        input_payload=payload,
+        asynchronous=asynchronous,
         seed=seed,
         function_name=function_name or names[0],
         execution_name=execution_name or names[1],
@@ -181,6 +188,18 @@ def _names_in_code(handler: Handler | Runner) -> tuple[str, ...]:
     if isinstance(handler, Runner) or not isinstance(module, str) or not isinstance(name, str):
         return ("handler",)
     return (*module.split("."), *(part for part in name.split(".") if part != "<locals>"))
+
+
+def check_input(payload: str | None, limits: ServiceLimits, *, asynchronous: bool) -> None:
+    """Raise UsageError for an input with which Lambda starts no execution (service model)."""
+    size = utf8_bytes(payload or "")
+    limit = limits.async_input_bytes if asynchronous else limits.input_bytes
+    if size > limit:
+        how = "an asynchronous (Event)" if asynchronous else "a synchronous (RequestResponse)"
+        raise UsageError(
+            f"the event has {size:,} bytes: Lambda refuses more than {limit:,} in {how} invocation "
+            "(RequestTooLargeException)"
+        )
 
 
 @contextmanager
@@ -363,6 +382,7 @@ class _Driver:
             children=self._outside.children,
             unanswered=self._unanswered(),
             unused=self._unused() if self._plan.depth == 0 else (),
+            asynchronous=self._start.asynchronous,
             pause=self._pauses.current,
             expected_timeout=None if service.is_over else service.expected_timeout,
         )
