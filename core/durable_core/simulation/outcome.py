@@ -93,7 +93,8 @@ class Simulation:
     `children` are the executions that chained invokes started, by operation id. `unanswered` are
     callbacks and chained invokes that ran into a timeout since the scenario has no entry for them,
     `unused` the scenario's entries that nothing asked for: those of `children` among them.
-    `asynchronous`: it was started with the invocation type Event. `pause` is the one that the execution is in, `expected_timeout` when it will time out.
+    `asynchronous`: it was started with the invocation type Event. `pause` is the one that the
+    execution is in, `expected_timeout` when it will time out.
     """
 
     status: ExecutionStatus
