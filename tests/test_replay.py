@@ -29,6 +29,7 @@ from durable_core import (
     WithRetryConfig,
     with_retry,
 )
+from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.simulation.scenario import Scenario
 from durable_core.simulation.simulate import simulate
@@ -59,6 +60,16 @@ def recorded(handler: Callable[..., Any], event: Any = None, **given: Any) -> Re
 
 def verified(handler: Callable[..., Any], history: RecordedHistory, **options: Any) -> Verification:
     return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
+
+
+def test_a_history_of_rust_is_not_held_against_a_handler_whose_ids_begin_as_its() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        return None
+
+    history = load_history(str(ROOT / "fixtures" / "histories" / "rust_nested_map.json"))
+    outcome = verified(handler, history)
+    assert outcome.verdict is Verdict.CANNOT_VERIFY
+    assert "written by another SDK (rust:" in outcome.doubts[0].reason
 
 
 # -- no false alarm ------------------------------------------------------------------------------

@@ -67,6 +67,10 @@ class IdScheme:
         operation_id = self.digest(text)
         return operation_id, operation_id if self.chained else text
 
+    def is_like(self, other: IdScheme) -> bool:
+        """Return True when both make the same ids."""
+        return (self.digest, self.chained) == (other.digest, other.chained)
+
     def id_at(self, path: Iterable[int]) -> str:
         """Return the id of the operation at a position, such as (2, 1, 3)."""
         prefix: str | None = None

@@ -109,8 +109,15 @@ def _positions(
     """
     placed = {key: Placed(parent_id, is_batch) for key, parent_id, is_batch in places}
     first, _ = expected.child(None, 1)
-    scheme = expected if first in placed else detect(placed)
-    return scheme, {} if scheme is None else resolve(placed, scheme)
+    if first in placed:
+        paths = resolve(placed, expected)
+        if placed.keys() <= paths.keys():
+            return expected, paths
+    scheme = detect(placed)  # another one may have the same ids at the root
+    if scheme is None:
+        return (expected, paths) if first in placed else (None, {})
+    scheme = expected if scheme.is_like(expected) else scheme
+    return scheme, resolve(placed, scheme)
 
 
 def _put(nodes: dict[Path, Node], path: Path, recorded: Recorded | None) -> Node:
