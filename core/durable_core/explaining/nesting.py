@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from durable_core.explaining.report import Replay, Report, Row
-from durable_core.model import BATCH_SUB_TYPES, UNIT_SUB_TYPES, NestingType, OperationType
+from durable_core.model import NestingType, is_batch, is_unit
 from durable_core.values import dataclass
 
 MATTERS_FROM_OPERATIONS = 100
@@ -69,7 +69,7 @@ def _changes(rows: Sequence[Row]) -> Iterable[NestingChange]:
     units: dict[str, _Units] = {}
     batches: list[Row] = []
     for row in rows:
-        if row.type == OperationType.CONTEXT and row.sub_type in BATCH_SUB_TYPES:
+        if is_batch(row.type, row.sub_type):
             batches.append(row)
             units.setdefault(row.id or "", _Units())
         own = units.get(row.parent_id or "")
@@ -77,7 +77,7 @@ def _changes(rows: Sequence[Row]) -> Iterable[NestingChange]:
             continue
         if row.is_flat_unit:
             own.flat += row.units if row.replay is not Replay.NOT_DISPATCHED else 0
-        elif row.unit is not None or row.sub_type in UNIT_SUB_TYPES:
+        elif row.unit is not None or is_unit(row.type, row.sub_type):
             own.nested += row.metered_operations
             own.nested_bytes += row.metered_bytes
     for batch in batches:

@@ -57,12 +57,19 @@ from durable_core.service.changes import (
 from durable_core.service.events import invocation_completed_details
 from durable_core.service.ledger import Ledger
 from durable_core.service.made_ids import made_token, made_uuid
+from durable_core.service.pausing import (
+    NOT_PAUSED,
+    NOT_RUNNING,
+    PAUSED,
+    RESUMED,
+    SUPERSEDED,
+    Pausing,
+)
 from durable_core.service.request import Accepted, Decision, examine
 from durable_core.service.state import is_waiting
 from durable_core.service.values import (
     INVALID_MARKER,
     INVALID_TOKEN,
-    RESOURCE_CONFLICT,
     Answer,
     CallbackHeartbeat,
     CheckpointAnswer,
@@ -82,13 +89,6 @@ from durable_core.service.values import (
 )
 from durable_core.values import dataclass
 
-NOT_RUNNING: Final = Refusal(RESOURCE_CONFLICT, "The execution is not running.", 409)
-NOT_PAUSED: Final = Refusal(RESOURCE_CONFLICT, "The execution is not paused.", 409)
-
-PAUSED: Final = "the execution is paused"
-RESUMED: Final = "the execution was resumed"
-SUPERSEDED: Final = "a newer invocation took over"
-
 DEFAULT_PAGE_ITEMS: Final = 100
 """Operations in a page of GetDurableExecutionState where the request doesn't say (model)."""
 
@@ -107,16 +107,6 @@ class _Flight:
     view_token: str
     over: str | None = None
     cut: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Paused:
-    """The pause that was asked for. `due` is when the execution would have timed out without."""
-
-    asked: Pause
-    requested: datetime
-    began: datetime | None = None
-    due: datetime | None = None
 
 
 class SimulatedService:
@@ -146,12 +136,11 @@ class SimulatedService:
         self.error: ErrorObject | None = None
         self.invocations = 0
         self.refused_answers: list[RefusedAnswer] = []
-        self.paused_by: list[Pause] = []
-        self._pause: _Paused | None = None
         self._because: str | None = None
         self._invalid_token = replace(INVALID_TOKEN, message=invalid_token)
         self._resolve = resolve
         self._ledger = Ledger(start, now)
+        self.pausing = Pausing(self._ledger)
         self._store = self._ledger.store
         self._timers = self._ledger.timers
         self._flight: _Flight | None = None
@@ -194,11 +183,6 @@ class SimulatedService:
     def expected_timeout(self) -> datetime | None:
         """When the execution times out, extended by pauses; None where it has no timeout."""
         return self._ledger.timeout
-
-    @property
-    def pause(self) -> tuple[datetime, Pause] | None:
-        """Since when a pause is asked for, and what was asked; None where none is."""
-        return None if self._pause is None else (self._pause.requested, self._pause.asked)
 
     def waiting_operations(self) -> tuple[Operation, ...]:
         """Return the operations that wait for the service or for the world outside."""
@@ -291,10 +275,9 @@ class SimulatedService:
     # -- pauses --------------------------------------------------------------------------------
 
     def _ask_for_pause(self, now: datetime, asked: Pause) -> Refusal | None:
-        if self.is_over or self._pause is not None:
+        if self.is_over or self.pausing.asked is not None:
             return NOT_RUNNING
-        self.paused_by.append(asked)
-        self._pause = _Paused(asked, now)
+        self.pausing.ask(now, asked)
         if self._flight is None:
             self._begin_pause(now)
         else:
@@ -303,26 +286,18 @@ class SimulatedService:
         return None
 
     def _begin_pause(self, now: datetime) -> None:
-        assert self._pause is not None
         self.status = ExecutionStatus.PAUSED
-        due = self._ledger.pause(now, self._pause.requested, self._pause.asked)
-        self._pause = replace(self._pause, began=now, due=due)
+        self.pausing.begin(now)
 
     def _resume(self, now: datetime, reason: str | None) -> Refusal | None:
-        pause = self._pause
-        if pause is None or self.is_over:
+        if self.is_over or self.pausing.asked is None:
             return NOT_PAUSED
         self.status = ExecutionStatus.RUNNING
-        self._pause = None
-        if pause.began is None:  # the invocation that it waited for just goes on
-            if self._flight is not None:
-                self._flight.over = None
-            return None
-        due = pause.due
-        if due is not None and pause.asked.timeout_paused:
-            due = seconds_after(due, (now - pause.began).total_seconds())
-        self._ledger.resume(now, reason, due)
-        self._because = RESUMED
+        if self.pausing.has_begun:
+            self._because = RESUMED
+        elif self._flight is not None:
+            self._flight.over = None  # the invocation that it waited for just goes on
+        self.pausing.end(now, reason)
         return None
 
     def supersede(self) -> None:
@@ -341,7 +316,8 @@ class SimulatedService:
 
     def _end(self, now: datetime, decision: Decision) -> None:
         self.status, self.result, self.error = decision.status, decision.result, decision.error
-        self._token = self._pause = None
+        self._token = None
+        self.pausing.forget()
         self._ledger.end(now, decision)
 
     # -- checkpoints ---------------------------------------------------------------------------

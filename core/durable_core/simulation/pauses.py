@@ -48,14 +48,14 @@ class Pauses:
     @property
     def current(self) -> PauseDetails | None:
         """The pause that the execution is in, as GetDurableExecution says it."""
-        if self._service.pause is None:
+        pausing = self._service.pausing
+        if pausing.asked is None:
             return None
-        requested, asked = self._service.pause
-        return PauseDetails(requested, asked.reason, asked.timeout_paused)
+        return PauseDetails(pausing.requested, pausing.asked.reason, pausing.asked.timeout_paused)
 
     @property
     def unused(self) -> tuple[str, ...]:
         """The entries that came to nothing: `[[pause]] after_seconds = 60`."""
-        asked = {id(each) for each in self._service.paused_by}
+        asked = {id(each) for each in self._service.pausing.taken}
         left = (script for script, pause in self._asked if id(pause) not in asked)
         return tuple(" ".join(pause_text(script).split("\n")[:2]) for script in left)
