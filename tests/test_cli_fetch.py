@@ -432,6 +432,58 @@ def test_following_shows_events_until_the_execution_ends_and_writes_all_of_them(
     assert len(load_history("f.json").events) == 7
 
 
+@pytest.mark.parametrize("status", ["PAUSING", "PAUSED"])
+def test_a_paused_execution_is_followed_until_it_is_resumed_and_ends(durable, server, status):
+    server.add(execution("slow", steps(1), status))
+    slow = server.executions[arn_of("slow")]
+
+    def go_on(operation, subject, query):
+        if server.count("get") == 3:
+            slow.update(Status="SUCCEEDED", events=ended(steps(2)))
+
+    server.before = go_on
+    code, _, err = durable("fetch", arn_of("slow"), "--follow", "--interval", "0.1", "-o", "f.json")
+
+    assert code == 0
+    assert "SUCCEEDED, 7 events" in err
+
+
+@pytest.mark.parametrize("redact", [[], ["--redact"]])
+def test_a_paused_execution_is_fetched_with_its_pause_and_explained(durable, server, redact):
+    pause = {
+        "PauseRequestTimestamp": 1796119260.5,
+        "Reason": "the payment provider is down",
+        "ExecutionTimeoutPaused": True,
+    }
+    until = {"ExpectedExecutionTimeoutTimestamp": 1827741600.5}
+    events = [*steps(1), event_of_pause(pause)]
+    server.add(execution("slow", events, "PAUSED", PauseDetails=pause, **until))
+
+    assert durable("fetch", arn_of("slow"), *redact, "-o", "f.json")[0] == 0
+    text = Path("f.json").read_text()
+    assert ("payment provider" in text) is not bool(redact)
+    report = explain(load_history("f.json"))
+    assert report.status == "PAUSED"
+    assert report.reasons[0].text.startswith("the execution is paused since 2026-12-01T")
+    assert report.expected_timeout.isoformat() == "2027-12-02T10:00:00.500000+00:00"
+
+
+def event_of_pause(pause):
+    details = {**pause, "Reason": {"Payload": pause["Reason"], "Truncated": False}}
+    moment = pause["PauseRequestTimestamp"]
+    event = {"EventType": "ExecutionPaused", "EventId": 4, "Id": "run", "EventTimestamp": moment}
+    return {**event, "ExecutionPausedDetails": details}
+
+
+@pytest.mark.parametrize("status", ["PAUSED", "pausing,deleting"])
+def test_executions_are_listed_by_the_statuses_of_a_pause(durable, server, status):
+    server.add(execution("slow", steps(1), "PAUSED"))
+    asked = ("fetch", "--function-name", "orders", "--list", "--region", "eu-west-1")
+    code, out, _ = durable(*asked, "--statuses", status)
+    assert code == 0
+    assert ("slow" in out) is (status == "PAUSED")
+
+
 def test_what_was_followed_is_kept_when_aws_is_gone(durable, server):
     server.add(execution("slow", steps(1), "RUNNING"))
 
