@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from durable_cli.markdown import escaped
 from durable_cli.outline import Line
-from durable_cli.output import clean, join_lines
+from durable_cli.output import join_lines
 from durable_cli.words import (
     bytes_text,
     limit_text,
@@ -21,13 +21,6 @@ from durable_cli.words import (
 )
 from durable_core.explaining.report import Report
 from durable_core.explaining.sentences import duration_text
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@:])")
-
-
-def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is: no markup, link, mention or HTML comes of it."""
-    return _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", clean(text))
 
 
 def render(report: Report, lines: Sequence[Line], cost: Sequence[str] = ()) -> str:
@@ -60,7 +53,7 @@ def render(report: Report, lines: Sequence[Line], cost: Sequence[str] = ()) -> s
     if report.reasons:
         out += ["", "Why:", ""]
         for reason in report.reasons:
-            place = f"`{clean(reason.position).replace('`', '')}` " if reason.position else ""
+            place = f"{escaped(reason.position)} " if reason.position else ""
             out.append(f"1. {place}{escaped(reason.text)}")
     return join_lines(out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from durable_cli.markdown import escaped
 from durable_cli.output import clean
 from durable_cli.render_divergence import listed, said
 from durable_cli.render_verify import VERDICT_WORDS, Result, summary_text
@@ -115,26 +116,20 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
     ]
     for source, outcome in results:
         if isinstance(outcome, DurableError):
-            lines.append(f"| {_cell(source)} | cannot be read | | {_cell(str(outcome))} |")
+            lines.append(f"| {escaped(source)} | cannot be read | | {escaped(str(outcome))} |")
             continue
         first = outcome.first
         where = "" if first is None else first.position
         if first is not None and first.where is not None:
             where += f" {first.where}"
         lines.append(
-            f"| {_cell(source)} | {VERDICT_WORDS[outcome.verdict]} | {_cell(where)} "
-            f"| {_cell(_reason(outcome))} |"
+            f"| {escaped(source)} | {VERDICT_WORDS[outcome.verdict]} | {escaped(where)} "
+            f"| {escaped(_reason(outcome))} |"
         )
     notes = [(source, notes) for source, each in results if (notes := _notes(each))]
     if notes:
-        lines += ["", *(f"- {_cell(source)}: {_cell(text)}" for source, text in notes)]
+        lines += ["", *(f"- {escaped(source)}: {escaped(text)}" for source, text in notes)]
     return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    for char in "\\`*_[]<>|":
-        text = text.replace(char, f"&#{ord(char)};")
-    return clean(text)
 
 
 # -- GitHub --------------------------------------------------------------------------------------
