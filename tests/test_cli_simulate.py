@@ -247,6 +247,12 @@ def test_the_event_comes_from_a_file_or_stdin_and_is_null_without(
         ("s.toml", "[[callback]]\nnam = 'x'", "--scenario", "s.toml: [[callback]] 1: unknown key"),
         ("s.toml", "= 1", "--scenario", "s.toml: not TOML"),
         ("l.toml", "operatoins = 5", "--limits", "l.toml: unknown limit 'operatoins', expected"),
+        (
+            "l.toml",
+            "payload_bytes = 0",
+            "--limits",
+            "l.toml: payload_bytes: expected a whole number",
+        ),
         ("l.toml", "operations = 'x'", "--limits", "l.toml: operations: expected a whole number"),
         ("l.toml", "\xff", "--limits", "l.toml: not TOML"),
     ],

@@ -50,8 +50,8 @@ def read_limits(path: str) -> ServiceLimits:
         if key not in known:
             expected = ", ".join(known)
             raise SourceError(path, f"unknown limit '{key}', expected one of {expected}")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise SourceError(path, f"{key}: expected a whole number from 0, found {value!r}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SourceError(path, f"{key}: expected a whole number from 1, found {value!r}")
     return replace(LIMITS, **document)
 
 
