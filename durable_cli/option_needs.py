@@ -10,8 +10,9 @@ nothing where it has an effect in every call:
     "--every-invocation": [needs("--handler")],     # only where that is given, too
     "--prices": [excludes("--handler"), in_format("table", "json")],
 
-The first need that a call doesn't meet is told. A test walks all options of all commands: one
-without a row fails it, and so does one that neither changes anything nor is refused.
+The first need that a call doesn't meet is told. Tests walk all options of all commands: one without
+a row fails `test_option_needs.py`. In `test_option_effects.py` each option has a call in which its
+effect is seen: add one there, in each format in which it is not refused.
 """
 
 from __future__ import annotations
