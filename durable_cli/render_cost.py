@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from durable_cli.markdown import escaped
 from durable_cli.output import Surface, clean, fit, pad, wrap
-from durable_cli.render_markdown import escaped
 from durable_cli.render_text import KEY_WIDTH, pair
 from durable_cli.words import label, percent_text, plural, size_text
 from durable_core.explaining.costs import MILLION, Cost, CostKey, CostPart, PricedChange, Prices
