@@ -23,6 +23,10 @@ TONES = frozenset({"one", "two"})
 
 def first_of(names):
     return [each for each in names][0]
+
+
+def is_late(context):
+    return context.get_remaining_time_in_millis() < 10_000
 """
 
 ORDERS = '''
@@ -45,6 +49,7 @@ RNG = random.Random(4)
 STARTED = datetime.datetime.now().second % 2
 PROCESS = uuid.uuid4().int % 2
 FLAGS = {"one", "two"}
+IS_LARGE = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128") != "128"
 
 
 class Config:
@@ -162,8 +167,60 @@ def order(how, event):
             from email.utils import formatdate
 
             return turned(int(formatdate()[20:22]) % 2)  # read here: time.time
+        case "log stream":
+            stream = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]  # read here: os.environ["AWS_LAMBDA_
+            return turned(int(stream[-1], 16) % 2)
+        case "version of the function":
+            return turned(os.getenv("AWS_LAMBDA_FUNCTION_VERSION") == "2")  # read here: os.environ
+        case "trace":
+            trace = os.environ.get("_X_AMZN_TRACE_ID", "")  # read here: os.environ["_X_AMZN_TRACE
+            return turned(trace.endswith("1"))
+        case "memory in a copy":
+            copy = os.environ.copy()  # read here: all of os.environ
+            return turned(int(copy["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) > 1_000)
+        case "all variables":
+            for name, value in os.environ.items():  # read here: all of os.environ
+                if name == "AWS_LAMBDA_INITIALIZATION_TYPE":
+                    return turned(value == "on-demand")
+        case "bytes of the environment":
+            group = os.environb[b"AWS_LAMBDA_LOG_GROUP_NAME"]  # read here: os.environ["AWS_LAMBDA
+            return turned(group.startswith(b"/aws"))
+        case "memory at import":
+            return turned(IS_LARGE)
 
     return fine(how, event)
+
+
+def of_context(how, context):
+    match how:
+        case "remaining time":
+            left = context.get_remaining_time_in_millis()  # read here: get_remaining_time_in_millis
+            return turned(left > 10_000)
+        case "remaining time in a helper":
+            return turned(helper.is_late(context))
+        case "request id":
+            return turned(int(context.aws_request_id[-1], 16) % 2)  # read here: context.aws_request
+        case "deadline":
+            return turned(context._epoch_deadline_time_in_ms % 2)  # read here: context._epoch_dead
+        case "log stream of the context":
+            return turned(int(context.log_stream_name[-1], 16) % 2)  # read here: context.log_stream
+        case "log group of the context":
+            return turned("lambda" in context.log_group_name)  # read here: context.log_group_name
+        case "memory of the context":
+            return turned(int(context.memory_limit_in_mb) > 1_000)  # read here: context.memory_limi
+        case "version of the context":
+            return turned(context.function_version == "2")  # read here: context.function_version
+        case "arn":
+            return turned(context.invoked_function_arn.endswith(":2"))  # read here: context.invoked
+        case "client":
+            return turned(context.client_context is None)  # read here: context.client_context
+        case "identity":
+            return turned(context.identity.cognito_identity_id)  # read here: context.identity
+        case "text of the context":
+            return turned("function_version=2" in str(context))  # read here: all of the context
+        case "what the context holds":
+            return turned(vars(context)["function_version"] == "2")  # read here: all of the context
+    return order(how, {"pair": 0})
 
 
 def fine(how, event):
@@ -189,6 +246,12 @@ def fine(how, event):
             return turned(random.Random(3).random() > 0.3)
         case "sorted files":
             return turned(sorted(os.listdir("files"))[0] != "a")
+        case "the function's name":
+            return turned("AWS_LAMBDA_FUNCTION_NAME" in os.environ)
+        case "configuration":
+            os.environ["AWS_LAMBDA_RUNTIME_API"] = "set"
+            named = os.environ.get("TABLE_NAME", os.environ["AWS_LAMBDA_RUNTIME_API"])
+            return turned(named != "set" or "AWS_LAMBDA_LOG_STREAM_NAME" not in os.environ)
         case "same object":
             return turned(id(ONE) == id(TWO) or id(ONE) != id(ONE))
         case "types":
@@ -225,7 +288,11 @@ from aws_durable_execution_sdk_python import durable_execution
 
 @durable_execution
 def handler(event, ctx):
-    for name in orders.order(event["how"], event):
+    if event["how"] in orders.OF_CONTEXT:
+        names = orders.of_context(event["how"], ctx.lambda_context)
+    else:
+        names = orders.order(event["how"], event)
+    for name in names:
         ctx.step(lambda _: 1, name=name)
 """
 
@@ -234,13 +301,18 @@ def cases(text: str) -> list[str]:
     return [line.split('"')[1] for line in text.splitlines() if line.strip().startswith('case "')]
 
 
-VARYING, FINE = (cases(part) for part in ORDERS.split("def fine"))
+_ANYWHERE, _REST = ORDERS.split("def of_context")
+_OF_CONTEXT, _FINE = _REST.split("def fine")
+VARYING, AWS_ONLY, FINE = (cases(part) for part in (_ANYWHERE, _OF_CONTEXT, _FINE))
+ORDERS += f"\n\nOF_CONTEXT = {AWS_ONLY!r}\n"
 NATIVE_ONLY = ["as completed", "waited for"]
 AT_IMPORT = {
     "time at import": ("datetime.now", "STARTED ="),
     "date at import": ("date.today", "day ="),
     "uuid at import": ("uuid.uuid4", "PROCESS ="),
+    "memory at import": ('os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]', "IS_LARGE ="),
     "a constant of another module": ("the order of a set", "return [each"),
+    "remaining time in a helper": ("get_remaining_time_in_millis", "return context.get_rem"),
 }
 
 
@@ -297,7 +369,7 @@ def test_code_that_depends_on_what_varies_is_not_deterministic_and_its_line_is_t
 ) -> None:
     if runtime == "aws":
         pytest.importorskip("aws_durable_execution_sdk_python")
-    varying = [*VARYING, *(NATIVE_ONLY if runtime == "native" else ())]
+    varying = [*VARYING, *(NATIVE_ONLY if runtime == "native" else AWS_ONLY)]
     inputs = {
         f"{how}#{pair}": {"how": how, "pair": pair} for pair in range(4) for how in varying
     } | {how: {"how": how, "pair": 0} for how in FINE}

@@ -156,6 +156,18 @@ async def by_invocation(event, ctx):
 async def result(event, ctx):
     return str(uuid.uuid4())
 
+async def by_stream(event, ctx):
+    await ctx.step(lambda step: 1, name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"])
+
+async def by_trace(event, ctx):
+    await ctx.wait(timedelta(seconds=1))
+    await ctx.step(lambda step: 1, name=os.getenv("_X_AMZN_TRACE_ID"))
+
+async def configured(event, ctx):
+    await ctx.step(lambda step: os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], name="stream")
+    await ctx.step(lambda step: 1, name=os.environ["TABLE_NAME"])
+    print(os.environ["AWS_LAMBDA_LOG_STREAM_NAME"])
+
 async def dies(event, ctx):
     os.kill(os.getpid(), 9)
 """
@@ -198,6 +210,8 @@ def test_reading_anything_in_steps_and_seeded_chance_anywhere_is_fine(
         ("by_uuid", "uuid", "uuid.uuid4"),
         ("by_urandom", "urandom", "os.urandom"),
         ("by_invocation", "time", "time.time"),
+        ("by_stream", "environment", 'os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]'),
+        ("by_trace", "invocation", 'os.environ["_X_AMZN_TRACE_ID"]'),
     ],
 )
 def test_what_fed_a_difference_is_named_with_its_place(
@@ -211,7 +225,62 @@ def test_what_fed_a_difference_is_named_with_its_place(
     (read,) = difference["reads"]
     assert read["function"] == function
     line = Path(read["file"]).read_text().splitlines()[read["line"] - 1]
-    assert handler.partition("_")[2] in line or "started" in line or "token_hex" in line
+    told = (handler.partition("_")[2], "started", "token_hex", "os.environ", "os.getenv")
+    assert any(each in line for each in told)
+
+
+def test_configuration_and_what_is_only_printed_or_read_in_steps_is_fine(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLE_NAME", "orders")
+    code, found = check(capsys, "clock_app:configured", 2)
+    assert (code, found["differences"]) == (0, [])
+
+
+CONTEXT = """
+from aws_durable_execution_sdk_python import durable_execution
+
+@durable_execution
+def handler(event, ctx):
+    def batch(inner):
+        done = 0
+        while done < 3 and inner.lambda_context.get_remaining_time_in_millis() > 30_000:
+            inner.step(lambda _: done, name=f"chunk-{done}")
+            done += 1
+        return done
+
+    print(ctx.lambda_context.aws_request_id, ctx.lambda_context)
+    return ctx.run_in_child_context(batch, name="batch")
+
+@durable_execution
+def steady(event, ctx):
+    seen = ctx.lambda_context
+    ctx.step(lambda _: [seen.aws_request_id, seen.memory_limit_in_mb], name=seen.function_name)
+    if seen.get_remaining_time_in_millis() < 0:
+        ctx.step(lambda _: 1, name="late")
+"""
+
+
+def test_the_remaining_time_of_an_invocation_is_told_where_it_decides(
+    capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    (project / "budget_app.py").write_text(CONTEXT)
+    code, found = check(capsys, "budget_app:handler", 1)
+    assert code == 1
+    (difference,) = found["differences"]
+    assert difference["fed_by"] == ["invocation"]
+    read = [(each["function"], each["line"]) for each in difference["reads"]]
+    assert ("get_remaining_time_in_millis", 7) in read
+
+
+def test_what_lambda_hands_out_is_fine_where_it_decides_nothing(
+    capsys: pytest.CaptureFixture[str], project: Path
+) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    (project / "budget_app.py").write_text(CONTEXT)
+    code, found = check(capsys, "budget_app:steady", 2)
+    assert (code, found["differences"], found["unclear"]) == (0, [], [])
 
 
 def test_the_order_of_a_set_is_found(capsys: pytest.CaptureFixture[str]) -> None:

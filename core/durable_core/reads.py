@@ -20,6 +20,11 @@ class Source(StrEnum):
     """Ids of processes and threads, addresses in memory, the host."""
     FILES = "order of files"
     """In which order a folder lists what is in it."""
+    INVOCATION = "invocation"
+    """What is another in each invocation: its request id, its deadline and the time that remains,
+    the trace it belongs to."""
+    ENVIRONMENT = "environment"
+    """What another environment or deployment may have: log stream and group, version, memory."""
 
 
 @dataclass(frozen=True, slots=True)

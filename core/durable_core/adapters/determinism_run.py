@@ -27,8 +27,8 @@ from durable_core.adapters.runners import (
 from durable_core.errors import DurableError, printable
 from durable_core.model import CheckpointRequest, InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked
-from durable_core.reads import Source
 from durable_core.sdks import Sdk
+from durable_core.reads import Read, Source
 from durable_core.simulation.determinism import (
     DeterminismReport,
     Difference,
@@ -43,6 +43,7 @@ from durable_core.simulation.determinism import (
 )
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.simulate import Runner
+from durable_core.verifying.code_lines import is_installed
 from durable_core.wire import request_from_wire, request_to_wire
 
 _CODE: Final = (
@@ -93,6 +94,16 @@ def check_determinism(
     return DeterminismReport(runs, tuple(differences), tuple(unclear))
 
 
+def _places(fed_by: Mapping[Source, Sequence[Read]]) -> list[Read]:
+    """Return where what feeds a difference is read: a place once, whatever it reads; those of the
+    user's own project, if there are any."""
+    places: dict[tuple[str, str, int], Read] = {}
+    for each in (each for reads in fed_by.values() for each in reads):
+        places.setdefault((each.function, each.file, each.line), each)
+    own = [each for each in places.values() if not is_installed(each.file)]
+    return own or list(places.values())
+
+
 def _explained(
     make: _Maker, first: Fingerprint, other: Fingerprint, found: Difference
 ) -> Difference:
@@ -100,12 +111,18 @@ def _explained(
     read = {Source.HASH_SEED, *(each.source for each in other.reads)}
     sources = [source for source in Source if source in read]
     alone = make.run_all([(found.run, (source,)) for source in sources])
+    makes = {
+        source: compare(first, answer, found.run)
+        for source, answer in zip(sources, alone, strict=True)
+    }
+    others = {source: made for source, made in makes.items() if isinstance(made, Difference)}
+    same = [source for source, made in others.items() if made.operation == found.operation]
     fed_by = {
         source: [each for each in answer.reads if each.source is source]
         for source, answer in zip(sources, alone, strict=True)
-        if isinstance(compare(first, answer, found.run), Difference)
+        if source in (same or others)
     }
-    places = [each for reads in fed_by.values() for each in reads]
+    places = _places(fed_by)
     return replace(found, fed_by=tuple(fed_by), reads=tuple(places[:_MOST_PLACES]))
 
 

@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.observed import Observed
+from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
 from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.model import InvocationInput, OperationUpdate
@@ -29,6 +30,7 @@ from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.journal import Note
 from durable_core.native.signals import ProcessDied
 from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
+from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.simulate import Runner
 
@@ -218,7 +220,7 @@ def _run_there(
     try:
         runner = make()
         options = replace(options, tell=lambda note: link.tell("note", note))
-        with exit_sends_queued(runner.die):
+        with handed(variables_of(context_of(link))), exit_sends_queued(runner.die):
             invoked = runner.invoke(given, link, options)
         link.tell("done", invoked)
     except Exception as error:

@@ -21,9 +21,15 @@ from random import Random as _RealRandom
 from types import FrameType
 from typing import Any, Final
 
-from durable_core.adapters import chance_readings, process_readings, set_orders
+from durable_core.adapters import (
+    chance_readings,
+    lambda_readings,
+    process_readings,
+    set_orders,
+)
 from durable_core.native.bodies import running_body
 from durable_core.reads import Read, Source
+from durable_core.simulation import lambda_context
 from durable_core.verifying.code_lines import is_installed, is_users
 
 _EXEMPT: Final = frozenset(
@@ -33,7 +39,8 @@ _EXEMPT: Final = frozenset(
 )
 _INSIDE: Final = frozenset(
     {"datetime", "random", "secrets", "time", "uuid", __name__}
-    | {chance_readings.__name__, process_readings.__name__, set_orders.__name__}
+    | {chance_readings.__name__, lambda_readings.__name__, lambda_context.__name__}
+    | {process_readings.__name__, set_orders.__name__}
 )
 """Modules through which a source is read: who called them is the one who reads."""
 
@@ -46,6 +53,8 @@ _READS_APART: Final = 14 * 86_400.0
 """Between one reading of the time and the next: the same weekday, hour, minute and second, so that
 what is asked of a later one has another answer too."""
 _HASTE_AFTER: Final = 20
+_LATE_MILLISECONDS: Final = 437
+"""What remains of an invocation that is about to be ended."""
 
 
 def _ambling(reads: int) -> float:
@@ -84,6 +93,8 @@ class Readings:
         self._numbers: dict[int, tuple[int, object]] = {}
         self._imported: dict[int, tuple[int, object]] | None = None
         self.epoch = 0
+        self.invocation = 0
+        """Which invocation runs, or history is verified, from 1; 0 while modules are imported."""
         self._reads: dict[Read, None] = {}
 
     @property
@@ -93,6 +104,7 @@ class Readings:
 
     def new_invocation(self) -> None:
         """Let held sources begin again: an invocation that repeats another reads the same."""
+        self.invocation += 1
         for source in Source:
             if source not in self._varied:
                 del self._counts[source]
@@ -104,6 +116,7 @@ class Readings:
             self._imported = dict(self._numbers)
         self._numbers = dict(self._imported)
         self.epoch += 1
+        self.invocation = 1
 
     def forget_reads(self) -> tuple[Read, ...]:
         """Return the places noted so far, to note none of them from now on but those read again."""
@@ -127,10 +140,24 @@ class Readings:
         """Return the time as seconds since 1970."""
         series, count = self._number(Source.TIME)
         if series == str(self._variation) and Source.TIME in self._varied:
-            apart = self._variation * _RUNS_APART + self._variation // 2 * _PAIRS_APART
             later = _ambling(count) if self._ambles else count * _READS_APART
-            return _BEGINS_AT + apart + later
+            return self.began_at(Source.TIME) + later
         return _BEGINS_AT + count * 0.001
+
+    def began_at(self, source: Source) -> float:
+        """Return the time before any was read, as seconds since 1970, where `source` tells it."""
+        if source not in self._varied:
+            return _BEGINS_AT
+        apart = self._variation * _RUNS_APART + self._variation // 2 * _PAIRS_APART
+        return _BEGINS_AT + apart
+
+    def milliseconds_left(self, most: int) -> int:
+        """Return how long an invocation may go on that may take `most` milliseconds: next to
+        nothing in a verification's second run; less with every reading, as in `_ambling`."""
+        series, count = self._number(Source.INVOCATION)
+        is_late = series.isdecimal() and int(series) % 4 in _TURNED
+        left = _LATE_MILLISECONDS if is_late else most
+        return max(0, left - int(_ambling(count) * 1000))
 
     def nanoseconds(self, seconds: float) -> int:
         """Return the time in nanoseconds; the last of them is another one too."""
@@ -149,21 +176,40 @@ class Readings:
     def octets(self, count: int, source: Source) -> bytes:
         """Return random bytes; in the next run of a verification every bit is the other one."""
         series, number = self._number(source)
+        return self._bytes(count, source, series, str(number))
+
+    def octets_of(self, what: str, count: int, source: Source) -> bytes:
+        """Return random bytes that stand for something which is the same as long as an invocation
+        takes, or an environment lives; mirrored like `octets`."""
+        is_varied = source in self._varied
+        number = self.invocation if is_varied and source is Source.INVOCATION else 0
+        series = str(self._variation) if is_varied else "held"
+        return self._bytes(count, source, series, f"{what}/{number}")
+
+    @staticmethod
+    def _bytes(count: int, source: Source, series: str, what: str) -> bytes:
         mirrored = series.isdecimal() and int(series) % 4 == _MIRRORED
         if mirrored:
             series = str(int(series) + 2)
-        drawn = _RealRandom(f"{source}/{series}/{number}").randbytes(count)
+        drawn = _RealRandom(f"{source}/{series}/{what}").randbytes(count)
         return bytes(255 - each for each in drawn) if mirrored else drawn
 
     # -- who reads it --------------------------------------------------------------------------
 
     def note(
-        self, source: Source, function: str, *, by_users: bool = False, directly: bool = False
+        self,
+        source: Source,
+        function: str,
+        *,
+        by_users: bool = False,
+        directly: bool = False,
+        unless: str = "",
     ) -> bool:
         """Note who reads a source. Return False for one who has to get the real thing.
 
         Of what Python itself does the line is told that has it done. `by_users`: only those read it
         who do so by a line of the user's own project; `directly`: not through Python's modules.
+        A line that is noted as reading `unless`, all of something, isn't for each part of it.
         """
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and _module_of(frame) in _INSIDE:
@@ -180,7 +226,9 @@ class Readings:
         if directly and reader is not top:
             return False
         if running_body.get() is None:
-            self._reads.setdefault(Read(source, function, file, reader.f_lineno))
+            line = reader.f_lineno
+            if not unless or Read(source, unless, file, line) not in self._reads:
+                self._reads.setdefault(Read(source, function, file, line))
         return True
 
     @staticmethod
@@ -215,6 +263,7 @@ class Readings:
         chance_readings.install(self)
         set_orders.install(self)
         process_readings.install(self)
+        lambda_readings.install(self)
 
     def _install_time(self) -> None:
         def clock(name: str, convert: Callable[[float], Any]) -> None:

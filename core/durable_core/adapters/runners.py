@@ -15,6 +15,7 @@ from durable_core.adapters.handler import (
     NotAHandler,
     users_traceback,
 )
+from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import (
     exit_ends_invocation,
     exit_fails_import,
@@ -26,6 +27,7 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.sdks import Sdk
+from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
@@ -161,7 +163,10 @@ class _Unwound(Runner):
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
         unwinds = self._runner.unwinds_crashes
-        with exit_ends_invocation(self._runner.die) if unwinds else exit_is_refused():
+        with (
+            handed(variables_of(context_of(link))),
+            exit_ends_invocation(self._runner.die) if unwinds else exit_is_refused(),
+        ):
             return self._runner.invoke(given, link, options)
 
 

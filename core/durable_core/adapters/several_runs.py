@@ -126,9 +126,11 @@ def _read(reads: Sequence[Read]) -> str:
             "nothing was seen to be read outside of steps, so it depends on the order of a set of "
             "an installed package, on an address in memory, or on what is outside of the process"
         )
-    places = [f"{each.function} at {_place_of(each)}" for each in reads[:_MOST_READS]]
-    more = f" and {len(reads) - _MOST_READS:,} more" if len(reads) > _MOST_READS else ""
-    return f"the code outside of steps reads {', '.join(places)}{more}"
+    # One place may read several sources: all of the environment's variables.
+    places = list(dict.fromkeys(replace(each, source=reads[0].source) for each in reads))
+    told = [f"{each.function} at {_place_of(each)}" for each in places[:_MOST_READS]]
+    more = f" and {len(places) - _MOST_READS:,} more" if len(places) > _MOST_READS else ""
+    return f"the code outside of steps reads {', '.join(told)}{more}"
 
 
 def _place_of(read: Read) -> str:

@@ -329,6 +329,7 @@ def _verified(
     task: Task, job: Job, replayer: Any, guard: Guard
 ) -> Verification | DurableError | Lost | None:
     from durable_core.adapters.history_file import load_history, pausing_collection
+    from durable_core.adapters.lambda_environment import handed, recorded_variables
     from durable_core.verifying.replay import function_of, verify_history
 
     if isinstance(task, DurableError):
@@ -338,7 +339,8 @@ def _verified(
             history = task if isinstance(task, RecordedHistory) else load_history(task)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
-        return verify_history(replayer, history, job.options, guard)
+        with handed(recorded_variables(history.arn)):
+            return verify_history(replayer, history, job.options, guard)
     except DurableError as error:
         return error
     except BaseException as error:

@@ -1,4 +1,7 @@
-"""What Lambda hands to a handler beside the event."""
+"""What Lambda hands to a handler beside the event.
+
+Names and values are those of Lambda's Python runtime (`awslambdaric` 4.2, `lambda_context.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,31 @@ from datetime import datetime, timedelta
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.service.values import target_of
 from durable_core.simulation.link import ServiceLink
+
+
+class CognitoIdentity:
+    """Who called: nobody that Cognito knows."""
+
+    cognito_identity_id: str | None = None
+    cognito_identity_pool_id: str | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"CognitoIdentity([cognito_identity_id={self.cognito_identity_id},"
+            f"cognito_identity_pool_id={self.cognito_identity_pool_id}])"
+        )
+
+
+class ClientContext:
+    """What a mobile application's SDK says of itself when it invokes a function."""
+
+    def __init__(self, custom: object = None, env: object = None, client: object = None) -> None:
+        self.custom = custom
+        self.env = env
+        self.client = client
+
+    def __repr__(self) -> str:
+        return f"ClientContext([custom={self.custom},env={self.env},client={self.client}])"
 
 
 class LambdaContext:
@@ -29,7 +57,9 @@ class LambdaContext:
         tenant_id: str | None = None,
     ) -> None:
         name = function_arn.partition(":function:")[2].partition(":")[0]
+        deadline = began + timedelta(seconds=FUNCTION_TIMEOUT_SECONDS)
         self._elapsed = elapsed
+        self._epoch_deadline_time_in_ms = int(deadline.timestamp() * 1000)
         self.aws_request_id = request_id
         self.function_name = name
         self.function_version = target_of(function_arn).executed_version
@@ -38,17 +68,30 @@ class LambdaContext:
         self.log_group_name = f"/aws/lambda/{name}"
         self.log_stream_name = f"{began:%Y/%m/%d}/[{self.function_version}]simulated"
         self.tenant_id = tenant_id
-        self.client_context = None
-        self.identity = None
+        self.client_context: ClientContext | None = None
+        self.identity = CognitoIdentity()
 
     def get_remaining_time_in_millis(self) -> int:
         """Return how long the invocation may go on."""
         passed = timedelta(seconds=self._elapsed())
         return max(0, FUNCTION_TIMEOUT_SECONDS * 1000 - passed // timedelta(milliseconds=1))
 
+    def w3c(self) -> dict[str, str]:
+        """Return the W3C trace context of the invocation: there is none."""
+        return {}
+
     def log(self, message: object) -> None:
         """Write a line of the function's log."""
         logging.getLogger().info("%s", message)
+
+    def __repr__(self) -> str:
+        names = (
+            *("aws_request_id", "log_group_name", "log_stream_name", "function_name"),
+            *("memory_limit_in_mb", "function_version", "invoked_function_arn"),
+            *("client_context", "identity", "tenant_id"),
+        )
+        said = ",".join(f"{name}={getattr(self, name)}" for name in names)
+        return f"LambdaContext([{said}])"
 
 
 def context_of(link: ServiceLink, memory_mb: int = 128) -> LambdaContext:

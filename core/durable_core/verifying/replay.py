@@ -208,7 +208,7 @@ def _examined(
             borrows=borrows,
         )
         with watch(examination):
-            replayer.replay(examination, history.arn or _NO_ARN)
+            replayer.replay(examination, history.arn or UNKNOWN_ARN)
         return examination, divergences_of(examination)
 
     examination, found = run(True)
@@ -253,7 +253,7 @@ def _unsure(outcome: Verification, doubt: Doubt) -> Verification:
     return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
 
 
-_NO_ARN: Final = (
+UNKNOWN_ARN: Final = (
     "arn:aws:lambda:us-east-1:123456789012:function:handler:$LATEST/durable-execution/verified/1"
 )
 

@@ -21,6 +21,7 @@ from durable_core.adapters.aws_sdk.attach import attached_sdk
 from durable_core.adapters.aws_sdk.installed import SdkChanged, found_below, is_aws_handler
 from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts
 from durable_core.adapters.aws_sdk.replay_run import BEGAN, ReplayRun
+from durable_core.adapters.lambda_environment import REQUEST_ID
 from durable_core.ids import BLAKE2B
 from durable_core.model import (
     ExecutionDetails,
@@ -89,7 +90,7 @@ class AwsReplayer:
         given = InvocationInput(arn, "verified", (execution,))
         link = ServiceLink(
             cast(SimulatedService, None),  # nothing is ever sent
-            Invocation(1, "verified", given, retry=True),
+            Invocation(1, REQUEST_ID, given, retry=True),
             VirtualClock(BEGAN),
         )
         known = signature(self._sdk.invocation_input).parameters
