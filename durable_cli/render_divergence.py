@@ -29,12 +29,15 @@ def divergence_lines(found: Divergence, is_first: bool, surface: Surface) -> lis
     ]
     if found.also_at:
         lines += wrapped(f"the same at {listed(found.also_at)}", surface, "    ")
-    lines += ["", *_sides(found, surface), ""]
+    is_of_operations = any((found.expected, found.current, found.matching, found.traceback))
+    if is_of_operations:
+        lines += ["", *_sides(found, surface), ""]
     if found.where is not None:
         # Of what is no longer asked for there is no line, only the one of what was before it.
-        is_call = found.current is not None or found.traceback is not None
-        where = "code:" if is_call else "code: ends after"
-        lines += wrapped(f"{where} {found.where} in {found.where.function}", surface, "    ")
+        is_call = found.current is not None or found.traceback is not None or not is_of_operations
+        where = f"{'code:' if is_call else 'code: ends after'} {found.where}"
+        function = f" in {found.where.function}" if found.where.function else ""
+        lines += wrapped(where + function, surface, "    ")
         if found.where.text:
             lines += [f"          {fit(clean(found.where.text), surface.width - 10)}"]
     if found.consequence:

@@ -234,24 +234,36 @@ def _crashes(report: CrashReport, surface: Surface) -> list[str]:
 
 def _determinism(report: DeterminismReport, surface: Surface) -> list[str]:
     runs = plural(report.runs, "run")
+    out: list[str] = []
     if report.differences:
-        text = f"{len(report.differences):,} of {runs} with other values asked for something else"
-        out = pair("determinism", [(text, "bad")], surface)
-        for found in report.differences[:_MOST_SHOWN]:
-            for line in _difference(found):
-                out += pair("", [(clean(line), "bad")], surface)
-        return out + _and_more(len(report.differences), surface)
-    if report.unclear:
-        out = pair(
-            "determinism",
-            [(f"can't be told of {len(report.unclear):,} of {runs}", "warn")],
-            surface,
-        )
+        differ = len({each.run for each in report.differences})
+        given = all(each.given is not None for each in report.differences)
+        did = "gave operations something else" if given else "asked for something else"
+        text = f"{differ:,} of {runs} with other values {did}"
+        out += pair("determinism", [(text, "bad")], surface)
+        out += _differences(report.differences, "bad", surface)
+    elif report.unclear:
+        text = f"can't be told of {len(report.unclear):,} of {runs}"
+        out += pair("determinism", [(text, "warn")], surface)
         for why in report.unclear[:_MOST_SHOWN]:
             out += pair("", [(clean(why), "warn")], surface)
-        return out
-    text = f"{runs} with other times, chance, UUIDs and hash seeds asked for the same operations"
-    return pair("determinism", [(text, "good")], surface)
+    else:
+        asked = "asked for the same operations"
+        text = f"{runs} with other times, chance, UUIDs and hash seeds {asked}"
+        out += pair("determinism", [(text, "good")], surface)
+    if report.warnings:
+        text = "warning: what operations are given is not the same in every run"
+        out += pair("", [(text, "warn")], surface)
+        out += _differences(report.warnings, "warn", surface)
+    return out
+
+
+def _differences(found: Sequence[Difference], style: str, surface: Surface) -> list[str]:
+    out = []
+    for each in found[:_MOST_SHOWN]:
+        for line in _difference(each):
+            out += pair("", [(clean(line), style)], surface)
+    return out + _and_more(len(found), surface)
 
 
 def _difference(found: Difference) -> Iterator[str]:

@@ -22,7 +22,7 @@ from durable_core.model import ErrorObject
 from durable_core.native.journal import Note
 from durable_core.service.faults import Fault
 from durable_core.simulation.crash_runs import CrashReport, fault_text
-from durable_core.simulation.determinism import DeterminismReport
+from durable_core.simulation.determinism import DeterminismReport, Difference
 from durable_core.simulation.findings import SdkFinding
 from durable_core.simulation.outcome import WaitingFor
 from durable_core.simulation.report import InvocationBlock, SimulationReport, Story
@@ -196,18 +196,20 @@ def _determinism_document(report: DeterminismReport | None) -> dict[str, Any] | 
         return None
     return {
         "runs": report.runs,
-        "differences": [
-            {
-                "run": found.run,
-                "operation": found.operation,
-                "problem": found.how,
-                "fed_by": [source.value for source in found.fed_by],
-                "reads": [
-                    {"function": read.function, "file": read.file, "line": read.line}
-                    for read in found.reads
-                ],
-            }
-            for found in report.differences
-        ],
+        "differences": [_difference_document(each) for each in report.differences],
+        "warnings": [_difference_document(each) for each in report.warnings],
         "unclear": list(report.unclear),
+    }
+
+
+def _difference_document(found: Difference) -> dict[str, Any]:
+    return {
+        "run": found.run,
+        "operation": found.operation,
+        "problem": found.how,
+        "fed_by": [source.value for source in found.fed_by],
+        "reads": [
+            {"function": read.function, "file": read.file, "line": read.line}
+            for read in found.reads
+        ],
     }

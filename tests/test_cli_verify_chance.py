@@ -297,6 +297,36 @@ def handler(event, ctx):
 """
 
 
+GIVEN = """
+import orders
+
+
+async def handler(event, ctx):
+    for each in orders.order(event["how"], event):
+        await ctx.step(lambda _, given=each: 1, name="same")
+"""
+
+AWS_GIVEN = """
+import orders
+from aws_durable_execution_sdk_python import durable_execution
+from functools import partial
+
+
+def work(name, step):
+    return 1
+
+
+@durable_execution
+def handler(event, ctx):
+    if event["how"] in orders.OF_CONTEXT:
+        names = orders.of_context(event["how"], ctx.lambda_context)
+    else:
+        names = orders.order(event["how"], event)
+    for each in names:
+        ctx.step(partial(work, each), name="same")
+"""
+
+
 def cases(text: str) -> list[str]:
     return [line.split('"')[1] for line in text.splitlines() if line.strip().startswith('case "')]
 
@@ -322,6 +352,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     sources = {"helper": HELPER, "orders": ORDERS, "native": NATIVE, "aws": AWS}
+    sources |= {"given": GIVEN, "aws_given": AWS_GIVEN}
     for name, text in sources.items():
         (tmp_path / f"{name}.py").write_text(text)
     files = tmp_path / "files"
@@ -334,7 +365,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write_histories(runtime: str, inputs: dict[str, dict[str, Any]]) -> None:
     loader = HandlerLoader()
     handler: Any = loader.load(f"{runtime}:handler").target
-    if runtime == "aws":
+    if runtime.startswith("aws"):
         from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 
         handler = AwsSdkRunner(handler)
@@ -363,21 +394,23 @@ def line_of(how: str) -> tuple[str, str]:
     raise AssertionError(how)
 
 
-@pytest.mark.parametrize("runtime", ["native", "aws"])
-def test_code_that_depends_on_what_varies_is_not_deterministic_and_its_line_is_told(
-    runtime: str, project: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    if runtime == "aws":
+def verified(
+    runtime: str, varying: list[str], pairs: range, capfd: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """Verify a history for each thing that is read, all alike but for their input."""
+    if runtime.startswith("aws"):
         pytest.importorskip("aws_durable_execution_sdk_python")
-    varying = [*VARYING, *(NATIVE_ONLY if runtime == "native" else AWS_ONLY)]
-    inputs = {
-        f"{how}#{pair}": {"how": how, "pair": pair} for pair in range(4) for how in varying
-    } | {how: {"how": how, "pair": 0} for how in FINE}
+    inputs = {f"{how}#{pair}": {"how": how, "pair": pair} for pair in pairs for how in varying} | {
+        how: {"how": how, "pair": 0} for how in FINE
+    }
     write_histories(runtime, inputs)
     assert run(["replay", "histories", "--handler", f"{runtime}:handler", "--format", "json"]) == 1
     out, err = capfd.readouterr()
     assert err == ""
-    found = {Path(each["source"]).stem: each for each in json.loads(out)["histories"]}
+    return {Path(each["source"]).stem: each for each in json.loads(out)["histories"]}
+
+
+def assert_all_are_told(found: dict[str, Any], varying: list[str], pairs: range) -> None:
     missed = [
         name
         for name, each in found.items()
@@ -387,10 +420,59 @@ def test_code_that_depends_on_what_varies_is_not_deterministic_and_its_line_is_t
     assert missed == []
     for how in varying:
         place, told = line_of(how)
-        for pair in range(4):
+        for pair in pairs:
             why = found[f"{how}#{pair}"]["divergences"][0]["why"]
             assert f" at {place}" in why, (how, why)
             assert told in why, (how, why)
     for how in FINE:
         assert found[how]["verdict"] == "compatible", (how, found[how]["divergences"])
-        assert found[how]["notes"] == []
+
+
+@pytest.mark.parametrize("runtime", ["native", "aws"])
+def test_code_that_depends_on_what_varies_is_not_deterministic_and_its_line_is_told(
+    runtime: str, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    varying = [*VARYING, *(NATIVE_ONLY if runtime == "native" else AWS_ONLY)]
+    found = verified(runtime, varying, range(4), capfd)
+    assert_all_are_told(found, varying, range(4))
+    assert [note for how in FINE for note in found[how]["notes"]] == []
+
+
+@pytest.mark.parametrize("runtime", ["given", "aws_given"])
+def test_an_order_that_decides_only_what_steps_are_given_is_told_with_its_line(
+    runtime: str, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    varying = [*VARYING, *(() if runtime == "given" else AWS_ONLY)]
+    found = verified(runtime, varying, range(1), capfd)
+    assert_all_are_told(found, varying, range(1))
+    notes = {note for how in FINE for note in found[how]["notes"]}
+    assert not any("not the same in every run" in note for note in notes)
+
+
+ONE_VALUE = """
+import time
+
+
+async def handler(event, ctx):
+    now = time.time()
+    await ctx.step(lambda _: now, name="stamp")
+    await ctx.step(lambda _: 1, name="other")
+"""
+
+
+def test_another_value_for_one_step_is_a_note_with_its_line_and_no_finding(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "stamp.py").write_text(ONE_VALUE)
+    assert run(["simulate", "--handler", "stamp:handler", "--record", "h.json"]) == 0
+    capfd.readouterr()
+    arguments = ["replay", "h.json", "--handler", "stamp:handler"]
+    assert run([*arguments, "--format", "json"]) == 0
+    (history,) = json.loads(capfd.readouterr().out)["histories"]
+    (note,) = [each for each in history["notes"] if "not the same in every run" in each]
+    assert note.startswith(
+        'not the same in every run: what is given to the code of 1 Step "stamp"; the code outside '
+        "of steps reads time.time at stamp.py:6 ("
+    )
+    assert run([*arguments, "--runs", "1"]) == 0
+    assert "not the same" not in capfd.readouterr().out

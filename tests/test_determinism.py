@@ -195,7 +195,7 @@ def test_reading_anything_in_steps_and_seeded_chance_anywhere_is_fine(
     capsys: pytest.CaptureFixture[str], project: Path
 ) -> None:
     code, found = check(capsys, "clock_app:steady", 3)
-    assert found == {"runs": 3, "differences": [], "unclear": []}
+    assert found == {"runs": 3, "differences": [], "warnings": [], "unclear": []}
     assert code == 0
     assert (project / "bodies.txt").read_text() == "x"  # bodies ran once, in the first run of all
 
@@ -271,7 +271,7 @@ def test_the_remaining_time_of_an_invocation_is_told_where_it_decides(
     (difference,) = found["differences"]
     assert difference["fed_by"] == ["invocation"]
     read = [(each["function"], each["line"]) for each in difference["reads"]]
-    assert ("get_remaining_time_in_millis", 7) in read
+    assert ("get_remaining_time_in_millis", 8) in read
 
 
 def test_what_lambda_hands_out_is_fine_where_it_decides_nothing(
@@ -292,6 +292,93 @@ def test_the_order_of_a_set_is_found(capsys: pytest.CaptureFixture[str]) -> None
     assert read["function"] == "the order of a set"
     line = Path(read["file"]).read_text().splitlines()[read["line"] - 1]
     assert line.strip().startswith("for name in {")
+
+
+GIVEN = """
+import os, time
+from functools import partial
+from aws_durable_execution_sdk_python import durable_execution
+
+REGIONS = {"eu-west-1", "us-east-1", "ap-south-1", "sa-east-1"}
+
+async def steps(event, ctx):
+    for region in REGIONS:
+        await ctx.step(lambda step: f"deployed {region}", name="deploy")
+
+async def units(event, ctx):
+    async def deploy(inner, region, index, regions):
+        await inner.step(lambda step: 1, name="deploy")
+
+    await ctx.map([*REGIONS], deploy, name="regions")
+
+async def folder(event, ctx):
+    for name in os.listdir("."):
+        await ctx.step(partial(print, name), name="read")
+
+async def stamp(event, ctx):
+    now = time.time()
+    await ctx.step(lambda step: 1 if now else 0, name="stamp")
+
+@durable_execution
+def aws_steps(event, ctx):
+    return [ctx.step(lambda _: f"deployed {region}", name="deploy") for region in REGIONS]
+
+@durable_execution
+def aws_units(event, ctx):
+    def deploy(inner, region, index, regions):
+        return inner.step(lambda _: region, name="deploy")
+
+    ctx.map(list(REGIONS), deploy, name="regions")
+
+@durable_execution
+def aws_stamp(event, ctx):
+    ctx.step(lambda _, now=time.time(): now, name="stamp")
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "operation", "source", "line"),
+    [
+        ("steps", 'Step "deploy" (1)', "hash seed", "for region in REGIONS:"),
+        ("units", 'unit 0 of Map "regions" (1)', "hash seed", "await ctx.map([*REGIONS]"),
+        ("folder", 'Step "read" (1)', "order of files", "for name in os.listdir("),
+        ("aws_steps", 'Step "deploy" (1)', "hash seed", "for region in REGIONS]"),
+        ("aws_units", 'unit 0 of Map "regions" (1)', "hash seed", "ctx.map(list(REGIONS)"),
+    ],
+)
+def test_an_order_that_decides_only_what_operations_are_given_is_found(
+    capsys: pytest.CaptureFixture[str],
+    project: Path,
+    handler: str,
+    operation: str,
+    source: str,
+    line: str,
+) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    (project / "given_app.py").write_text(GIVEN)
+    code, found = check(capsys, f"given_app:{handler}", 1)
+    assert code == 1
+    (difference,) = found["differences"]
+    assert (difference["operation"], difference["fed_by"]) == (operation, [source])
+    (read,) = difference["reads"]
+    assert line in Path(read["file"]).read_text().splitlines()[read["line"] - 1]
+
+
+@pytest.mark.parametrize("handler", ["stamp", "aws_stamp"])
+def test_another_value_for_one_step_is_a_warning_and_no_finding(
+    capsys: pytest.CaptureFixture[str], project: Path, handler: str
+) -> None:
+    pytest.importorskip("aws_durable_execution_sdk_python")
+    (project / "given_app.py").write_text(GIVEN)
+    code, found = check(capsys, f"given_app:{handler}", 1)
+    assert (code, found["differences"], found["unclear"]) == (0, [], [])
+    (warning,) = found["warnings"]
+    assert (warning["operation"], warning["fed_by"]) == ('Step "stamp" (1)', ["time"])
+    assert "time.time()" in GIVEN.splitlines()[warning["reads"][0]["line"] - 1]
+    asked = ["--handler", f"given_app:{handler}", "--check-determinism", "1", "--width", "200"]
+    assert run(["simulate", *asked]) == 0
+    out = capsys.readouterr().out
+    assert "warning: what operations are given is not the same in every run" in out
 
 
 def test_a_branch_that_chance_takes_is_found_in_few_runs(

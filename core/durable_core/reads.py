@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from durable_core.values import dataclass
 
@@ -25,6 +26,10 @@ class Source(StrEnum):
     the trace it belongs to."""
     ENVIRONMENT = "environment"
     """What another environment or deployment may have: log stream and group, version, memory."""
+
+
+ORDERS: Final = frozenset({Source.HASH_SEED, Source.FILES})
+"""What decides in which order things come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from durable_core.simulation.determinism import (
     StepEnds,
     Unclear,
     compare,
+    compare_given,
     fingerprint,
     fingerprint_from_json,
     fingerprint_to_json,
@@ -81,17 +82,32 @@ def check_determinism(
     wanted = [(0, ()), *((run, tuple(Source)) for run in range(1, runs + 1))]
     first, *others = make.run_all(wanted, on_run)
     differences: list[Difference] = []
+    given: list[Difference] = []
     unclear: list[str] = []
     for run, other in enumerate(others, start=1):
-        match compare(first, other, run):
-            case Difference() as found:
-                differences.append(found)
-            case Unclear(why):
-                unclear.append(why)
+        found = compare(first, other, run)
+        if isinstance(found, Difference):
+            differences.append(found)
+        elif isinstance(found, Unclear):
+            unclear.append(found.why)
+        other_given = compare_given(first, other, run)
+        if other_given is not None and _asks_the_same(found):
+            given.append(other_given)
     if differences:
-        run = differences[0].run
-        differences[0] = _explained(make, first, others[run - 1], differences[0])
-    return DeterminismReport(runs, tuple(differences), tuple(unclear))
+        differences[0] = _explained(make, first, others, differences[0], compare)
+    if given:
+        given[0] = _explained(make, first, others, given[0], compare_given)
+        given = [replace(each, fed_by=given[0].fed_by) for each in given]
+    return DeterminismReport(
+        runs,
+        (*differences, *(each for each in given if not each.is_harmless)),
+        tuple(unclear),
+        tuple(each for each in given if each.is_harmless),
+    )
+
+
+def _asks_the_same(found: Difference | Unclear | None) -> bool:
+    return not isinstance(found, Difference) or found.operation is None
 
 
 def _places(fed_by: Mapping[Source, Sequence[Read]]) -> list[Read]:
@@ -104,23 +120,31 @@ def _places(fed_by: Mapping[Source, Sequence[Read]]) -> list[Read]:
     return own or list(places.values())
 
 
+Compare = Callable[[Fingerprint, Fingerprint, int], Difference | Unclear | None]
+
+
 def _explained(
-    make: _Maker, first: Fingerprint, other: Fingerprint, found: Difference
+    make: _Maker,
+    first: Fingerprint,
+    others: Sequence[Fingerprint],
+    found: Difference,
+    compare: Compare,
 ) -> Difference:
-    """Return the difference with what feeds it: the sources that make one all by themselves."""
-    read = {Source.HASH_SEED, *(each.source for each in other.reads)}
+    """Return the difference with what feeds it: the sources that make it all by themselves, or
+    else another one."""
+    read = {Source.HASH_SEED, *(each.source for each in others[found.run - 1].reads)}
     sources = [source for source in Source if source in read]
     alone = make.run_all([(found.run, (source,)) for source in sources])
     makes = {
         source: compare(first, answer, found.run)
         for source, answer in zip(sources, alone, strict=True)
     }
-    others = {source: made for source, made in makes.items() if isinstance(made, Difference)}
-    same = [source for source, made in others.items() if made.operation == found.operation]
+    differ = {source: made for source, made in makes.items() if isinstance(made, Difference)}
+    same = [source for source, made in differ.items() if made.operation == found.operation]
     fed_by = {
         source: [each for each in answer.reads if each.source is source]
         for source, answer in zip(sources, alone, strict=True)
-        if source in (same or others)
+        if source in (same or differ)
     }
     places = _places(fed_by)
     return replace(found, fed_by=tuple(fed_by), reads=tuple(places[:_MOST_PLACES]))
@@ -197,16 +221,25 @@ def main() -> None:
 
 def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     # Imported before anything is changed, all but what belongs to the user.
-    from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.given_notes import GivenNotes, watch_native
+    from durable_core.adapters.handler import HandlerKind, HandlerLoader
     from durable_core.adapters.readings import Readings
 
     request = request_from_json(asked["request"])
     readings = Readings(asked["run"], [Source(each) for each in asked["varied"]])
     ends = step_ends([request_from_wire(each) for each in asked["requests"]])
     readings.install()
+    notes = GivenNotes(readings)
     runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
+    if runner.kind is HandlerKind.AWS_SDK:
+        from durable_core.adapters.aws_sdk.given import watch_aws
+
+        watch_aws(notes.note)
+    else:
+        watch_native(notes)
     following = _Following(runner, readings.new_invocation, ends)
-    return fingerprint(run_request(request, runner, following), readings.reads)
+    simulation = run_request(request, runner, following)
+    return fingerprint(simulation, readings.reads, notes.take())
 
 
 class _Following(Runner):

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.set_orders import WalkedSet, varies
@@ -47,6 +48,7 @@ def _install_hash_and_id(readings: Readings) -> None:
             return real  # Python hashes and looks up addresses all the time
         if not varies(thing) or not readings.note(Source.HASH_SEED, "hash", directly=True):
             return real
+        real = _settled(thing, real)
         even = real - real % _MANY
         # The same in bodies: what is equal there has one hash.
         return ~even if readings.is_turned(Source.HASH_SEED, in_bodies=True) else even
@@ -61,6 +63,17 @@ def _install_hash_and_id(readings: Readings) -> None:
         return _FIRST_ADDRESS + (-number if is_turned else number)
 
     vars(builtins).update(hash=chosen_hash, id=chosen_id)
+
+
+def _settled(thing: object, real: int) -> int:
+    """Return a hash of text that every process has the same of, so that an order by hashes is the
+    opposite one in the next run, and not by chance the same."""
+    if type(thing) is tuple:
+        return hash(tuple(_settled(each, hash(each)) for each in thing))
+    if type(thing) is not str and type(thing) is not bytes:
+        return real
+    text = thing if isinstance(thing, bytes) else thing.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(text, digest_size=7).digest())
 
 
 def _install_process(readings: Readings) -> None:

@@ -94,7 +94,11 @@ class Readings:
         self._imported: dict[int, tuple[int, object]] | None = None
         self.epoch = 0
         self.invocation = 0
-        """Which invocation runs, or history is verified, from 1; 0 while modules are imported."""
+        """Which invocation runs, from 1; 0 while modules are imported."""
+        self.is_read = False
+        """True once something is read that may tell two runs apart; while modules are imported,
+        once one of the user's own project does."""
+        self._is_read_by_import = False
         self._reads: dict[Read, None] = {}
 
     @property
@@ -104,6 +108,7 @@ class Readings:
 
     def new_invocation(self) -> None:
         """Let held sources begin again: an invocation that repeats another reads the same."""
+        self._imported_all()
         self.invocation += 1
         for source in Source:
             if source not in self._varied:
@@ -112,11 +117,17 @@ class Readings:
     def begin_again(self) -> None:
         """Let all sources begin again: what is read doesn't depend on what was read before."""
         self._counts.clear()
+        self._imported_all()
+        self.is_read = self._is_read_by_import
         if self._imported is None:
             self._imported = dict(self._numbers)
         self._numbers = dict(self._imported)
         self.epoch += 1
         self.invocation = 1
+
+    def _imported_all(self) -> None:
+        if self.invocation == 0:
+            self._is_read_by_import = self.is_read
 
     def forget_reads(self) -> tuple[Read, ...]:
         """Return the places noted so far, to note none of them from now on but those read again."""
@@ -227,6 +238,7 @@ class Readings:
             return False
         if running_body.get() is None:
             line = reader.f_lineno
+            self.is_read |= self.invocation > 0 or not is_installed(file)
             if not unless or Read(source, unless, file, line) not in self._reads:
                 self._reads.setdefault(Read(source, function, file, line))
         return True

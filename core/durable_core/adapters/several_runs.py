@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from durable_core.adapters.verify_worker import Lost
 from durable_core.errors import DurableError
-from durable_core.reads import Read
+from durable_core.given import OPERATION, Given, given_difference
+from durable_core.reads import ORDERS, Read
 from durable_core.verifying.code_lines import is_installed, shown
 from durable_core.verifying.verification import (
     Cause,
@@ -30,9 +31,10 @@ def combined(
     answers: Mapping[int, Outcome | Lost],
     reads: Sequence[Read],
     base: Verification | None = None,
+    given: Mapping[int, Given] | None = None,
 ) -> Outcome:
     """Return what all runs of a history come to. `reads` are those of the handler outside of steps,
-    `base` says what the history is where no run does."""
+    `base` says what the history is where no run does, `given` what operations are given in each."""
     verifications = [each for each in answers.values() if isinstance(each, Verification)]
     base = base or next(iter(verifications), None)
     for number in sorted(answers):
@@ -60,6 +62,8 @@ def combined(
         if _said(other) != _said(first):
             return _non_deterministic(first, other, number, reads)
         first = _with_note(first, other, reads)
+        if given is not None and first:
+            first = _with_given(first, given.get(0, {}), given.get(number, {}), reads)
     return first
 
 
@@ -86,6 +90,45 @@ def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) 
         return first
     note = f"not the same in every run: {', '.join(whats)}; {_read(reads)}"
     return replace(first, notes=(*first.notes, note))
+
+
+def _with_given(
+    first: Verification, one: Given, other: Given, reads: Sequence[Read]
+) -> Verification:
+    """Say what operations are given that isn't the same in each run. It is recorded with what they
+    come to; but where an order decides what each of several is given, one is given what another has
+    had, and something is left out."""
+    found = given_difference(one, other)
+    if found is None:
+        return first
+    label, unit = found.keys[0]
+    label = label if " " in label else "an operation"
+    label = label if unit == OPERATION else f"unit {unit} of {label}"
+    more = len(found.keys) - 1
+    others = "" if not more else f" and of {more:,} more operation{'s' if more > 1 else ''}"
+    by_order = {each.source for each in _own(reads)} <= ORDERS
+    if not found.is_exchanged and not (by_order and more):
+        what = f"what is given to the code of {label}{others}"
+        note = f"not the same in every run: {what}; {_read(reads)}"
+        return replace(first, notes=(*first.notes, note))
+    why = (
+        f"{_read(reads)}; it decides what is given to the code of {label}{others}: in two runs on "
+        "the same record, with other times, chance, ids and orders, it is not the same"
+    )
+    consequence = (
+        "each replay may give an operation what another one has been given before, and leave "
+        "something out, also in executions that start after the deploy"
+    )
+    position = label.rpartition(" of ")[2].partition(" ")[0]
+    divergence = Divergence(
+        position if position[:1].isdecimal() else "end",
+        "the handler",
+        Cause.NON_DETERMINISTIC,
+        why,
+        where=_line_of(_own(reads)[0]) if reads else None,
+        consequence=consequence,
+    )
+    return replace(first, verdict=Verdict.DIVERGED, divergences=(divergence,))
 
 
 def _non_deterministic(
@@ -120,7 +163,7 @@ def _place(outcome: Verification) -> tuple[int, ...]:
 
 def _read(reads: Sequence[Read]) -> str:
     """Say what was read outside of steps, and where: by the user's code, if any of it was."""
-    reads = [each for each in reads if not is_installed(each.file)] or reads
+    reads = _own(reads)
     if not reads:
         return (
             "nothing was seen to be read outside of steps, so it depends on the order of a set of "
@@ -133,8 +176,16 @@ def _read(reads: Sequence[Read]) -> str:
     return f"the code outside of steps reads {', '.join(told)}{more}"
 
 
+def _own(reads: Sequence[Read]) -> Sequence[Read]:
+    return [each for each in reads if not is_installed(each.file)] or reads
+
+
+def _line_of(read: Read) -> CodeLine | None:
+    return shown(CodeLine(read.file, read.line))
+
+
 def _place_of(read: Read) -> str:
-    line = shown(CodeLine(read.file, read.line))
+    line = _line_of(read)
     return f"{line} ({line.text})" if line is not None and line.text else str(line)
 
 

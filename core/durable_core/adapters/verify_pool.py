@@ -19,6 +19,7 @@ from durable_core.adapters.history_file import load_history
 from durable_core.adapters.several_runs import Outcome, combined
 from durable_core.adapters.verify_worker import ENDED, Answer, Job, Lost, Ready, Task, Worker
 from durable_core.errors import DurableError
+from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
 from durable_core.verifying.replay import unverified
@@ -63,6 +64,7 @@ class _Pool:
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
         self._reads: dict[int, dict[Read, None]] = {}
         self._all_reads: dict[Read, None] = {}
+        self._given: dict[int, dict[int, Given]] = {}
         self._runtime = ""
 
     def close(self) -> None:
@@ -88,8 +90,9 @@ class _Pool:
         self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
     ) -> Outcome:
         reads = self._reads.pop(index, {}) or self._all_reads  # what was read may be remembered
+        given = self._given.pop(index, None)
         if not all(isinstance(each, Lost) for each in answers.values()):
-            return combined(answers, tuple(reads))
+            return combined(answers, tuple(reads), given=given)
         task = self._task(source)  # no run of it got as far as saying what it is
         try:
             history = load_history(task) if isinstance(task, str) else task
@@ -137,6 +140,8 @@ class _Pool:
                 if answer.reads:
                     self._reads.setdefault(index, {}).update(dict.fromkeys(answer.reads))
                     self._all_reads.update(dict.fromkeys(answer.reads))
+                if answer.given:
+                    self._given.setdefault(index, {})[worker.number] = answer.given
                 self._answers.setdefault(index, {})[worker.number] = answer.outcome
         if isinstance(end, Lost):
             self._gone(worker, end, sources)

@@ -24,11 +24,12 @@ from typing import Any, Final
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.errors import DurableError
+from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
 from durable_core.values import dataclass
 from durable_core.verifying.raised import told
-from durable_core.verifying.replay import VerifyOptions
+from durable_core.verifying.replay import VerifyOptions, Watch
 from durable_core.verifying.verification import CodeLine, Verification
 
 SLACK_SECONDS: Final = 30.0
@@ -80,10 +81,12 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a task; None: a history of another function. `reads` are those outside of steps
-    in this run, and when the handler was imported."""
+    in this run, and when the handler was imported; `given` is what operations are given, by their
+    labels, where something is read."""
 
     outcome: Verification | DurableError | Lost | None
     reads: tuple[Read, ...] = ()
+    given: Given = field(default_factory=dict)
 
 
 _TURN_SECONDS: Final = 0.2
@@ -275,6 +278,7 @@ class _Answers:
 
 
 def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
+    from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.process_exit import exit_is_told, watch_exits
     from durable_core.adapters.readings import readings_of_verification
@@ -298,7 +302,8 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
             return
         imported = readings.forget_reads()
         pipe.send(Ready(replayer.runtime.name))
-        guard = Guard(job.guard, stays=True)
+        notes = GivenNotes(readings)
+        watch = notes.watching(Guard(job.guard, stays=True))
         home = os.getcwd()  # noqa: PTH109
         while True:
             try:
@@ -307,9 +312,10 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
                 return
             for task in tasks:
                 readings.begin_again()
-                outcome = _verified(task, job, replayer, guard)
+                outcome = _verified(task, job, replayer, watch)
                 os.chdir(home)
-                answers.add(Answer(outcome, (*readings.forget_reads(), *imported)))
+                given = notes.take() if isinstance(outcome, Verification) else {}
+                answers.add(Answer(outcome, (*readings.forget_reads(), *imported), given))
                 if not isinstance(task, str) or _size(task) > _LARGE:
                     gc.collect()  # a run leaves cycles, which would hold its history for long
             answers.send()
@@ -326,7 +332,7 @@ def _size(file: str) -> int:
 
 
 def _verified(
-    task: Task, job: Job, replayer: Any, guard: Guard
+    task: Task, job: Job, replayer: Any, watch: Watch
 ) -> Verification | DurableError | Lost | None:
     from durable_core.adapters.history_file import load_history, pausing_collection
     from durable_core.adapters.lambda_environment import handed, recorded_variables
@@ -340,7 +346,7 @@ def _verified(
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
-            return verify_history(replayer, history, job.options, guard)
+            return verify_history(replayer, history, job.options, watch)
     except DurableError as error:
         return error
     except BaseException as error:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any, Final
 
+from durable_core.given import OPERATION, Given, GivenDifference, given_difference
 from durable_core.ids import locate, places_of
 from durable_core.model import (
     CheckpointRequest,
@@ -17,7 +19,7 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.reads import Read, Source
+from durable_core.reads import ORDERS, Read, Source
 from durable_core.simulation.crash_runs import clipped
 from durable_core.simulation.outcome import Simulation
 from durable_core.values import dataclass
@@ -45,34 +47,49 @@ class Fingerprint:
     result: str | None
     error: str | None
     reads: tuple[Read, ...] = ()
+    given: Given = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Where a run departs from the first one. `operation` None: all operations are the same, the
     execution's end isn't. `fed_by` are the sources that make the difference by themselves, `reads`
-    the places that read them."""
+    the places that read them. `given`: the operations are the same, what some are given isn't."""
 
     run: int
     operation: str | None
     how: str
     fed_by: tuple[Source, ...] = ()
     reads: tuple[Read, ...] = ()
+    given: GivenDifference | None = None
+
+    @property
+    def is_harmless(self) -> bool:
+        """True where operations are given other values, but no order of them decides which."""
+        if self.given is None:
+            return False
+        by_order = bool(self.fed_by) and ORDERS.issuperset(self.fed_by)
+        return not self.given.is_exchanged and not (by_order and len(self.given.keys) > 1)
 
 
 @dataclass(frozen=True, slots=True)
 class DeterminismReport:
-    """What came of the runs. `unclear` are sentences on what could not be compared."""
+    """What came of the runs. `warnings` are differences that no replay stumbles over: a step is
+    given another value, which is recorded with what it came to. `unclear` are sentences on what
+    could not be compared."""
 
     runs: int
     differences: tuple[Difference, ...] = ()
     unclear: tuple[str, ...] = ()
+    warnings: tuple[Difference, ...] = ()
 
 
 # -- what a run asked for ----------------------------------------------------------------------
 
 
-def fingerprint(simulation: Simulation, reads: Sequence[Read] = ()) -> Fingerprint:
+def fingerprint(
+    simulation: Simulation, reads: Sequence[Read] = (), given: Given | None = None
+) -> Fingerprint:
     """Return what a run asked for, in the order in which operations were first asked for."""
     updates: dict[str, list[OperationUpdate]] = {}
     for request in simulation.updates:
@@ -86,6 +103,7 @@ def fingerprint(simulation: Simulation, reads: Sequence[Read] = ()) -> Fingerpri
         result=simulation.result,
         error=None if error is None else str(error),
         reads=tuple(reads),
+        given=given or {},
     )
 
 
@@ -155,8 +173,12 @@ def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Un
         if found is None:
             return Difference(run, ours.label, _missing(other, "it wasn't asked for"))
         if how := _departure(ours, found):
+            if _differ_in_outcome(ours, found) and given_difference(first.given, other.given):
+                return None  # `compare_given` tells; what follows isn't compared
             return Difference(run, ours.label, how)
         if ours.own_result != found.own_result:
+            if _is_given_otherwise(first, other, ours.id):
+                return None
             why = (
                 f"the body of {ours.label} came to something else in run {run}: it reads what "
                 "isn't controlled here, and what follows from it isn't compared"
@@ -174,14 +196,48 @@ def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Un
     return None
 
 
+def compare_given(first: Fingerprint, other: Fingerprint, run: int) -> Difference | None:
+    """Return what operations are given that both runs asked for, where it isn't the same."""
+    found = given_difference(first.given, other.given)
+    if found is None:
+        return None
+    labels = {each.id: each.label for each in first.operations}
+    operation, unit = found.keys[0]
+    label = labels.get(operation, "an operation")
+    label = label if unit == OPERATION else f"unit {unit} of {label}"
+    more = len(found.keys) - 1
+    how = "it is given something else than in the first run"
+    if more:
+        how += f", as {'is 1 more operation' if more == 1 else f'are {more:,} more operations'}"
+    if found.is_exchanged:
+        how += ": one is given what another one is given there"
+    return Difference(run, label, how, given=found)
+
+
+_OUTCOME: Final = ("result", "error")
+
+
+def _differ_in_outcome(ours: Asked, found: Asked) -> bool:
+    """Return True where nothing but what an operation came to differs."""
+    asked, other = (
+        [pair for pair in each.said if pair[0] not in _OUTCOME] for each in (ours, found)
+    )
+    return (ours.identity, asked) == (found.identity, other)
+
+
+def _is_given_otherwise(first: Fingerprint, other: Fingerprint, operation: str) -> bool:
+    key = (operation, OPERATION)
+    return first.given.get(key) != other.given.get(key)
+
+
 def _missing(other: Fingerprint, how: str) -> str:
     return how if other.error is None else f"{how}: {other.error}"
 
 
 def _departure(ours: Asked, found: Asked) -> str | None:
-    for (field, mine), (_, other) in zip(ours.identity, found.identity, strict=True):
+    for (what, mine), (_, other) in zip(ours.identity, found.identity, strict=True):
         if mine != other:
-            return f"its {field} was {other!r}, and {mine!r} in the first run"
+            return f"its {what} was {other!r}, and {mine!r} in the first run"
     if ours.said == found.said:
         return None
     mine_shown, other_shown = dict(ours.shown), dict(found.shown)
@@ -227,6 +283,7 @@ def fingerprint_to_json(value: Fingerprint) -> dict[str, Any]:
         "result": value.result,
         "error": value.error,
         "reads": [[each.source, each.function, each.file, each.line] for each in value.reads],
+        "given": [[*key, digest] for key, digest in value.given.items()],
     }
 
 
@@ -248,4 +305,5 @@ def fingerprint_from_json(raw: Mapping[str, Any]) -> Fingerprint:
         result=raw["result"],
         error=raw["error"],
         reads=tuple(Read(Source(each[0]), *each[1:]) for each in raw["reads"]),
+        given={(key, unit): digest for key, unit, digest in raw["given"]},
     )

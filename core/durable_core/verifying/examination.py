@@ -7,7 +7,7 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from durable_core.verifying.code_lines import (
 )
 from durable_core.verifying.details import detail_differences
 from durable_core.verifying.divergence import Found
+from durable_core.verifying.handed import Handed
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
@@ -83,6 +84,8 @@ class Examination:
         self.unlooked = 0
         self.extra: list[Found] = []
         self.unclear: dict[Path, Identity] = {}
+        self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
+        """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         status = facts.status
         self.is_refused = ended_by_refusal(facts)
         ended = (
@@ -110,6 +113,11 @@ class Examination:
     def first_unit(self) -> int:
         """The number of the first unit in a position."""
         return 1 if self.tree.scheme is None else self.tree.scheme.first_unit
+
+    def id_at(self, path: Path) -> str:
+        """Return the id of the operation at a position."""
+        scheme = self.tree.scheme
+        return "" if scheme is None else scheme.id_at(path)
 
     # -- operations ----------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
@@ -51,6 +51,7 @@ from durable_core.verifying.endings import (
     returned,
 )
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.handed import Arguments, handed_by
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.runs import Outcome
@@ -150,6 +151,7 @@ class VerifyingContext(TellingContext):
         self._trace = trace
         self._verified = execution
         self.line: CodeLine | None = None
+        self.arguments: Arguments | None = None
         super().__init__(execution, scope, replaying=False, **given)
 
     def is_replaying(self) -> bool:
@@ -166,7 +168,10 @@ class VerifyingContext(TellingContext):
         identity = Identity(kind.text, sub_type, call.name, virtual)
         details, decide = self.told()
         line, self.line = self.line, None
+        arguments, self.arguments = self.arguments, None
         examination = self._verified.examination
+        if arguments is not None and examination.on_handed is not None:
+            examination.on_handed(call.id, partial(handed_by, arguments))
         call.answer = examination.ask(self._trace, identity, details, decide, line)
         self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
         return call

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.decisions import decider, details_of
+from durable_core.adapters.aws_sdk.given import handed_by_executor, handed_to_units
 from durable_core.adapters.aws_sdk.replay_attach import Parts
 from durable_core.fold import Recorded
 from durable_core.model import (
@@ -81,6 +83,8 @@ class ReplayRun:
         answer = self.examination.ask(
             trace, identity, details_of(executor, self.parts, self._arn), decide
         )
+        if self.examination.on_handed is not None:
+            self.examination.on_handed(operation_id, partial(handed_by_executor, executor))
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
         if isinstance(executor, self.parts.child_executor):
             return self._context(executor, original, answer, operation)
@@ -266,6 +270,9 @@ class ReplayRun:
         executables = concurrent.executables
         names = [_name(concurrent.get_iteration_name(each.index)) for each in executables]
         is_flat = concurrent.nesting_type.name == "FLAT"
+        if self.examination.on_handed is not None:
+            handed = partial(handed_to_units, concurrent)
+            self.examination.on_handed(context._step_id_prefix, handed)
         found = examine_units(self.examination, answer, names, is_flat=is_flat)
         ends = [
             self._run_unit(concurrent, context, executable, unit)
