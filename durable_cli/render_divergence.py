@@ -10,6 +10,7 @@ from typing import Final
 
 from durable_cli.output import Surface, clean, fit, pad, wrap
 from durable_cli.words import plural
+from durable_core.excerpts import excerpts
 from durable_core.verifying.verification import Difference, Divergence, Line
 
 
@@ -81,6 +82,7 @@ _MOST_LISTED: Final = 6
 
 # -- both sides ----------------------------------------------------------------------------------
 
+_LEFT_OUT: Final = len("...... (1,234 characters)")
 _Row = tuple[str, str, str]
 """A mark, what is recorded, and what the code does."""
 
@@ -94,6 +96,9 @@ def _sides(found: Divergence, surface: Surface) -> list[str]:
     width = max(20, (surface.width - 12) // 2)
 
     def row(mark: str, left: str, right: str) -> str:
+        if mark == "~" and max(len(left), len(right)) > width:
+            one, other = excerpts(left, right, max(16, width - _LEFT_OUT))
+            left, right = one or "", other or ""
         cells = [pad(fit(text, width, surface.unicode), width) for text in (left, right)]
         style = "bad" if mark in ("-", "+", "~") else "dim"
         text = f"{cells[0]}  {cells[1]}".rstrip()

@@ -20,11 +20,12 @@ from durable_cli.simulation_words import (
     totals_text,
 )
 from durable_cli.words import pause_text, plural, size_text
+from durable_core.excerpts import excerpt
 from durable_core.explaining.report import LimitUse
 from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
 from durable_core.reads import Source
-from durable_core.simulation.crash_runs import CrashReport, clipped, fault_text
+from durable_core.simulation.crash_runs import CrashReport, fault_text
 from durable_core.simulation.determinism import DeterminismReport, Difference
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.report import Doing, InvocationBlock, SimulationReport
@@ -154,7 +155,7 @@ def _footer(report: SimulationReport, surface: Surface) -> list[str]:
     out += pair("sent", [(sent, "")], surface)
     out += limit_lines(_near_limits(report.limits), surface)
     if simulation.result is not None:
-        out += pair("result", [(clean(clipped(simulation.result, 200)), "")], surface)
+        out += pair("result", [(clean(excerpt(simulation.result, 200) or "nothing"), "")], surface)
     if simulation.error is not None:
         out += pair("error", [(error_text(simulation.error), "bad")], surface)
     for why in report.rejected:

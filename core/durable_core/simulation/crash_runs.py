@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from durable_core.events import next_attempt_delay_of
+from durable_core.excerpts import excerpts, first_difference
 from durable_core.ids import position_text
 from durable_core.model import Event, OperationType
 from durable_core.native.journal import Did, Note
@@ -33,6 +34,8 @@ class CrashMode(StrEnum):
 
 
 THROTTLED_TIMES: Final = 2
+SHOWN: Final = 60
+"""How much a sentence shows of a value that isn't the same in every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,8 @@ def _other_ends(clean: Simulation, crashed: Simulation) -> Iterator[str]:
         why = f" with {error}" if error is not None else ""
         yield f"it ends {crashed.status.value}{why} instead of {clean.status.value}"
     elif crashed.result != clean.result:
-        yield (
-            f"its result is {clipped(crashed.result)} instead of {clipped(clean.result)}"
-            f"{_first_difference(clean.result, crashed.result)}"
-        )
+        ours, was = excerpts(_told(crashed.result), _told(clean.result), SHOWN)
+        yield f"its result is {ours} instead of {was}{_where(clean.result, crashed.result)}"
     elif _type_of(crashed) != _type_of(clean):
         yield f"it fails with {_type_of(crashed)} instead of {_type_of(clean)}"
 
@@ -124,21 +125,14 @@ def _type_of(simulation: Simulation) -> str | None:
     return None if simulation.error is None else simulation.error.type
 
 
-def clipped(text: str | None, most: int = 60) -> str:
-    """Return a JSON text as a sentence can hold it."""
-    if text is None:
-        return "nothing"
-    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
-
-
-def _first_difference(one: str | None, other: str | None) -> str:
-    if one is None or other is None or max(len(one), len(other)) <= 60:
+def _where(one: str | None, other: str | None) -> str:
+    if one is None or other is None or max(len(one), len(other)) <= SHOWN:
         return ""
-    at = next(
-        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )
-    return f", first at character {at + 1:,}"
+    return f", first at character {first_difference(one, other) + 1:,}"
+
+
+def _told(result: str | None) -> str:
+    return "nothing" if result is None else result
 
 
 def _repeated(crashed: Simulation) -> Iterator[str]:

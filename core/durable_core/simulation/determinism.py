@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
+from durable_core.excerpts import excerpts
 from durable_core.given import OPERATION, Given, GivenDifference, given_difference
 from durable_core.ids import locate, places_of
 from durable_core.model import (
@@ -20,20 +21,20 @@ from durable_core.model import (
     OperationUpdate,
 )
 from durable_core.reads import ORDERS, Read, Source
-from durable_core.simulation.crash_runs import clipped
+from durable_core.simulation.crash_runs import SHOWN
 from durable_core.simulation.outcome import Simulation
 from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """All that a run asked of one operation. `said` is compared, `shown` is for a sentence."""
+    """All that a run asked of one operation. What it `said` is whole, for a sentence on where it
+    differs."""
 
     id: str
     label: str
     identity: tuple[tuple[str, str | None], ...]
     said: tuple[tuple[str, str], ...]
-    shown: tuple[tuple[str, str], ...]
     own_result: str | None = None
     """A digest of what the body of a step returned or raised."""
 
@@ -125,8 +126,7 @@ def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
         id=first.id,
         label=f"{first.sub_type or first.type.value}{name} ({position})",
         identity=identity,
-        said=tuple((key, _digest(value)) for key, value in said),
-        shown=tuple((key, clipped(value)) for key, value in said),
+        said=tuple(said),
         own_result=_digest(repr(results)) if is_step else None,
     )
 
@@ -191,7 +191,8 @@ def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Un
     if (first.status, first.error) != (other.status, other.error):
         return Difference(run, None, _missing(other, f"it ended {other.status}"))
     if first.result != other.result:
-        ends = f"{clipped(other.result)}, not {clipped(first.result)}"
+        now, before = excerpts(other.result, first.result, SHOWN)
+        ends = f"{now or 'nothing'}, not {before or 'nothing'}"
         return Difference(run, None, f"the result is {ends}")
     return None
 
@@ -237,14 +238,15 @@ def _missing(other: Fingerprint, how: str) -> str:
 def _departure(ours: Asked, found: Asked) -> str | None:
     for (what, mine), (_, other) in zip(ours.identity, found.identity, strict=True):
         if mine != other:
-            return f"its {what} was {other!r}, and {mine!r} in the first run"
+            now, before = excerpts(repr(other), repr(mine), SHOWN)
+            return f"its {what} was {now}, and {before} in the first run"
     if ours.said == found.said:
         return None
-    mine_shown, other_shown = dict(ours.shown), dict(found.shown)
     mine_said, other_said = dict(ours.said), dict(found.said)
     for key in (*mine_said, *other_said):
         if mine_said.get(key) != other_said.get(key):
-            now, before = other_shown.get(key, "nothing"), mine_shown.get(key, "nothing")
+            now, before = excerpts(other_said.get(key), mine_said.get(key), SHOWN)
+            now, before = now or "nothing", before or "nothing"
             return f"its {key} was {now}, and {before} in the first run"
     return "it was asked for otherwise than in the first run"
 
@@ -276,7 +278,7 @@ def fingerprint_to_json(value: Fingerprint) -> dict[str, Any]:
     """Return a fingerprint as a JSON object."""
     return {
         "operations": [
-            [each.id, each.label, each.identity, each.said, each.shown, each.own_result]
+            [each.id, each.label, each.identity, each.said, each.own_result]
             for each in value.operations
         ],
         "status": value.status,
@@ -296,10 +298,9 @@ def fingerprint_from_json(raw: Mapping[str, Any]) -> Fingerprint:
                 label,
                 tuple((field, value) for field, value in identity),
                 tuple((field, value) for field, value in said),
-                tuple((field, value) for field, value in shown),
                 own,
             )
-            for key, label, identity, said, shown, own in raw["operations"]
+            for key, label, identity, said, own in raw["operations"]
         ),
         status=raw["status"],
         result=raw["result"],

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.model import (
@@ -35,7 +36,6 @@ from durable_core.verifying.retry_differences import Decide, retry_differences, 
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.traces import Answer, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
-from durable_core.verifying.values import shortened
 from durable_core.verifying.verification import (
     CodeLine,
     Difference,
@@ -46,6 +46,10 @@ from durable_core.verifying.verification import (
 
 if TYPE_CHECKING:
     from durable_core.verifying.stand_ins import StandIns
+
+
+_SHOWN: Final = 200
+"""How much is shown of a value that isn't as recorded."""
 
 
 class Examination:
@@ -329,9 +333,8 @@ class Examination:
         """Note what isn't as recorded, though no replay stumbles over it; of `asked`, if any."""
         position = None if path is None else position_text(path)
         operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
-        self.differences.append(
-            Difference(what, position, shortened(recorded), shortened(now), operation, where)
-        )
+        before, after = excerpts(recorded, now, _SHOWN)
+        self.differences.append(Difference(what, position, before, after, operation, where))
 
 
 def _weight(identity: Identity) -> int:

@@ -21,8 +21,3 @@ def json_of(value: object) -> str | None:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return None
-
-
-def shortened(text: str | None) -> str | None:
-    """Return what of a payload is shown where two differ."""
-    return text if text is None or len(text) <= 200 else f"{text[:200]}..."
