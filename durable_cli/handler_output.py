@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
+from durable_core.adapters.lambda_logging import LambdaLogHandler
 from durable_core.errors import SourceError
 
 
@@ -139,10 +140,14 @@ def _logs(stream: TextIO | None) -> Iterator[None]:
 
 
 def _log_to(stream: TextIO | None) -> None:
+    def write(record: logging.LogRecord, text: str) -> None:
+        if stream is not None:
+            stream.write(f"{text}\n")
+            stream.flush()
+
     root = logging.getLogger()
-    handler: logging.Handler = logging.NullHandler()
+    handler = LambdaLogHandler(write)
     if stream is not None:
-        handler = logging.StreamHandler(stream)
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         root.setLevel(min(root.level, logging.INFO))
     root.addHandler(handler)

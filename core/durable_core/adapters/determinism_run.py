@@ -8,6 +8,7 @@ that vary one thing each tell what fed the difference.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -223,6 +224,7 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     # Imported before anything is changed, all but what belongs to the user.
     from durable_core.adapters.given_notes import GivenNotes, watch_native
     from durable_core.adapters.handler import HandlerKind, HandlerLoader
+    from durable_core.adapters.lambda_logging import LambdaLogHandler
     from durable_core.adapters.readings import Readings
 
     request = request_from_json(asked["request"])
@@ -230,6 +232,7 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     ends = step_ends([request_from_wire(each) for each in asked["requests"]])
     readings.install()
     notes = GivenNotes(readings)
+    logging.getLogger().addHandler(LambdaLogHandler())
     runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
     if runner.kind is HandlerKind.AWS_SDK:
         from durable_core.adapters.aws_sdk.given import watch_aws

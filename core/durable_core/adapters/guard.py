@@ -97,6 +97,11 @@ class _Watch:
             return  # nobody of the user's
         what = f"{_WHAT[event]} ({_said(event, args)})"
         place = f" at {where}"
+        if self.examination is not None and self.examination.log_calls:
+            self.examination.is_log_refused = True
+            if self.mode is GuardMode.BLOCK:
+                raise Refused(f"{what} is refused while verifying{place}")
+            return
         if self.examination is None:  # a thread that the handler has left running
             if self.mode is GuardMode.BLOCK:
                 raise Refused(f"{what} is refused after verifying{place}")

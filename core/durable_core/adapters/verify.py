@@ -11,6 +11,7 @@ from durable_core.adapters.aws_sdk.installed import found_below
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.adapters.lambda_environment import handed, recorded_variables
+from durable_core.adapters.lambda_logging import logging_as_lambda
 from durable_core.history import RecordedHistory
 from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import Replayer, VerifyOptions, verify_history
@@ -43,7 +44,7 @@ def verify(
         handler = HandlerLoader(Path.cwd()).load(handler).target
     recorded = history if isinstance(history, RecordedHistory) else load_history(fspath(history))
     options = VerifyOptions(deep=deep, every_invocation=every_invocation, strict=strict)
-    with handed(recorded_variables(recorded.arn)):
+    with handed(recorded_variables(recorded.arn)), logging_as_lambda():
         return verify_history(replayer_of(handler), recorded, options, Guard(GuardMode(guard)))
 
 

@@ -7,6 +7,7 @@ its end, and the pool sees the rest from outside.
 from __future__ import annotations
 
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -280,6 +281,7 @@ class _Answers:
 def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.lambda_logging import LambdaLogHandler, write_new_warnings
     from durable_core.adapters.process_exit import exit_is_told, watch_exits
     from durable_core.adapters.readings import readings_of_verification
     from durable_core.adapters.verify import replayer_of
@@ -288,6 +290,7 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
     if job.runs > 1:
         readings.install()
     watch_exits()
+    logging.getLogger().addHandler(LambdaLogHandler(write_new_warnings))
 
     def tell_exit(status: int, line: CodeLine | None) -> None:
         at = "" if line is None else f" at {line}"

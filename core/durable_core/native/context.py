@@ -10,7 +10,7 @@ at once, lets them begin as one does that is checkpointed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar, cast, overload
 
@@ -101,7 +101,10 @@ class DurableContext:
         extra: dict[str, object] = {"executionArn": self._execution.arn}
         if self._parent_id is not None:
             extra["parentId"] = self._parent_id
-        self.logger = Logger(new_logger, extra, self.is_replaying)
+        self.logger = self._logger_of(new_logger, extra)
+
+    def _logger_of(self, logger: LoggerInterface, extra: Mapping[str, object]) -> Logger:
+        return Logger(logger, extra, self.is_replaying)
 
     def decide_retry(
         self, strategy: RetryStrategy, error: Exception, attempt: int

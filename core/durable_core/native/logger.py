@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -56,29 +56,34 @@ class Logger:
 
     def debug(self, msg: object, *args: object, extra: Mapping[str, object] | None = None) -> None:
         """Log at level DEBUG."""
-        if not self._is_replaying():
-            self._logger.debug(msg, *args, extra={**self._extra, **(extra or {})})
+        self._log(self._logger.debug, msg, args, extra)
 
     def info(self, msg: object, *args: object, extra: Mapping[str, object] | None = None) -> None:
         """Log at level INFO."""
-        if not self._is_replaying():
-            self._logger.info(msg, *args, extra={**self._extra, **(extra or {})})
+        self._log(self._logger.info, msg, args, extra)
 
     def warning(
         self, msg: object, *args: object, extra: Mapping[str, object] | None = None
     ) -> None:
         """Log at level WARNING."""
-        if not self._is_replaying():
-            self._logger.warning(msg, *args, extra={**self._extra, **(extra or {})})
+        self._log(self._logger.warning, msg, args, extra)
 
     def error(self, msg: object, *args: object, extra: Mapping[str, object] | None = None) -> None:
         """Log at level ERROR."""
-        if not self._is_replaying():
-            self._logger.error(msg, *args, extra={**self._extra, **(extra or {})})
+        self._log(self._logger.error, msg, args, extra)
 
     def exception(
         self, msg: object, *args: object, extra: Mapping[str, object] | None = None
     ) -> None:
         """Log at level ERROR, with the current exception."""
+        self._log(self._logger.exception, msg, args, extra)
+
+    def _log(
+        self,
+        log: Callable[..., Any],
+        msg: object,
+        args: Sequence[object],
+        extra: Mapping[str, object] | None,
+    ) -> None:
         if not self._is_replaying():
-            self._logger.exception(msg, *args, extra={**self._extra, **(extra or {})})
+            log(msg, *args, extra={**self._extra, **(extra or {})})

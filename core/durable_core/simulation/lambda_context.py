@@ -81,8 +81,9 @@ class LambdaContext:
         return {}
 
     def log(self, message: object) -> None:
-        """Write a line of the function's log."""
-        logging.getLogger().info("%s", message)
+        """Write a line of the function's log. Raises what the message does when it says itself."""
+        text = str(message)
+        logging.getLogger().info("%s", text)
 
     def __repr__(self) -> str:
         names = (

@@ -7,7 +7,8 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -88,6 +89,8 @@ class Examination:
         self.unlooked = 0
         self.extra: list[Found] = []
         self.unclear: dict[Path, Identity] = {}
+        self.log_calls = 0
+        self.is_log_refused = False
         self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         status = facts.status
@@ -308,6 +311,23 @@ class Examination:
                 self.unclear[answer.path] = answer.identity
                 return True
         return False
+
+    # -- logging -------------------------------------------------------------------------------
+
+    @contextmanager
+    def logs(self) -> Iterator[None]:
+        """Watch over a call of the context's logger. It may write where nothing is written while
+        verifying: that it was refused is neither told nor raised, since no operation depends on it.
+        """
+        self.log_calls += 1
+        self.is_log_refused = False
+        try:
+            yield
+        except Exception:
+            if not self.is_log_refused:
+                raise
+        finally:
+            self.log_calls -= 1
 
     # -- findings ------------------------------------------------------------------------------
 

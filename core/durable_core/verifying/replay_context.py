@@ -7,7 +7,7 @@ written, what isn't recorded ends there. Bodies of contexts and units do run, on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cache, partial
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -35,6 +35,7 @@ from durable_core.native.config import ChildConfig
 from durable_core.native.context import DurableContext
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Did
+from durable_core.native.logger import Logger, LoggerInterface
 from durable_core.native.operations import batch as batches
 from durable_core.native.operations.batch_payload import read_inline
 from durable_core.native.operations.units import Unit
@@ -58,6 +59,7 @@ from durable_core.verifying.runs import Outcome
 from durable_core.verifying.telling_context import TellingContext
 from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import ended_units, examine_units
+from durable_core.verifying.unmuted_logger import UnmutedLogger
 from durable_core.verifying.verification import CodeLine, Identity
 
 T = TypeVar("T")
@@ -155,8 +157,11 @@ class VerifyingContext(TellingContext):
         super().__init__(execution, scope, replaying=False, **given)
 
     def is_replaying(self) -> bool:
-        """Return True: whatever is logged was logged before."""
-        return True
+        """Return True while the next operation is recorded, as on a replay of the whole record."""
+        return self._trace.is_replaying
+
+    def _logger_of(self, logger: LoggerInterface, extra: Mapping[str, object]) -> Logger:
+        return UnmutedLogger(logger, extra, self._verified.examination.logs)
 
     # -- asking --------------------------------------------------------------------------------
 

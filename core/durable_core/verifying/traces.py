@@ -67,6 +67,14 @@ class Trace:
         raises = self.outcome is Outcome.RAISED and self.has_succeeded
         return self.alignment.is_complete and not raises
 
+    @property
+    def is_replaying(self) -> bool:
+        """True while what it asks for next is recorded; of a completed context without operations,
+        always."""
+        if not self.sequence:
+            return self.node is not None and self.node.is_terminal
+        return len(self.asked) < len(self.sequence)
+
     def run(self) -> ContextRun:
         """Return it as a value to be compared."""
         return ContextRun(

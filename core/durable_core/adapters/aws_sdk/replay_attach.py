@@ -7,6 +7,7 @@ executions of ours only (`_attach`); any other runs as if this module weren't th
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Protocol, cast
 
@@ -51,6 +52,12 @@ class AttachedRun(Protocol):
     def issued(self, prefix: str | None, operation_id: str) -> None:
         """Note in which context an id was made."""
 
+    def is_replaying(self, prefix: str | None) -> bool:
+        """Return True while what a context asks for next is recorded."""
+
+    def logs(self) -> AbstractContextManager[None]:
+        """Watch over a call of a context's logger."""
+
 
 class VerifyingClient(Client):
     """The client of an execution under examination. No checkpoint gets as far as a request."""
@@ -94,6 +101,7 @@ def load_parts(version: str) -> Parts:
             execution,
             identifier,
             lambda_service,
+            logger,
             retries,
             serdes,
         )
@@ -106,6 +114,7 @@ def load_parts(version: str) -> Parts:
         )
 
         _attach(base.OperationExecutor, executor.ConcurrentExecutor, context.DurableContext)
+        _unmute(logger.Logger)
         named = (getattr(exceptions, name, None) for name in ("SerDesError", "ExecutionError"))
         return Parts(
             execution.durable_execution,
@@ -130,6 +139,28 @@ def load_parts(version: str) -> Parts:
         raise SdkChanged(version, str(error)) from None
 
 
+def _unmute(logger: Any) -> None:
+    """Let the logger of a context log whether or not it was logged before, once, in executions of
+    ours only: what a call raises is raised in every execution that comes to it for the first time.
+    """
+    if getattr(logger, "durable_cli_attached", False):
+        return
+    log = logger._log
+
+    @wraps(log)
+    def attached_log(self: Any, *args: Any, **keywords: Any) -> None:
+        context = getattr(self._is_replaying, "__self__", None)
+        run = _run_of(getattr(context, "state", None))
+        if run is None:
+            log(self, *args, **keywords)
+            return
+        with run.logs():
+            log(self.with_is_replaying(lambda: False), *args, **keywords)
+
+    logger._log = attached_log
+    logger.durable_cli_attached = True
+
+
 def _run_of(state: Any) -> AttachedRun | None:
     """Return the run that an execution state of the SDK belongs to; None: it isn't one of ours."""
     client = getattr(state, "durable_cli_client", None)
@@ -143,7 +174,7 @@ def _attach(operations: Any, concurrent: Any, contexts: Any) -> None:
     2. `ConcurrentExecutor.execute` and `replay`: the units of a map or parallel are about to run.
     3. `DurableContext._create_step_id`: tells in which context an id was made; a FLAT unit's parent
        wouldn't.
-    4. `DurableContext.is_replaying`: keeps the replay-aware logger silent.
+    4. `DurableContext.is_replaying`: the state doesn't hold what is recorded.
     """
     if getattr(operations, "durable_cli_attached", False):
         return
@@ -177,7 +208,8 @@ def _attach(operations: Any, concurrent: Any, contexts: Any) -> None:
 
     @wraps(is_replaying)
     def attached_is_replaying(self: Any) -> bool:
-        return _run_of(self.state) is not None or bool(is_replaying(self))
+        run = _run_of(self.state)
+        return bool(is_replaying(self)) if run is None else run.is_replaying(self._step_id_prefix)
 
     operations.process = attached_process
     concurrent.execute = attached_units(concurrent.execute)

@@ -7,7 +7,7 @@ value, the error and the serdes are its own. Units run one after another, on no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -64,6 +64,14 @@ class ReplayRun:
     def issued(self, prefix: str | None, operation_id: str) -> None:
         """Note in which context an id was made."""
         self._issued[operation_id] = self._traces.get(prefix, self.examination.root)
+
+    def is_replaying(self, prefix: str | None) -> bool:
+        """Return True while what a context asks for next is recorded."""
+        return self._traces.get(prefix, self.examination.root).is_replaying
+
+    def logs(self) -> AbstractContextManager[None]:
+        """Watch over a call of a context's logger."""
+        return self.examination.logs()
 
     # -- operations ----------------------------------------------------------------------------
 
