@@ -127,9 +127,21 @@ def test_another_value_inside_is_another_digest(what: str) -> None:
     assert digest(make("one")) != digest(make("two"))
 
 
+class Client:
+    def __init__(self, number: int) -> None:
+        self.session = UUID(int=number)
+        self.key = self.session.hex
+        self.made = 1_767_225_600.5 + number
+        self.address = 140_000_000_000_000 + number
+        self.lock = Lock()
+        self.table = "orders"
+
+
 ALIKE: dict[str, Callable[[int], Any]] = {
     "a lock": lambda number: Lock(),
     "an object": lambda number: object(),
+    "a client with ids of its own": Client,
+    "the method of a client": lambda number: Client(number).__init__,  # type: ignore[misc]
     "a stream": lambda number: iter([number]),
     "what is no data of an installed package": lambda number: pytest.Config,
     "a set in another order": lambda number: set([1, 2, "a", "b"][:: 1 - 2 * number]),

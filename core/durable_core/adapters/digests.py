@@ -8,6 +8,7 @@ large value only so much is looked at, what is nearest first.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,8 +103,10 @@ class _Digest:
                 return
         if issubclass(kind, set | frozenset):
             self._add_set(value)
-        elif _is_of_the_project(type(value)):
-            self._put(_name_of(type(value)), _attributes(value))
+        elif _is_of_the_project(kind):
+            said = _attributes(value)
+            said = said if _is_data(kind) else _without_ids(said)
+            self._put(_name_of(kind), (each for pair in said.items() for each in pair))
         else:
             self._put(_name_of(type(value)))
 
@@ -193,14 +196,43 @@ def _is_of_the_project(kind: type) -> bool:
     return _PROJECT[kind]
 
 
-def _attributes(value: object) -> Iterator[object]:
-    """Yield what an object has, by name, without asking the object."""
+def _attributes(value: object) -> dict[str, object]:
+    """Return what an object has, by name, without asking the object."""
+    found: dict[str, object] = {}
     for base in type(value).__mro__:
         for name, descriptor in vars(base).items():
             if type(descriptor) is MemberDescriptorType:
                 try:
-                    yield from (name, descriptor.__get__(value))
+                    found[name] = descriptor.__get__(value)
                 except AttributeError:
                     continue
             elif name == "__dict__" and type(descriptor) is GetSetDescriptorType:
-                yield descriptor.__get__(value)
+                found |= descriptor.__get__(value)
+    return found
+
+
+def _without_ids(attributes: dict[str, object]) -> dict[str, object]:
+    """Leave out what an object that is more than data (a client, a tracer) makes itself known by,
+    and when it was made: another in each process, and given to nobody."""
+    return {name: value for name, value in attributes.items() if not _is_id(value)}
+
+
+def _is_id(value: Any) -> bool:
+    kind = type(value)
+    if kind is int:
+        return bool(abs(value) >= _LARGE)
+    if kind is str:
+        return _ID.fullmatch(value) is not None
+    return kind in (float, UUID, datetime)
+
+
+def _is_data(kind: type) -> bool:
+    """Return True for a class of nothing but fields: a dataclass, or one of attrs or pydantic."""
+    return any(mark in vars(base) for base in kind.__mro__ for mark in _DATA)
+
+
+_DATA: Final = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__")
+
+
+_LARGE: Final = 1_000_000_000
+_ID: Final = re.compile(r"[0-9a-fA-F-]{16,}")

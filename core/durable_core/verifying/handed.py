@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from durable_core.native.config import ParallelBranch
 from durable_core.values import dataclass
 
 _TAKEN: Final[dict[str, tuple[str, ...]]] = {
@@ -43,6 +44,7 @@ def handed_by(arguments: Arguments) -> Handed:
         taken["config"] = getattr(taken["config"], "initial_state", None)
     taken.pop("function_name", None)  # part of what the service is asked for
     units = next((taken.pop(name) for name in _UNITS if _has_units(taken.get(name))), ())
+    units = [each.func if isinstance(each, ParallelBranch) else each for each in units]
     return Handed(tuple(taken.values()), units)
 
 

@@ -11,8 +11,9 @@ from durable_core.adapters.aws_sdk.attach import attached_sdk
 from durable_core.verifying.code_lines import is_users
 from durable_core.verifying.handed import Handed
 
-_USERS_FUNCTION: Final = ("func", "submitter")
-"""The names by which functions that the SDK makes know those of the user's (1.7.0 to 3.0.0)."""
+_USERS: Final = ("func", "submitter", "args", "kwargs")
+"""By which names functions that the SDK makes know the user's function, and what its decorators
+(`@durable_step` and the like) bind to one (1.7.0 to 3.0.0)."""
 
 
 def handed_by_executor(executor: Any) -> Handed:
@@ -25,18 +26,21 @@ def handed_by_executor(executor: Any) -> Handed:
 def handed_to_units(concurrent: Any) -> Handed:
     """Return what the units of a map or parallel are given."""
     items = getattr(concurrent, "items", None)
-    given = [each.func for each in concurrent.executables] if items is None else list(items)
-    return Handed((), given)
+    if items is not None:
+        return Handed((), list(items))
+    return Handed((), [tuple(_users(each.func)) for each in concurrent.executables])
 
 
 def _users(value: object) -> Iterator[object]:
     """Yield what is the user's of a function that the SDK has made, anything else as it is."""
+    if type(value).__name__ == "ParallelBranch":
+        value = getattr(value, "func", value)
     if not isinstance(value, FunctionType) or is_users(value.__code__.co_filename):
         yield value
         return
     cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
     for name, cell in cells:
-        if name in _USERS_FUNCTION:
+        if name in _USERS:
             yield from _users(cell.cell_contents)
 
 
