@@ -49,7 +49,7 @@ RNG = random.Random(4)
 STARTED = datetime.datetime.now().second % 2
 PROCESS = uuid.uuid4().int % 2
 FLAGS = {"one", "two"}
-IS_LARGE = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128") != "128"
+IS_LARGE = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] != "128"
 
 
 class Config:

@@ -75,6 +75,11 @@ def without_accounts(text: str) -> str:
 
 # -- names of what is simulated ------------------------------------------------------------------
 
+UNKNOWN_ARN: Final = (
+    "arn:aws:lambda:us-east-1:123456789012:function:handler:$LATEST/durable-execution/verified/1"
+)
+"""What an execution is called whose record doesn't say."""
+
 _MOST: Final = 64
 """Characters in the name of a function (CreateFunction) and of an execution (shape
 `DurableExecutionName`)."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.digests import digest_of
 from durable_core.given import OPERATION, Given
+from durable_core.verifying.call_lines import OPERATIONS, handed_by
 from durable_core.verifying.examination import Examination
-from durable_core.verifying.handed import OPERATIONS, Handed, handed_by
+from durable_core.verifying.handed import Handed
 from durable_core.verifying.replay import Watch
 from durable_core.verifying.verification import line_at
 

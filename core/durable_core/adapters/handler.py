@@ -29,6 +29,7 @@ from durable_core.adapters.handler_errors import (
 )
 from durable_core.adapters.handler_modules import forget_modules, import_name, put_on_path
 from durable_core.adapters.handler_place import Place, place_of
+from durable_core.adapters.lambda_environment import handed, recorded_variables
 from durable_core.values import dataclass
 from durable_core.verifying.raised import is_from_outside
 
@@ -114,7 +115,8 @@ class HandlerLoader:
 
 def _import(spec: str, place: Place, name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with handed(recorded_variables(None)):
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise _not_found(spec, place, name, error) from error
     except BaseException as error:

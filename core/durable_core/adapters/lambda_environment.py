@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
+from durable_core.arns import UNKNOWN_ARN
 from durable_core.simulation.lambda_context import LambdaContext
-from durable_core.verifying.replay import UNKNOWN_ARN
 
 REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
 """Of the invocation in which recorded code is verified."""
@@ -38,7 +38,7 @@ def _trace_of(request_id: str) -> str:
 
 
 def recorded_variables(arn: str | None) -> dict[str, str]:
-    """Return the variables as an invocation of a recorded execution has them."""
+    """Return the variables as an invocation of a recorded execution has them; None: of any."""
     function_arn = (arn or UNKNOWN_ARN).partition("/")[0]
     return variables_of(LambdaContext(function_arn, REQUEST_ID, BEGAN))
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from durable_core.arns import UNKNOWN_ARN
 from durable_core.events import INVOCATION_COMPLETED
 from durable_core.fold import Folded, fold, folded_of, has_suspended
 from durable_core.history import RecordedHistory
@@ -251,11 +252,6 @@ def _alike(found: Sequence[Found], examination: Examination) -> list[Divergence]
 
 def _unsure(outcome: Verification, doubt: Doubt) -> Verification:
     return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
-
-
-UNKNOWN_ARN: Final = (
-    "arn:aws:lambda:us-east-1:123456789012:function:handler:$LATEST/durable-execution/verified/1"
-)
 
 
 def _told(

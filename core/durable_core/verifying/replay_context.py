@@ -42,7 +42,7 @@ from durable_core.native.operations.units import Unit
 from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
 from durable_core.values import dataclass
-from durable_core.verifying.call_lines import notes_lines
+from durable_core.verifying.call_lines import Arguments, handed_by, notes_lines
 from durable_core.verifying.endings import (
     compare_flat_results,
     compare_result,
@@ -52,7 +52,6 @@ from durable_core.verifying.endings import (
     returned,
 )
 from durable_core.verifying.examination import Examination
-from durable_core.verifying.handed import Arguments, handed_by
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.runs import Outcome
