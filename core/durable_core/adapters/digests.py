@@ -13,7 +13,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum
 from functools import partial
 from hashlib import blake2b
@@ -44,10 +43,15 @@ _PLAIN: Final[dict[type, Callable[[Any], str]]] = {
     time: lambda value: time.isoformat(value.replace(tzinfo=None)),
     datetime: lambda value: datetime.isoformat(value.replace(tzinfo=None)),
     timedelta: repr,
-    Decimal: str,
     UUID: str,
 }
 """Values without parts, as text."""
+
+
+def _plain_of(kind: type) -> Callable[[Any], str] | None:
+    """Return how to write a Decimal, whose module takes longer to import than all others here."""
+    module = sys.modules.get("decimal")
+    return str if module is not None and kind is module.Decimal else None
 
 
 def digest_of(values: Sequence[object], most: int) -> str:
@@ -77,7 +81,7 @@ class _Digest:
 
     def _add(self, value: object) -> None:
         kind = type(value)
-        plain = _PLAIN.get(kind)
+        plain = _PLAIN.get(kind) or _plain_of(kind)
         if plain is not None:
             self._write(kind.__name__, plain(value))
         elif issubclass(kind, str | bytes | bytearray):

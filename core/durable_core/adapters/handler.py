@@ -29,7 +29,6 @@ from durable_core.adapters.handler_errors import (
 )
 from durable_core.adapters.handler_modules import forget_modules, import_name, put_on_path
 from durable_core.adapters.handler_place import Place, place_of
-from durable_core.adapters.lambda_environment import handed, recorded_variables
 from durable_core.values import dataclass
 from durable_core.verifying.raised import is_from_outside
 
@@ -114,6 +113,8 @@ class HandlerLoader:
 
 
 def _import(spec: str, place: Place, name: str) -> ModuleType:
+    from durable_core.adapters.lambda_environment import handed, recorded_variables
+
     try:
         with handed(recorded_variables(None)):
             return importlib.import_module(name)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
-from durable_core.service.values import target_of
-from durable_core.simulation.link import ServiceLink
+
+if TYPE_CHECKING:
+    from durable_core.simulation.link import ServiceLink
 
 
 class CognitoIdentity:
@@ -56,6 +58,8 @@ class LambdaContext:
         memory_mb: int = 128,
         tenant_id: str | None = None,
     ) -> None:
+        from durable_core.service.values import target_of  # not for whoever makes none
+
         name = function_arn.partition(":function:")[2].partition(":")[0]
         deadline = began + timedelta(seconds=FUNCTION_TIMEOUT_SECONDS)
         self._elapsed = elapsed
