@@ -474,5 +474,25 @@ def test_another_value_for_one_step_is_a_note_with_its_line_and_no_finding(
         'not the same in every run: what is given to the code of 1 Step "stamp"; the code outside '
         "of steps reads time.time at stamp.py:6 ("
     )
+    assert run([*arguments, "--runs", "3", "--format", "json"]) == 0
+    (history,) = json.loads(capfd.readouterr().out)["histories"]
+    assert sum("not the same in every run" in each for each in history["notes"]) == 1
     assert run([*arguments, "--runs", "1"]) == 0
     assert "not the same" not in capfd.readouterr().out
+
+
+def test_an_order_is_told_of_any_number_of_runs(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    inputs = {"a set in a loop#0": {"how": "a set in a loop", "pair": 0}}
+    write_histories("given", inputs)
+    asked = ["replay", "histories", "--handler", "given:handler", "--runs", "3", "--format", "json"]
+    assert run(asked) == 1
+    (history,) = json.loads(capfd.readouterr().out)["histories"]
+    (divergence,) = history["divergences"]
+    assert divergence["cause"] == "non-deterministic"
+    assert (
+        'it decides what is given to the code of 1 Step "same" and of 1 more operation'
+        in (divergence["why"])
+    )
+    assert divergence["where"]["file"] == "orders.py"

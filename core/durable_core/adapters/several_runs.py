@@ -62,9 +62,7 @@ def combined(
         if _said(other) != _said(first):
             return _non_deterministic(first, other, number, reads)
         first = _with_note(first, other, reads)
-        if given is not None and first:
-            first = _with_given(first, given.get(0, {}), given.get(number, {}), reads)
-    return first
+    return _with_all_given(first, given, reads) if first and given else first
 
 
 _CANNOT: Final = Verdict.CANNOT_VERIFY
@@ -90,6 +88,19 @@ def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) 
         return first
     note = f"not the same in every run: {', '.join(whats)}; {_read(reads)}"
     return replace(first, notes=(*first.notes, note))
+
+
+def _with_all_given(
+    first: Verification, given: Mapping[int, Given], reads: Sequence[Read]
+) -> Verification:
+    """Say what operations are given that isn't the same in each run: the gravest of it."""
+    outcome = first
+    for number in sorted(given):
+        told = _with_given(first, given.get(0, {}), given[number], reads)
+        if not told:
+            return told
+        outcome = outcome if told == first else told
+    return outcome
 
 
 def _with_given(
