@@ -28,8 +28,8 @@ from durable_core.adapters.runners import (
 from durable_core.errors import DurableError, printable
 from durable_core.model import CheckpointRequest, InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked
-from durable_core.sdks import Sdk
 from durable_core.reads import Read, Source
+from durable_core.sdks import Sdk
 from durable_core.simulation.determinism import (
     DeterminismReport,
     Difference,
