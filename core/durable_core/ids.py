@@ -130,12 +130,17 @@ def detect(placed: Mapping[str, Placed]) -> IdScheme | None:
     """
     roots = [key for key, place in placed.items() if place.parent_id is None]
     sample = roots[:64] or list(placed)[:64]
-    for scheme in SCHEMES:
-        if not any(len(key) == scheme.length and _HEX.fullmatch(key) for key in sample):
-            continue
-        if _Search(scheme, placed).root_fits(roots):
-            return scheme if scheme is not SHA256 else _which_sha256(placed)
-    return None
+    likely = [
+        _Search(scheme, placed)
+        for scheme in SCHEMES
+        if any(len(key) == scheme.length and _HEX.fullmatch(key) for key in sample)
+    ]
+    # Counting the root's own numbers is quick; looking into virtual contexts is not.
+    found = next((each for each in likely if each.counts(roots)), None)
+    found = found or next((each for each in likely if each.root_fits(roots)), None)
+    if found is None:
+        return None
+    return found.scheme if found.scheme is not SHA256 else _which_sha256(placed)
 
 
 def _which_sha256(placed: Mapping[str, Placed]) -> IdScheme:
@@ -225,6 +230,8 @@ def missing_parents(placed: Mapping[str, Placed]) -> dict[str, str]:
     roots = [key for key, place in placed.items() if place.parent_id is None]
     if not any(placed[key].is_context for key in roots):
         return {}
+    if not any(SHA256.child(None, number)[0] in placed for number in range(1, _SLACK)):
+        return {}
     first = [SHA256.child(None, number)[0] for number in range(1, len(roots) + 1)]
     orphans = set(roots).difference(first)
     if not orphans or len(orphans) == len(roots):
@@ -263,11 +270,14 @@ class _Search:
         self.found: dict[str, NamedPath] = {}
         self.prefixes: dict[str, str] = {}
 
-    def root_fits(self, roots: Collection[str]) -> bool:
+    def counts(self, roots: Collection[str]) -> bool:
+        """Return True where one of the root's own numbers makes one of these ids."""
         wanted = set(roots)
-        if any(self.scheme.child(None, n)[0] in wanted for n in range(1, len(wanted) + _SLACK)):
-            return True
-        self._context(None, None, (), False, wanted)
+        return any(self.scheme.child(None, n)[0] in wanted for n in range(1, len(wanted) + _SLACK))
+
+    def root_fits(self, roots: Collection[str]) -> bool:
+        """Return True where one of these ids is found, in virtual contexts too."""
+        self._context(None, None, (), False, set(roots))
         return bool(self.found)
 
     def run(self) -> dict[str, NamedPath]:
