@@ -5,6 +5,7 @@ What can't be written is refused before the handler runs, as far as that can be 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +34,8 @@ class RecordedFiles:
         the call reads or writes beside these, by what they are to it."""
         known = [(option, path) for option, path in others.items() if path is not None]
         for option, path in self._asked():
-            if path == "-":
-                raise UsageError(f"{option} -: expected a file: stdout has the report")
+            if path == "-" or (others.get("--output") is None and _is_stdout(path)):
+                raise UsageError(f"{option} {path}: expected a file: stdout has the report")
             for other, there in known:
                 if _is_same(path, there):
                     raise UsageError(f"{option} and {other} name the same file: {path}")
@@ -86,6 +87,14 @@ class RecordedFiles:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _is_stdout(path: str) -> bool:
+    try:
+        is_it = os.path.samestat(os.stat(path), os.fstat(1))  # noqa: PTH116
+        return is_it and not os.path.samefile(path, os.devnull)  # noqa: PTH121
+    except OSError:  # no such file yet, or there is no stdout
+        return False
 
 
 def _is_same(one: str, other: str) -> bool:

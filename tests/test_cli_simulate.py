@@ -550,6 +550,15 @@ def test_what_is_no_place_for_a_file_is_one_line_before_anything_runs(
         assert done.err.count("\n") == 1
 
 
+def test_a_record_doesnt_go_where_the_report_goes(tmp_path: Path) -> None:
+    (tmp_path / "orders.py").write_text("async def handler(event, ctx): ...\n")
+    done = durable(tmp_path, "--handler", "orders.py", "--record", "/dev/stdout")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "durable: --record /dev/stdout: expected a file: stdout has the report\n"
+    given = ("--handler", "orders.py", "--record", "/dev/stdout", "-o", "report.txt")
+    assert "Events" in json.loads(durable(tmp_path, *given).stdout)
+
+
 def test_records_of_several_handlers_are_of_several_functions_and_executions(
     call: Any, tmp_path: Path
 ) -> None:
