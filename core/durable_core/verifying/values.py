@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import NoReturn
+
+import orjson
 
 
 def same_json(one: str | None, other: str | None) -> bool:
@@ -21,6 +24,26 @@ def json_of(value: object) -> str | None:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return None
+
+
+def not_json(text: str | None) -> str | None:
+    """Return why a text is no JSON, or None. No text, and one of spaces only, is no input."""
+    if text is None or not text.strip():
+        return None
+    try:
+        orjson.loads(text)
+    except ValueError:  # or what only the standard parser takes: huge numbers, lone surrogates
+        try:
+            json.loads(text, parse_constant=_refuse)
+        except RecursionError:
+            return "nested too deeply to be read"
+        except ValueError as error:
+            return str(error)
+    return None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def shortened(text: str | None) -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
+from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import RecordedTree
+from durable_core.verifying.values import not_json
 from durable_core.verifying.verification import Doubt, Identity
 
 
@@ -22,10 +24,15 @@ def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
             "the history has no execution data: what operations returned isn't known",
             "fetch it with `durable fetch`, or with --include-execution-data",
         )
-    elif folded.execution.truncated and folded.execution.input_payload is None:
+    elif folded.execution.is_input_lost:
         yield Doubt(
             "the input of the execution was left out of the history (Truncated)",
             "give a history that has it",
+        )
+    elif (why := not_json(folded.execution.input_payload)) is not None:
+        yield Doubt(
+            f"the recorded input is no JSON, as each input is that Lambda takes: {why}",
+            "give a history as the service returns it",
         )
     if history.events and history.events[-1].event_id != len(history.events):
         yield Doubt(
@@ -60,9 +67,24 @@ def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
     return None
 
 
+def uncertain_doubts(examination: Examination, found: Found) -> tuple[Doubt, ...]:
+    """Return why a divergence may come only from errors that the history doesn't hold whole."""
+    return tuple(
+        Doubt(
+            f"the code leaves the record there ({found.divergence.why}), but {why}: with the whole "
+            "error it may go another way",
+            "give a history that has it, or the state or invocation input of the execution",
+            found.divergence.position,
+        )
+        for moment, why in examination.uncertain.values()
+        if moment < found.moment
+    )
+
+
 def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
     """Yield what a verdict leaves open, in sentences: of a green one what could not be seen."""
     yield from dict.fromkeys(examination.remarks)
+    yield from _missing(examination)
     if is_green:
         yield from _unseen(examination)
     if examination.unlooked:
@@ -70,6 +92,29 @@ def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
             f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
             "state, from which the service leaves their operations out"
         )
+
+
+def _missing(examination: Examination) -> Iterator[str]:
+    """Yield which results the code was handed stand-ins for, and which can't be compared."""
+    for _, why in list(examination.uncertain.values())[:_MOST]:
+        yield f"{why}: code that looks at more of it than the record has may go another way"
+    missing = examination.missing
+    if missing.uncompared:
+        why = next(iter(missing.uncompared.values()))
+        yield f"not comparable: the result of {_first(tuple(missing.uncompared))} ({why})"
+    if missing.handed:
+        yield (
+            f"not in the history: the result of {_first(missing.handed)}; the code doesn't look at "
+            "it"
+        )
+
+
+def _first(labels: Sequence[str]) -> str:
+    more = f" and of {len(labels) - _MOST:,} more" if len(labels) > _MOST else ""
+    return f"{', '.join(labels[:_MOST])}{more}"
+
+
+_MOST: Final = 3
 
 
 def _unseen(examination: Examination) -> Iterator[str]:

@@ -8,7 +8,6 @@ that the SDK has had since 1.7 (`replay_attach`): it is answered from the record
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from typing import Any, Final, cast
 
 from durable_core.adapters.aws_sdk.attach import attached_sdk
 from durable_core.adapters.aws_sdk.installed import SdkChanged, found_below, is_aws_handler
-from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts
+from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts, running
 from durable_core.adapters.aws_sdk.replay_run import BEGAN, ReplayRun
 from durable_core.ids import BLAKE2B
 from durable_core.model import (
@@ -69,7 +68,7 @@ class AwsReplayer:
             run = self._run
             assert run is not None
             # The SDK makes JSON of what is returned, and fails the execution where it can't.
-            ended = run.look(run.examination.root, lambda: json.dumps(func(event, context)))
+            ended = run.look(run.examination.root, lambda: run.returned(func(event, context)))
             if ended.outcome is Outcome.RETURNED:
                 compare_final_result(run.examination, ended.value)
             raise self._parts.suspend("verified")
@@ -102,7 +101,7 @@ class AwsReplayer:
             service_client=VerifyingClient(self._sdk, self._parts, run),
             **({"updated_operation_ids": []} if "updated_operation_ids" in known else {}),
         )
-        with _quiet():
+        with _quiet(), running(run):
             self._handler(handed, context_of(link))
         if examination.root.outcome is Outcome.NOT_RUN:
             examination.doubt(
