@@ -73,10 +73,10 @@ class Recorded:
     `attempts` counts the attempts that were started, `failures` those that failed and were retried,
     `ends` are how those of a step that ended did, in order.
     `payloads` are all texts that it stored, in order, for sizing; `truncated` is True when the
-    history leaves one out, `is_lost` when that is what it came to. `error_doubt` says why its error
-    may not be all that the service hands over. The rest is what only a start event carries: a
-    wait's or callback's seconds, a chained invoke's function, version, execution ARN, tenant and
-    input.
+    history leaves one out, `is_lost` when that is what it came to. `outcome_doubt` says why its
+    result or error may not be all that the service hands over. The rest is what only a start event
+    carries: a wait's or callback's seconds, a chained invoke's function, version, execution ARN,
+    tenant and input.
     """
 
     operation: Operation
@@ -87,7 +87,7 @@ class Recorded:
     payloads: tuple[str, ...] = ()
     truncated: bool = False
     is_lost: bool = False
-    error_doubt: str | None = None
+    outcome_doubt: str | None = None
     last_started: datetime | None = None
     wait_seconds: int | None = None
     callback_timeout_seconds: int | None = None
@@ -210,13 +210,13 @@ class _Builder:
         "end",
         "ends",
         "error",
-        "error_doubt",
         "failures",
         "first",
         "is_lost",
         "last",
         "last_started",
         "next_attempt",
+        "outcome_doubt",
         "payloads",
         "result",
         "start",
@@ -245,7 +245,7 @@ class _Builder:
         self.ends: list[AttemptEnd] = []
         self.payloads: list[str] = []
         self.truncated = self.is_lost = False
-        self.error_doubt: str | None = None
+        self.outcome_doubt: str | None = None
 
     def take(self, event: Event, spec: EventSpec) -> None:
         if spec.operation is not self.type:
@@ -265,7 +265,7 @@ class _Builder:
         self.truncated = self.truncated or self.is_lost
         self.result = payload
         self.error = error
-        self.error_doubt = _error_doubt(event, error)
+        self.outcome_doubt = _outcome_doubt(event, error)
         if self.type is OperationType.STEP:
             self.attempt += 1
             delay = next_attempt_delay_of(event)
@@ -325,16 +325,16 @@ class _Builder:
             payloads=tuple(self.payloads),
             truncated=self.truncated,
             is_lost=self.is_lost,
-            error_doubt=self.error_doubt,
+            outcome_doubt=self.outcome_doubt,
             last_started=self.last_started,
             **(_FACTS[self.type](start) if start is not None and self.type in _FACTS else {}),
         )
 
 
-def _error_doubt(event: Event, error: ErrorObject | None) -> str | None:
-    """Return why an error may not be all of what the service hands over, or None."""
+def _outcome_doubt(event: Event, error: ErrorObject | None) -> str | None:
+    """Return why a result or error may not be all of what the service hands over, or None."""
     if error is None:
-        return None
+        return ABSENT if event.event_type in _HAVE_RESULTS and _is_absent(event) else None
     if is_marked_error(event):
         return MARKED
     if lacks_message(event.event_type, error):
@@ -342,6 +342,14 @@ def _error_doubt(event: Event, error: ErrorObject | None) -> str | None:
     return None
 
 
+def _is_absent(event: Event) -> bool:
+    """Tell whether a result isn't there, and nothing says that there was none."""
+    carrier = detail(event, "Result") or {}
+    return carrier.get("Payload") is None and carrier.get("Truncated") is None
+
+
+_HAVE_RESULTS: Final = ("StepSucceeded", "ChainedInvokeSucceeded")
+ABSENT: Final = "isn't in the history, which doesn't say that there was none"
 MARKED: Final = "is marked as truncated"
 
 
@@ -423,9 +431,9 @@ def fold(events: Sequence[Event], *, now: datetime | None = None) -> Folded:
         if builder is None:
             builder = builders[event.id] = _Builder(event, spec)
         builder.take(event, spec)
-    if any(each.error_doubt is MARKED for each in builders.values()) and _marks_all(events):
+    if any(each.outcome_doubt is MARKED for each in builders.values()) and _marks_all(events):
         for each in builders.values():
-            each.error_doubt = None if each.error_doubt is MARKED else each.error_doubt
+            each.outcome_doubt = None if each.outcome_doubt is MARKED else each.outcome_doubt
     return Folded(
         execution=_facts(events),
         operations={key: builder.build(now) for key, builder in builders.items()},

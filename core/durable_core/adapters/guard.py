@@ -110,6 +110,8 @@ class _Watch:
         self._asking.now = True  # what follows may open files itself
         try:
             if event == "open" and not _is_write(args):
+                if self.serdes is not None and not _is_code(args[0]):
+                    self.serdes.loaded = self.serdes.loaded or f"reading a file ({args[0]})"
                 return
             if self.serdes is not None:
                 self._refuse_serdes(self.serdes, f"{_WHAT[event]} ({_said(event, args)})")
@@ -141,6 +143,11 @@ class _Watch:
             "move it into a step: a replay does it again",
         )
         raise Refused(f"{what} is refused while verifying{place}")
+
+
+def _is_code(path: object) -> bool:
+    """Tell whether a file is read since something is imported."""
+    return str(path).endswith((".py", ".pyc", ".so"))
 
 
 def _is_write(args: tuple[Any, ...]) -> bool:

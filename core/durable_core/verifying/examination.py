@@ -61,8 +61,8 @@ NOT_DEFAULT: Final = (
 class Examination:
     """What one history holds, what one run asks of it, and what came of that.
 
-    `uncertain` are the operations of which the code was handed an error that may not be whole, with
-    the moment and the reason; `missing` is what of the recorded values isn't there at all.
+    `uncertain` are the operations of which the code was handed a result or error that may not be
+    whole, with the moment and the reason; `missing` is what of the recorded values isn't there.
 
     `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
     a new one; `matched` counts the operations that are as recorded, which tells how well that went:
@@ -215,7 +215,7 @@ class Examination:
             return None
         if self.stand_ins is not None:
             self.hand(str(line_at(answer.path, answer.identity)), recorded)
-        self._doubt_error(answer, recorded)
+        self._note_uncertain(answer, recorded)
         if not recorded.is_lost:
             return None
         is_result = recorded.operation.status is OperationStatus.SUCCEEDED
@@ -230,10 +230,11 @@ class Examination:
             else None
         )
 
-    def _doubt_error(self, answer: Answer, recorded: Recorded) -> None:
-        if recorded.error_doubt is not None:
+    def _note_uncertain(self, answer: Answer, recorded: Recorded) -> None:
+        if recorded.outcome_doubt is not None:
             where = str(line_at(answer.path, answer.identity))
-            why = f"the error of {where} {recorded.error_doubt}"
+            what = "error" if recorded.operation.error is not None else "result"
+            why = f"the {what} of {where} {recorded.outcome_doubt}"
             self.uncertain.setdefault(where, (self.moment, why))
 
     def hand(self, label: str, recorded: Recorded | None) -> None:

@@ -78,6 +78,7 @@ class MissingValues:
                 self._comparison.met = True
                 raise NotKnown(why)
             self._doubt(why, remedy, path)
+            self._handed.pop(path, None)
             raise self.suspension("a value is needed that isn't known")
 
         self._handed[path] = (_label(path, identity), why, remedy)
@@ -96,6 +97,10 @@ class MissingValues:
         if not is_unknown(value):
             self._handed.pop(path, None)
             self.not_comparable(path, identity, "the code gets what its body returns now")
+
+    def not_written(self, path: Path, identity: object, found: NotDone) -> None:
+        """Note that a result isn't made into a payload, and can't be compared with the record."""
+        self.not_comparable(path, identity, f"nothing is written while verifying: {found.why}")
 
     def not_comparable(self, path: Path, identity: object, why: str) -> None:
         """Note that a result can't be compared with what is recorded."""
@@ -133,6 +138,16 @@ class MissingValues:
     def deserialize(self, work: Callable[[], Any]) -> Any:
         """Return what a SerDes reads, or NotDone where it would load it from elsewhere."""
         return run_serdes(self.watching, work)
+
+    def deserialize_earlier(self, work: Callable[[], Any]) -> Any:
+        """Return what a SerDes reads of a payload that later ones followed.
+
+        Raises NotKnown where it loads it from elsewhere: what is there by now is a later one.
+        """
+        made = run_serdes(self.watching, work, loads=False)
+        if isinstance(made, NotDone):
+            raise NotKnown(made.why)
+        return made
 
 
 def _label(path: Path, identity: object) -> str:

@@ -102,7 +102,7 @@ class _NativeRun:
 
     async def _call(self, context: VerifyingContext) -> Ended:
         given = self._examination.facts.input_payload
-        event = None if given is None else json.loads(given)
+        event = None if given is None or not given.strip() else json.loads(given)
         try:
             result = self._handler(event, context)
             if inspect.isawaitable(result):

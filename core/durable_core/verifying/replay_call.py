@@ -20,6 +20,7 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.traces import Answer, Trace
 from durable_core.verifying.unknown import UnknownValue
+from durable_core.verifying.values import not_json
 
 
 @dataclass
@@ -83,7 +84,7 @@ class VerifyingCall(Call):
         unknown, self._unknown = self._unknown, None
         if unknown is not None:
             return unknown
-        return self.read(serdes, payload, self.path, self.label)
+        return self.read(serdes, payload, self.path, str(self.answer.identity))
 
     def read(self, serdes: SerDes[Any] | None, payload: str | None, path: Path, label: str) -> Any:
         """Return the value of a payload, or what stands for one that its SerDes keeps elsewhere."""
@@ -93,6 +94,8 @@ class VerifyingCall(Call):
 
         missing, is_own = self.examination.missing, serdes is None or serdes is PASS_THROUGH
         try:
+            if serdes is None and (why := _not_written(payload)):
+                raise SerDesError(why)
             made = work() if is_own else missing.deserialize(work)
         except SerDesError as error:
             self.examination.unreadable(label, path, error, is_default=is_own)
@@ -107,7 +110,7 @@ class VerifyingCall(Call):
         missing = self.examination.missing
         made = missing.serialize(lambda: self.to_payload(serdes, value))
         if isinstance(made, NotDone):
-            missing.not_comparable(path, label, made.why)
+            missing.not_written(path, label, made)
         return made
 
     def round_trip_of(self, serdes: SerDes[Any] | None, value: Any, path: Path, label: str) -> Any:
@@ -136,3 +139,10 @@ class VerifyingCall(Call):
     def examination(self) -> Examination:
         """The examination that it is asked in."""
         return cast(VerifyingExecution, self.execution).examination
+
+
+def _not_written(payload: str | None) -> str | None:
+    """Return why the default SerDes can't have written what it would read; see `JsonSerDes`."""
+    if payload is None or not any(each in payload for each in ("NaN", "Infinity")):
+        return None
+    return not_json(payload)

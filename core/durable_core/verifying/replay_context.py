@@ -97,6 +97,19 @@ class VerifyingContext(TellingContext):
         self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
         return call
 
+    def _read_state(self, serdes: SerDes[Any], payload: str | None) -> Any:
+        missing = self._verified.examination.missing
+        return missing.deserialize_earlier(
+            lambda: super(VerifyingContext, self)._read_state(serdes, payload)
+        )
+
+    def _write_input(self, serdes: SerDes[Any], payload: Any) -> str | None:
+        missing = self._verified.examination.missing
+        made = missing.serialize(
+            lambda: super(VerifyingContext, self)._write_input(serdes, payload)
+        )
+        return None if isinstance(made, NotDone) else cast("str | None", made)
+
     def _plant(self, call: Call, operation: Operation | None) -> None:
         if operation is not None:
             self._execution.operations[call.id] = operation

@@ -21,9 +21,11 @@ class ReachesOut(BaseException):
 
 @dataclass(slots=True)
 class Reach:
-    """What a SerDes was seen to attempt outside of the process: the first that was refused."""
+    """What a SerDes was seen to attempt outside of the process: the first that was refused, and the
+    first file that it read."""
 
     refused: str | None = None
+    loaded: str | None = None
 
 
 Watching = Callable[[], AbstractContextManager[Reach]]
@@ -43,10 +45,11 @@ class NotDone:
     why: str
 
 
-def run_serdes(watching: Watching, work: Callable[[], Any]) -> Any:
+def run_serdes(watching: Watching, work: Callable[[], Any], *, loads: bool = True) -> Any:
     """Return what a SerDes makes, or NotDone where it needs what is outside of the process.
 
-    Raises what it raises for any other reason.
+    With `loads`, files that are there and that it reads are no such thing. Raises what it raises
+    for any other reason.
     """
     outside = sys.exception()
     with watching() as reach:
@@ -59,7 +62,8 @@ def run_serdes(watching: Watching, work: Callable[[], Any]) -> Any:
             if why is None:
                 raise
             return NotDone(why)
-    return made if reach.refused is None else NotDone(reach.refused)
+    why = reach.refused or (None if loads else reach.loaded)
+    return made if why is None else NotDone(why)
 
 
 _CHAIN: Final = 20

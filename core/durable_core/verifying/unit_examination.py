@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from durable_core.fold import Recorded
-from durable_core.ids import position_text
+from durable_core.ids import Path, position_text
 from durable_core.model import OperationStatus, UnitStatus
 from durable_core.summaries.reading import read_summary
-from durable_core.summaries.values import Summary
+from durable_core.summaries.values import Summary, UnitRun
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.missing_values import TRUNCATED
-from durable_core.verifying.recorded_tree import unit_sub_type
+from durable_core.verifying.recorded_tree import Node, unit_sub_type
 from durable_core.verifying.recorded_units import (
     completion_reason,
     total_units,
@@ -126,12 +126,40 @@ def ended_units(
     return units
 
 
+def _doubt_contradiction(
+    examination: Examination, node: Node | None, run: UnitRun | None, path: Path
+) -> None:
+    """Note that a unit ended in the stored result otherwise than in its own record."""
+    operation = None if node is None or node.recorded is None else node.recorded.operation
+    if operation is None or run is None or run.status in (None, UnitStatus.STARTED):
+        return
+    if operation.status.text != str(run.status):
+        examination.doubt(
+            f"the unit is {run.status} in the stored result of its map or parallel, and "
+            f"{operation.status} in its own record",
+            "give a history as the service returns it",
+            path,
+        )
+
+
 def all_returned(found: BatchAnswer, ends: Sequence[Ended]) -> bool:
     """Return True where every unit has a value: then the result is known without the record."""
     return all(
         unit.status in (None, UnitStatus.SUCCEEDED) and ended.outcome is Outcome.RETURNED
         for unit, ended in zip(found.units, ends, strict=True)
     )
+
+
+def doubt_form(examination: Examination, answer: Answer) -> None:
+    """Note that what a map or parallel stored by the default SerDes isn't a result of one."""
+    recorded = answer.recorded
+    if recorded is not None and read_summary(recorded.operation.result) is None:
+        examination.doubt(
+            f"the recorded result of {answer.identity} is not one of a map or parallel",
+            "give a history as the service returns it; if the version that wrote it had a SerDes "
+            "of its own there, a replay by this one fails there",
+            answer.path,
+        )
 
 
 def lost_unit(examination: Examination, unit: UnitAnswer) -> UnknownValue | None:
@@ -192,6 +220,7 @@ def _unit(
     run = None if summary is None else summary.status_of(index)
     status = unit_status(node, run, complete=complete, summary=summary)
     path = (*answer.path, number)
+    _doubt_contradiction(examination, node, run, path)
     identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
     has_begun = node is not None
     has_ended = run is not None and run.status is not UnitStatus.STARTED

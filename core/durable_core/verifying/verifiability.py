@@ -12,8 +12,8 @@ from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.record_checks import impossible_in
 from durable_core.verifying.recorded_tree import RecordedTree
-from durable_core.verifying.values import not_json
 from durable_core.verifying.verification import Doubt, Identity
 
 
@@ -29,11 +29,6 @@ def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
             "the input of the execution was left out of the history (Truncated)",
             "give a history that has it",
         )
-    elif (why := not_json(folded.execution.input_payload)) is not None:
-        yield Doubt(
-            f"the recorded input is no JSON, as each input is that Lambda takes: {why}",
-            "give a history as the service returns it",
-        )
     if history.events and history.events[-1].event_id != len(history.events):
         yield Doubt(
             "the history is incomplete: events are missing",
@@ -41,6 +36,7 @@ def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
         )
     if not history.events and history.operations is None:
         yield Doubt("nothing is recorded: there are no events", "give a history that has some")
+    yield from impossible_in(history, folded)
 
 
 def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
@@ -68,11 +64,11 @@ def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
 
 
 def uncertain_doubts(examination: Examination, found: Found) -> tuple[Doubt, ...]:
-    """Return why a divergence may come only from errors that the history doesn't hold whole."""
+    """Return why a divergence may come only from what the history doesn't hold whole."""
     return tuple(
         Doubt(
-            f"the code leaves the record there ({found.divergence.why}), but {why}: with the whole "
-            "error it may go another way",
+            f"the code leaves the record there ({found.divergence.why}), but {why}: by what it is "
+            "really handed there it may go another way",
             "give a history that has it, or the state or invocation input of the execution",
             found.divergence.position,
         )
@@ -97,7 +93,7 @@ def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
 def _missing(examination: Examination) -> Iterator[str]:
     """Yield which results the code was handed stand-ins for, and which can't be compared."""
     for _, why in list(examination.uncertain.values())[:_MOST]:
-        yield f"{why}: code that looks at more of it than the record has may go another way"
+        yield f"{why}: code that goes by what isn't there may go another way"
     missing = examination.missing
     if missing.uncompared:
         why = next(iter(missing.uncompared.values()))

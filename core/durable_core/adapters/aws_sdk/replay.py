@@ -36,6 +36,7 @@ from durable_core.simulation.link import ServiceLink
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_result
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.raised import told
 from durable_core.verifying.runs import Outcome
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
@@ -101,12 +102,19 @@ class AwsReplayer:
             service_client=VerifyingClient(self._sdk, self._parts, run),
             **({"updated_operation_ids": []} if "updated_operation_ids" in known else {}),
         )
+        why = "it never called the handler"
         with _quiet(), running(run):
-            self._handler(handed, context_of(link))
+            try:
+                self._handler(handed, context_of(link))
+            except Exception as error:
+                if examination.root.outcome is not Outcome.NOT_RUN:
+                    raise
+                why = told(error)
         if examination.root.outcome is Outcome.NOT_RUN:
             examination.doubt(
-                f"AWS's SDK {self._sdk.version} never called the handler",
-                "report it with the version of the SDK",
+                f"AWS's SDK {self._sdk.version} can't begin with what is recorded: {why}",
+                "give a history as the service returns it, to a version of the SDK that durable "
+                "knows",
             )
 
 

@@ -43,6 +43,7 @@ from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import (
     all_returned,
+    doubt_form,
     ended_units,
     examine_units,
     lost_unit,
@@ -167,9 +168,7 @@ class ReplayRun:
             return made
         place = self._place(given.operation_id)
         if place is not None:
-            missing.not_comparable(
-                *place, f"it is kept elsewhere, and nothing is written while verifying: {made.why}"
-            )
+            missing.not_written(*place, made)
         if missing.is_comparing:
             raise NotKnown(made.why)
         payload = f"not written while verifying: {len(self._unwritten)}"
@@ -181,11 +180,13 @@ class ReplayRun:
         if given.content in self._unwritten:
             return self._unwritten[given.content]
         missing = self.examination.missing
-        made = work() if given.serdes is None else missing.deserialize(work)
+        if given.serdes is None:
+            return work()
+        if missing.is_comparing:  # the states of a wait_for_condition, not the last one only
+            return missing.deserialize_earlier(work)
+        made = missing.deserialize(work)
         if not isinstance(made, NotDone):
             return made
-        if missing.is_comparing:
-            raise NotKnown(made.why)
         place = self._place(given.operation_id)
         if place is None:
             raise self.parts.suspend("its value is kept elsewhere")
@@ -286,8 +287,10 @@ class ReplayRun:
         if self.examination.is_stripped(recorded):
             return False
         if recorded.is_lost:
+            self.examination.take_payload(answer)  # before any unit runs on it
             return True
         if _is_default(executor):
+            doubt_form(self.examination, answer)
             return False
         try:
             return is_unknown(self._take(executor, original, operation, answer))
@@ -435,7 +438,8 @@ class ReplayRun:
                     compare_unit_result(self.examination, unit, payload)
             self._plant(executor, operation)
             value = lost_unit(self.examination, unit)
-            value = original(executor) if value is None else value
+            if value is None:
+                value = self._unit_value(executor, original, unit)
             if is_unknown(value) and ended.outcome is Outcome.RETURNED:
                 missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
                 return ended.value
@@ -443,6 +447,15 @@ class ReplayRun:
         if ended.outcome is Outcome.SUSPENDED:
             raise self.parts.suspend("not recorded any further")
         return self._from_body(executor, original, None, ended)
+
+    def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
+        try:
+            return original(executor)
+        except self.parts.serdes_errors as error:
+            self.examination.unreadable(
+                unit.trace.identity, unit.trace.path, error, is_default=_is_default(executor)
+            )
+            raise
 
     def _result(
         self, found: BatchAnswer, units: Sequence[UnitAnswer], ends: Sequence[Ended]
