@@ -87,7 +87,8 @@ def lacks_message(event_type: str, error: ErrorObject | None) -> bool:
 
 
 def is_services_own(error: ErrorObject) -> bool:
-    """Return True for an error whose message is the service's, so that a redaction keeps it."""
+    """Return True for an error whose message is the service's own and in no event: whatever is
+    redacted, it isn't a stand-in."""
     return any(
         error.type == kind and error.message == each.message for (_, kind), each in LEFT_OUT.items()
     )
