@@ -202,6 +202,10 @@ def _own_text(error: Exception) -> str | None:
         return None
 
 
+_OURS: Final = ("durable_core.adapters.", "durable_core.verifying.")
+"""Modules of which no handler raises anything by name: their classes may be called as a user's."""
+
+
 def _classes(name: str) -> list[type[Exception]]:
     """Return the classes of a recorded type, `ValueError` or `app.errors.Refused`.
 
@@ -216,8 +220,9 @@ def _classes(name: str) -> list[type[Exception]]:
             continue
         seen.add(id(kind))
         stack += type.__subclasses__(kind)
-        if f"{module_of(kind)}.{qualified_name(kind)}" == name:
+        module = module_of(kind)
+        if f"{module}.{qualified_name(kind)}" == name:
             exact.append(kind)
-        elif class_name(kind) == name.rpartition(".")[2]:
+        elif class_name(kind) == name.rpartition(".")[2] and not module.startswith(_OURS):
             alike.append(kind)
     return exact or alike
