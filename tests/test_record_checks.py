@@ -444,3 +444,10 @@ def test_an_error_that_hides_its_name_is_told_all_the_same() -> None:
     assert told(error) == "Concealed: hidden"
     textless: Callable[..., Any] = Textless
     assert told(textless()) == "Textless: (its text can't be had: SystemExit)"
+
+
+def test_a_class_of_ours_is_none_of_a_users_with_the_same_name() -> None:
+    from durable_core.adapters.guard import Refused as Ours
+
+    assert Ours not in retry_differences._classes("Refused")
+    assert retry_differences._classes(f"{Ours.__module__}.Refused") == [Ours]

@@ -152,10 +152,11 @@ def all_returned(found: BatchAnswer, ends: Sequence[Ended]) -> bool:
 
 def doubt_form(examination: Examination, answer: Answer) -> None:
     """Note that what a map or parallel stored by the default SerDes isn't a result of one."""
-    recorded = answer.recorded
-    if recorded is not None and read_summary(recorded.operation.result) is None:
+    result = None if answer.recorded is None else answer.recorded.operation.result
+    if read_summary(result) is None:
+        what = "is not one of a map or parallel" if result else "isn't in the history"
         examination.doubt(
-            f"the recorded result of {answer.identity} is not one of a map or parallel",
+            f"the recorded result of {answer.identity} {what}",
             "give a history as the service returns it; if the version that wrote it had a SerDes "
             "of its own there, a replay by this one fails there",
             answer.path,
