@@ -434,7 +434,7 @@ def test_awss_sdk_answers_with_its_own_error_for_one_that_cannot_be_made_again(k
 def test_an_error_is_made_again_where_its_text_then_is_the_recorded_one(
     name: str, message: str, made: bool
 ) -> None:
-    end = AttemptEnd(ErrorObject(message, name), None, None)
+    end = AttemptEnd(ErrorObject(message, name), None, None, failed=True)
     errors = retry_differences._errors(end)
     assert [str(each) for each in errors] == ([message] if made else [])
 
