@@ -826,24 +826,21 @@ def test_a_callback_that_fails():
 
 
 @pytest.mark.parametrize(
-    ("options", "error"),
+    ("options", "message", "kind"),
     [
-        ({"timeout": 5}, {"ErrorMessage": "Callback timed out", "ErrorType": "Callback.Timeout"}),
-        (
-            {"heartbeat": 5},
-            {
-                "ErrorMessage": "Callback timed out on heartbeat",
-                "ErrorType": "Callback.Heartbeat",
-            },
-        ),
+        ({"timeout": 5}, "Callback timed out", "Callback.Timeout"),
+        ({"heartbeat": 5}, "Callback timed out on heartbeat", "Callback.Heartbeat"),
     ],
 )
-def test_a_callback_that_times_out(options, error):
+def test_the_event_of_a_callback_that_times_out_leaves_out_the_message_in_the_state(
+    options, message, kind
+):
     run, _ = with_callback(**options)
     run.later(5)
 
     assert run.kinds[3] == "CallbackTimedOut"
-    assert run.details(3) == {"Error": {"Payload": error, "Truncated": False}}
+    assert run.details(3) == {"Error": {"Payload": {"ErrorType": kind}, "Truncated": False}}
+    assert run.operation("cb").error == ErrorObject(message, kind)
     assert run.operation("cb").status is OperationStatus.TIMED_OUT
     assert run.service.needs_invocation()
 

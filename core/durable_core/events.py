@@ -168,27 +168,39 @@ def detail(event: Event, name: str) -> Any:
 
 
 def payload_of(event: Event) -> str | None:
-    """Return the JSON text of the event's input or result; None if it carries none."""
+    """Return the JSON text of the event's input or result; None if it carries none, or a part.
+
+    What stands beside `Truncated: true` is the beginning of a text at most: not what was written,
+    even where it happens to be JSON.
+    """
     details = event.details
     if not details:
         return None
-    carrier = details.get("Result") or details.get("Input")
-    return carrier.get("Payload") if carrier else None
+    carrier: Mapping[str, Any] = details.get("Result") or details.get("Input") or {}
+    return None if carrier.get("Truncated") is True else carrier.get("Payload")
 
 
 def is_truncated(event: Event) -> bool:
-    """Return True when the service left out a payload of this event.
+    """Return True when the service left out a payload of this event, or the end of one.
 
-    The flag alone doesn't tell: AWS's local runner (1.4.0) sets it on errors that are whole.
+    An error object beside the flag counts as there: AWS's local runner (1.4.0) sets it on errors
+    that are whole. See `is_marked_error`.
     """
     details = event.details
     if not details:
         return False
-    for name in ("Result", "Input", "Error"):
+    for name in ("Result", "Input"):
         carrier = details.get(name)
-        if carrier and carrier.get("Truncated") is True and carrier.get("Payload") is None:
+        if carrier and carrier.get("Truncated") is True:
             return True
-    return False
+    carrier = details.get("Error") or {}
+    return carrier.get("Truncated") is True and not isinstance(carrier.get("Payload"), dict)
+
+
+def is_marked_error(event: Event) -> bool:
+    """Return True for an error object beside `Truncated: true`: it may be whole, or cut."""
+    carrier = (event.details or {}).get("Error") or {}
+    return carrier.get("Truncated") is True and isinstance(carrier.get("Payload"), dict)
 
 
 def next_attempt_delay_of(event: Event) -> int | None:

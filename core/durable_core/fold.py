@@ -19,8 +19,10 @@ from durable_core.events import (
     EXECUTION_PAUSED,
     EXECUTION_RESUMED,
     EXECUTION_STARTED,
+    INVOCATION_COMPLETED,
     EventSpec,
     detail,
+    is_marked_error,
     is_truncated,
     next_attempt_delay_of,
     parse_timestamp,
@@ -44,6 +46,7 @@ from durable_core.model import (
     StepDetails,
     WaitDetails,
 )
+from durable_core.state_errors import error_in_state, lacks_message
 from durable_core.values import dataclass
 from durable_core.wire import error_of
 
@@ -70,8 +73,10 @@ class Recorded:
     `attempts` counts the attempts that were started, `failures` those that failed and were retried,
     `ends` are how those of a step that ended did, in order.
     `payloads` are all texts that it stored, in order, for sizing; `truncated` is True when the
-    history leaves one out. The rest is what only a start event carries: a wait's or callback's
-    seconds, a chained invoke's function, version, execution ARN, tenant and input.
+    history leaves one out, `is_lost` when that is what it came to. `outcome_doubt` says why its
+    result or error may not be all that the service hands over. The rest is what only a start event
+    carries: a wait's or callback's seconds, a chained invoke's function, version, execution ARN,
+    tenant and input.
     """
 
     operation: Operation
@@ -81,6 +86,8 @@ class Recorded:
     ends: tuple[AttemptEnd, ...] = ()
     payloads: tuple[str, ...] = ()
     truncated: bool = False
+    is_lost: bool = False
+    outcome_doubt: str | None = None
     last_started: datetime | None = None
     wait_seconds: int | None = None
     callback_timeout_seconds: int | None = None
@@ -119,6 +126,7 @@ class ExecutionFacts:
     """What the events say of the execution itself. `status` is RUNNING until an event ends it.
 
     `expected_timeout` is set where the service itself says when the execution will time out.
+    `is_input_lost` and `is_end_lost`: the history leaves out the input, or the result or error.
     """
 
     status: ExecutionStatus = ExecutionStatus.RUNNING
@@ -131,7 +139,8 @@ class ExecutionFacts:
     ended: datetime | None = None
     last_event: datetime | None = None
     timeout_seconds: int | None = None
-    truncated: bool = False
+    is_input_lost: bool = False
+    is_end_lost: bool = False
     pauses: tuple[Pause, ...] = ()
     expected_timeout: datetime | None = None
 
@@ -203,9 +212,11 @@ class _Builder:
         "error",
         "failures",
         "first",
+        "is_lost",
         "last",
         "last_started",
         "next_attempt",
+        "outcome_doubt",
         "payloads",
         "result",
         "start",
@@ -233,7 +244,8 @@ class _Builder:
         self.failures: list[ErrorObject] = []
         self.ends: list[AttemptEnd] = []
         self.payloads: list[str] = []
-        self.truncated = False
+        self.truncated = self.is_lost = False
+        self.outcome_doubt: str | None = None
 
     def take(self, event: Event, spec: EventSpec) -> None:
         if spec.operation is not self.type:
@@ -246,12 +258,14 @@ class _Builder:
         if spec.status is OperationStatus.STARTED:
             self._begin(event)
             return
-        payload, error = payload_of(event), error_of(event)
+        payload, error = payload_of(event), error_in_state(event.event_type, error_of(event))
         if payload is not None:
             self.payloads.append(payload)
-        self.truncated = self.truncated or is_truncated(event)
+        self.is_lost = is_truncated(event)
+        self.truncated = self.truncated or self.is_lost
         self.result = payload
         self.error = error
+        self.outcome_doubt = _outcome_doubt(event, error)
         if self.type is OperationType.STEP:
             self.attempt += 1
             delay = next_attempt_delay_of(event)
@@ -310,9 +324,33 @@ class _Builder:
             ends=tuple(self.ends),
             payloads=tuple(self.payloads),
             truncated=self.truncated,
+            is_lost=self.is_lost,
+            outcome_doubt=self.outcome_doubt,
             last_started=self.last_started,
             **(_FACTS[self.type](start) if start is not None and self.type in _FACTS else {}),
         )
+
+
+def _outcome_doubt(event: Event, error: ErrorObject | None) -> str | None:
+    """Return why a result or error may not be all of what the service hands over, or None."""
+    if error is None:
+        return ABSENT if event.event_type in _HAVE_RESULTS and _is_absent(event) else None
+    if is_marked_error(event):
+        return MARKED
+    if lacks_message(event.event_type, error):
+        return "has a message in the service's state, which the event leaves out"
+    return None
+
+
+def _is_absent(event: Event) -> bool:
+    """Tell whether a result isn't there, and nothing says that there was none."""
+    carrier = detail(event, "Result") or {}
+    return carrier.get("Payload") is None and carrier.get("Truncated") is None
+
+
+_HAVE_RESULTS: Final = ("StepSucceeded", "ChainedInvokeSucceeded")
+ABSENT: Final = "isn't in the history, which doesn't say that there was none"
+MARKED: Final = "is marked as truncated"
 
 
 def _execution(builder: _Builder, start: Event | None) -> dict[str, ExecutionDetails]:
@@ -393,11 +431,20 @@ def fold(events: Sequence[Event], *, now: datetime | None = None) -> Folded:
         if builder is None:
             builder = builders[event.id] = _Builder(event, spec)
         builder.take(event, spec)
+    if any(each.outcome_doubt is MARKED for each in builders.values()) and _marks_all(events):
+        for each in builders.values():
+            each.outcome_doubt = None if each.outcome_doubt is MARKED else each.outcome_doubt
     return Folded(
         execution=_facts(events),
         operations={key: builder.build(now) for key, builder in builders.items()},
         invocations=invocations(events),
     )
+
+
+def _marks_all(events: Sequence[Event]) -> bool:
+    """Tell whether AWS's local runner (1.4.0) wrote it, which marks whole errors as truncated: it
+    leaves out the details of InvocationCompleted."""
+    return any(each.event_type == INVOCATION_COMPLETED and not each.details for each in events)
 
 
 def _facts(events: Sequence[Event]) -> ExecutionFacts:
@@ -417,7 +464,7 @@ def _facts(events: Sequence[Event]) -> ExecutionFacts:
                 input_payload=payload_of(event),
                 started=event.timestamp,
                 timeout_seconds=detail(event, "ExecutionTimeout"),
-                truncated=facts.truncated or is_truncated(event),
+                is_input_lost=is_truncated(event),
             )
         elif kind == EXECUTION_PAUSED:
             completed = []
@@ -434,7 +481,7 @@ def _facts(events: Sequence[Event]) -> ExecutionFacts:
                 result=payload_of(event),
                 error=error_of(event),
                 ended=event.timestamp,
-                truncated=facts.truncated or is_truncated(event),
+                is_end_lost=is_truncated(event),
             )
     if facts.pauses and facts.pauses[-1].resumed is None:
         last = replace(facts.pauses[-1], completed=tuple(completed))

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from durable_core.errors import HistoryError
-from durable_core.events import EVENTS, EventSpec, Kind, next_attempt_delay_of
+from durable_core.events import EVENTS, EventSpec, Kind, is_truncated, next_attempt_delay_of
 from durable_core.ids import Placed, missing_parents, places_of
 from durable_core.model import (
     Event,
@@ -379,17 +379,18 @@ def _warn_of_missing_payloads(events: Iterable[Event], has_data: bool) -> Iterab
     if not has_data:
         yield "no payloads: the history was fetched without IncludeExecutionData"
         return
-    truncated = [event for event in events if _lost_payload(event)]
+    truncated = [event for event in events if is_truncated(event)]
     if truncated:
+        how = "left out or cut" if any(map(_is_cut, truncated)) else "left out"
         yield (
-            f"{_count(len(truncated), 'payload')} left out by the service (Truncated), the first "
-            f"at EventId {truncated[0].event_id:,}"
+            f"{_count(len(truncated), 'payload')} {how} by the service (Truncated), the first at "
+            f"EventId {truncated[0].event_id:,}"
         )
 
 
-def _lost_payload(event: Event) -> bool:
-    for name in _CARRIERS.get(event.event_type, ()) if event.details else ():
-        carrier: Mapping[str, Any] = (event.details or {}).get(name) or {}
-        if carrier.get("Truncated") is True and carrier.get("Payload") is None:
-            return True
-    return False
+def _is_cut(event: Event) -> bool:
+    """Tell whether the beginning of a truncated payload is there."""
+    return any(
+        ((event.details or {}).get(name) or {}).get("Payload") is not None
+        for name in _CARRIERS.get(event.event_type, ())
+    )

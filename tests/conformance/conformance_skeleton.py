@@ -82,7 +82,8 @@ def shown(key: str, value: Any) -> str:
             if kind in WORDED_BY_THE_SDK:
                 return kind
             message = error.get("ErrorMessage") or ""
-            return f"{kind}: {message if len(message) <= LONGEST else '<long>'}"
+            shown = message if len(message) <= LONGEST else "<long>"
+            return f"{kind}: {shown}" if shown else kind
         case "RetryDetails":
             delay = value.get("NextAttemptDelaySeconds")
             following = "" if delay is None else f", next in {delay} s"

@@ -13,10 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from durable_core.verifying.code_lines import calling_line, shown
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.serdes_io import Reach, ReachesOut
 
 
 class GuardMode(StrEnum):
@@ -76,20 +77,53 @@ class _Watch:
         self.mode = GuardMode.OFF
         self.is_installed = False
         self.stays = False
+        self.serdes: Reach | None = None
+        self._serdes_thread = 0
         self._asking = threading.local()
 
+    def install(self) -> None:
+        """Put the hook in place, once a process."""
+        if not self.is_installed:
+            sys.addaudithook(_hook)
+            self.is_installed = True
+
+    @contextmanager
+    def over_serdes(self) -> Iterator[Reach]:
+        """Refuse what a SerDes would do outside, whatever the mode: it isn't the handler that does
+        it, and we call it."""
+        self.install()
+        before = self.serdes, self._serdes_thread
+        self.serdes = reach = Reach()
+        self._serdes_thread = threading.get_ident()
+        writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            yield reach
+        finally:
+            self.serdes, self._serdes_thread = before
+            sys.dont_write_bytecode = writes_bytecode
+
     def sees(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.examination is None and not self.stays:
+        if self.examination is None and self.serdes is None and not self.stays:
             return
         if getattr(self._asking, "now", False):
             return
         self._asking.now = True  # what follows may open files itself
         try:
             if event == "open" and not _is_write(args):
+                if self.serdes is not None and not _is_code(args[0]):
+                    self.serdes.loaded = self.serdes.loaded or f"reading a file ({args[0]})"
                 return
+            if self.serdes is not None:
+                self._refuse_serdes(self.serdes, f"{_WHAT[event]} ({_said(event, args)})")
             self._attempted(event, args)
         finally:
             self._asking.now = False
+
+    def _refuse_serdes(self, reach: Reach, what: str) -> NoReturn:
+        reach.refused = reach.refused or what
+        if threading.get_ident() == self._serdes_thread:
+            raise ReachesOut(what)  # no retry and no `except Exception` of a client gets in between
+        raise Refused(f"{what} is refused while verifying")  # a thread of its own is to end as ever
 
     def _attempted(self, event: str, args: tuple[Any, ...]) -> None:
         where = shown(calling_line())
@@ -111,9 +145,14 @@ class _Watch:
             return
         self.examination.doubt(
             f"the handler reaches outside of a step: {what}{place}",
-            "move it into a step, or verify with --guard off",
+            "move it into a step: a replay does it again",
         )
         raise Refused(f"{what} is refused while verifying{place}")
+
+
+def _is_code(path: object) -> bool:
+    """Tell whether a file is read since something is imported."""
+    return str(path).endswith((".py", ".pyc", ".so"))
 
 
 def _is_write(args: tuple[Any, ...]) -> bool:
@@ -160,12 +199,11 @@ class Guard:
     @contextmanager
     def __call__(self, examination: Examination) -> Iterator[None]:
         """Watch over what happens inside."""
+        examination.missing.watching = _watch.over_serdes
         if self._mode is GuardMode.OFF:
             yield
             return
-        if not _watch.is_installed:
-            sys.addaudithook(_hook)
-            _watch.is_installed = True
+        _watch.install()
         writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         _watch.mode, _watch.examination = self._mode, examination
         _watch.stays = self._stays

@@ -96,7 +96,7 @@ _SOON_SECONDS: Final = 0.05
 """How long an answer may wait for others: each time that some come, whoever waits for them is woken
 and another process is interrupted."""
 
-ENDED: Final = "the execution would be invoked again; run the handler by itself to see why"
+ENDED: Final = "the execution would be invoked again; look for it in the code outside of steps"
 """What to do where the handler takes its process down."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from durable_core.explaining.report import Metering, Row
-from durable_core.fold import ExecutionFacts, Folded
+from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
 from durable_core.metering import (
@@ -55,16 +55,10 @@ def _missing_operations(history: RecordedHistory, rows: Sequence[Row]) -> Iterat
 
 
 def _missing_bytes(folded: Folded) -> Iterator[str]:
-    if _is_truncated(folded.execution) or any(map(lacks_data, folded.operations.values())):
+    facts = folded.execution
+    is_lost = facts.is_input_lost or facts.is_end_lost
+    if is_lost or any(map(lacks_data, folded.operations.values())):
         yield "payloads are left out of this history: at least these bytes were metered"
-
-
-def _is_truncated(facts: ExecutionFacts) -> bool:
-    """Tell whether the execution's own input, result or error is left out."""
-    has_output = facts.result is not None or facts.error is not None
-    return facts.truncated and (
-        facts.input_payload is None or (facts.ended is not None and not has_output)
-    )
 
 
 def _unpublished(rows: Sequence[Row]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from durable_core.service.values import (
     Refusal,
 )
 from durable_core.sizes import error_bytes, utf8_bytes
+from durable_core.state_errors import error_in_event, error_in_state
 
 _S = OperationStatus
 
@@ -40,9 +41,9 @@ CALLBACK_CLOSED: Final = Refusal(
     "already been closed.",
 )
 
-TIMED_OUT: Final = ErrorObject(message="Callback timed out", type="Callback.Timeout")
-HEARTBEAT_TIMED_OUT: Final = ErrorObject(
-    message="Callback timed out on heartbeat", type="Callback.Heartbeat"
+TIMED_OUT, HEARTBEAT_TIMED_OUT = (
+    error_in_state("CallbackTimedOut", ErrorObject(type=kind))
+    for kind in ("Callback.Timeout", "Callback.Heartbeat")
 )
 
 STOPPED: Final = ErrorObject(message="Execution stopped by user request")
@@ -90,7 +91,8 @@ def callback_timed_out(operation: Operation, now: datetime, *, heartbeat: bool) 
         _ended(operation, _S.TIMED_OUT, now),
         callback_details=replace(operation.callback_details, error=error),
     )
-    return Change(ended, (("CallbackTimedOut", {"Error": error_carrier(error)}),))
+    told = error_in_event("CallbackTimedOut", error)
+    return Change(ended, (("CallbackTimedOut", {"Error": error_carrier(told)}),))
 
 
 # -- answers -----------------------------------------------------------------------------------

@@ -19,12 +19,15 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import identity_of
 from durable_core.verifying.runs import Asked, Outcome
+from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.values import json_of, same_json
 
 
 def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
     """Note how the body of a context, or the handler, ended."""
+    if ended.error is not None:
+        examination.missing.doubt_type_error(ended.error)
     examination.moment += 1
     trace.ended_at = examination.moment
     trace.outcome = ended.outcome
@@ -105,7 +108,8 @@ def compare_flat_results(
         unit = answer.node.children.get(number)
         if unit is not None and unit.recorded is not None:
             continue
-        was, now = json_of(recorded[index]), json_of(current[index])
+        with examination.missing.comparing():
+            was, now = json_of(recorded[index]), json_of(current[index])
         if was is not None and now is not None and not same_json(was, now):
             path = (*answer.path, number)
             examination.differ("unit result", path, was, now, asked)
@@ -128,13 +132,15 @@ def _compare_payload(
     operation = None if recorded is None else recorded.operation
     if operation is None or operation.status is not OperationStatus.SUCCEEDED:
         return
+    if recorded is not None and recorded.is_lost:
+        return
     if examination.stand_ins is not None and not examination.stand_ins.compares(operation):
         return
     if not same_json(operation.result, payload):
         examination.differ("context result", path, operation.result, payload, asked)
 
 
-def compare_final_result(examination: Examination, payload: str | None) -> None:
+def compare_final_result(examination: Examination, payload: str | NotDone | None) -> None:
     """Note where the handler returned something else than is recorded."""
     if examination.is_refused:
         return
@@ -142,7 +148,9 @@ def compare_final_result(examination: Examination, payload: str | None) -> None:
     if stand_ins is not None and not stand_ins.compares_result(facts.result):
         return
     if facts.status is ExecutionStatus.SUCCEEDED:
-        if facts.result is not None and not same_json(facts.result, payload):
+        if isinstance(payload, NotDone):
+            examination.remark(f"the result of the handler is not comparable: {payload.why}")
+        elif facts.result is not None and not same_json(facts.result, payload):
             examination.differ("final result", None, facts.result, payload)
     elif facts.status is ExecutionStatus.FAILED:
         error = facts.error

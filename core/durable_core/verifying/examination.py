@@ -30,6 +30,7 @@ from durable_core.verifying.code_lines import (
 from durable_core.verifying.details import detail_differences
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.handed import Handed
+from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
@@ -37,6 +38,7 @@ from durable_core.verifying.retry_differences import Decide, retry_differences, 
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.traces import Answer, Trace, status_of
 from durable_core.verifying.unit_divergence import BatchRun
+from durable_core.verifying.unknown import UnknownValue
 from durable_core.verifying.verification import (
     CodeLine,
     Difference,
@@ -48,6 +50,15 @@ from durable_core.verifying.verification import (
 if TYPE_CHECKING:
     from durable_core.verifying.stand_ins import StandIns
 
+NOT_READABLE: Final = (
+    "give the handler the SerDes that wrote it, with the key or dictionary that it needs; if the "
+    "SerDes was changed, a replay of this execution fails there"
+)
+NOT_DEFAULT: Final = (
+    "give a history as the service returns it; if the version that wrote it had a SerDes of its "
+    "own there, a replay by this one fails there"
+)
+
 
 _SHOWN: Final = 200
 """How much is shown of a value that isn't as recorded."""
@@ -55,6 +66,9 @@ _SHOWN: Final = 200
 
 class Examination:
     """What one history holds, what one run asks of it, and what came of that.
+
+    `uncertain` are the operations of which the code was handed a result or error that may not be
+    whole, with the moment and the reason; `missing` is what of the recorded values isn't there.
 
     `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
     a new one; `matched` counts the operations that are as recorded, which tells how well that went:
@@ -93,6 +107,8 @@ class Examination:
         self.is_log_refused = False
         self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
+        self.uncertain: dict[str, tuple[int, str]] = {}
+        self.missing = MissingValues(self.doubt)
         status = facts.status
         self.is_refused = ended_by_refusal(facts)
         ended = (
@@ -159,8 +175,9 @@ class Examination:
             if details:
                 self._compare_details(path, asked, recorded, details)
             if decide is not None and was_asked(recorded):
-                for each in retry_differences(recorded, decide):
-                    self.differ(each.what, path, each.recorded, each.current, asked)
+                with self.missing.comparing():
+                    for each in retry_differences(recorded, decide):
+                        self.differ(each.what, path, each.recorded, each.current, asked)
         return Answer(path, identity, node, is_known, trace, index)
 
     def _left(self, trace: Trace, asked: Asked, path: Path) -> tuple[Asked, Node | None, bool]:
@@ -198,36 +215,61 @@ class Examination:
     def _compare_details(
         self, path: Path, asked: Asked, recorded: Recorded, details: Mapping[str, object]
     ) -> None:
-        for what, before, now in detail_differences(recorded, details, self.stand_ins):
-            self.differ(what, path, before, now, asked)
+        with self.missing.comparing():
+            for what, before, now in detail_differences(recorded, details, self.stand_ins):
+                self.differ(what, path, before, now, asked)
 
-    def take_payload(self, answer: Answer) -> None:
-        """Note that a recorded value is needed: a value that isn't there can't be known."""
+    def take_payload(self, answer: Answer) -> UnknownValue | None:
+        """Note that what is recorded of an operation is handed to the code.
+
+        Returns what stands for a result that the history leaves out. That a replay needs it is a
+        reason not to verify.
+        """
         recorded = answer.recorded
-        if recorded is not None and recorded.truncated and recorded.operation.result is None:
-            self.doubt(
-                f"the payload of {answer.identity} was left out of the history (Truncated)",
-                "fetch the history again with its execution data; a payload that the service "
-                "truncates can't be had",
-                answer.path,
-            )
+        if recorded is None:
+            return None
         if self.stand_ins is not None:
             self.hand(str(line_at(answer.path, answer.identity)), recorded)
+        self._note_uncertain(answer, recorded)
+        if not recorded.is_lost:
+            return None
+        is_result = recorded.operation.status is OperationStatus.SUCCEEDED
+        what = "payload" if is_result else "error"
+        why = f"the {what} of {answer.identity} was left out of the history (Truncated)"
+        if not is_result or self.answered_by(position_text(answer.path)) is None:
+            self.doubt(why, TRUNCATED, answer.path)
+        # In a completed context only we read it: no replay does.
+        return (
+            self.missing.unknown(answer.path, answer.identity, why, TRUNCATED)
+            if is_result
+            else None
+        )
+
+    def _note_uncertain(self, answer: Answer, recorded: Recorded) -> None:
+        if recorded.outcome_doubt is not None:
+            where = str(line_at(answer.path, answer.identity))
+            what = "error" if recorded.operation.error is not None else "result"
+            why = f"the {what} of {where} {recorded.outcome_doubt}"
+            self.uncertain.setdefault(where, (self.moment, why))
 
     def hand(self, label: str, recorded: Recorded | None) -> None:
         """Note that what is recorded of an operation is handed to the code."""
         if self.stand_ins is not None and recorded is not None:
             self.stand_ins.hand(self.moment, label, recorded.operation)
 
-    def unreadable(self, operation: object, path: Path, error: Exception) -> None:
-        """Note that the handler's serdes can't read a recorded payload."""
-        self.doubt(
-            f"the handler can't read the payload of {operation}: {error}",
-            "run where what its serdes needs is there (a bucket, a file system, a key)"
-            if self.stand_ins is None
-            else self.stand_ins.remedy,
-            path,
-        )
+    def unreadable(
+        self, operation: object, path: Path, error: Exception, *, is_default: bool = False
+    ) -> None:
+        """Note that the handler's SerDes can't read a recorded payload. `is_default`: it is the
+        runtime's own."""
+        if self.stand_ins is not None:
+            remedy = self.stand_ins.remedy
+        else:
+            remedy = NOT_DEFAULT if is_default else NOT_READABLE
+        what = "the handler can't read the payload of"
+        if is_default:
+            what = "the default SerDes, which the handler uses there, didn't write the payload of"
+        self.doubt(f"{what} {operation}: {error}", remedy, path)
 
     # -- contexts ------------------------------------------------------------------------------
 
@@ -291,6 +333,11 @@ class Examination:
                 return None if identity is None else str(line_at(node.path, identity))
         return None
 
+    def can_look_inside(self, answer: Answer) -> bool:
+        """Return True where the operations of a completed context are in the source: from a state
+        the service leaves them out."""
+        return not self._is_pruned or answer.node is None or bool(answer.node.children)
+
     def looks_inside(self, answer: Answer, *, summarizes: bool = False) -> bool:
         """Return True when the body of a completed context is to run.
 
@@ -300,7 +347,7 @@ class Examination:
         """
         if self.is_stripped(answer.recorded):
             return True
-        if self._is_pruned and answer.node is not None and not answer.node.children:
+        if not self.can_look_inside(answer):
             self.unlooked += 1
             return False
         if self._deep or answer.recorded is None:

@@ -7,6 +7,7 @@ import asyncio
 import inspect
 import json
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
 from durable_core.ids import SHA256
@@ -15,11 +16,13 @@ from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.execution import Scope
 from durable_core.native.invocation import Handler, abandon
 from durable_core.native.serdes import JSON, SerDesContext, serialize
+from durable_core.native.signals import InvocationEnding
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_result, note_end
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.raised import is_from_outside
-from durable_core.verifying.replay_context import VerifyingContext, VerifyingExecution
+from durable_core.verifying.replay_call import VerifyingExecution
+from durable_core.verifying.replay_context import VerifyingContext
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Ended
 
@@ -59,6 +62,7 @@ class _NativeRun:
         self._arn = arn
         self._idle: asyncio.Future[None] | None = None
         self._execution: VerifyingExecution | None = None
+        examination.missing.suspension = InvocationEnding
 
     def on_idle(self) -> None:
         if self._execution is not None and self._execution.give_up_a_look():
@@ -98,17 +102,21 @@ class _NativeRun:
 
     async def _call(self, context: VerifyingContext) -> Ended:
         given = self._examination.facts.input_payload
-        event = None if given is None else json.loads(given)
+        event = None if given is None or not given.strip() else json.loads(given)
         try:
             result = self._handler(event, context)
             if inspect.isawaitable(result):
                 result = await result
+        except InvocationEnding:
+            return Ended(Outcome.SUSPENDED)
         except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
             # A task would hand on the first two to whoever runs the loop, and lose the third.
             if is_from_outside(error):
                 raise
             return Ended(Outcome.RAISED, error=error)
-        return Ended(Outcome.RETURNED, serialize(JSON, result, SerDesContext("", self._arn)))
+        where = SerDesContext("", self._arn)
+        work = partial(serialize, JSON, result, where)
+        return Ended(Outcome.RETURNED, self._examination.missing.serialize(work))
 
 
 class _Hangs(Exception):

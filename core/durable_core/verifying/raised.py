@@ -10,11 +10,28 @@ from durable_core.model import ErrorObject
 
 def told(error: BaseException) -> str:
     """Return an error's name and text. The text is the handler's: having it may raise anything."""
+    name = class_name(type(error))
     try:
         text = str(error)
     except BaseException as failure:
-        text = f"(its text can't be had: {type(failure).__name__})"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        text = f"(its text can't be had: {class_name(type(failure))})"
+    return f"{name}: {text}" if text else name
+
+
+def class_name(kind: type) -> str:
+    """Return the name of a class. Its metaclass, which may be the handler's, isn't asked."""
+    return str(type.__dict__["__name__"].__get__(kind))
+
+
+def qualified_name(kind: type) -> str:
+    """Return the qualified name of a class, as `class_name` does."""
+    return str(type.__dict__["__qualname__"].__get__(kind))
+
+
+def module_of(kind: type) -> str:
+    """Return the name of the module of a class, as `class_name` does; what isn't text is none."""
+    module = type.__dict__["__module__"].__get__(kind)
+    return module if type(module) is str else ""
 
 
 def told_as_recorded(error: ErrorObject) -> str:

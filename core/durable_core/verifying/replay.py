@@ -27,7 +27,12 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.examined import divergences_of
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
 from durable_core.verifying.runs import Outcome
-from durable_core.verifying.verifiability import doubts_of, notes_of, scheme_doubt
+from durable_core.verifying.verifiability import (
+    doubts_of,
+    notes_of,
+    scheme_doubt,
+    uncertain_doubts,
+)
 from durable_core.verifying.verification import (
     Cause,
     Divergence,
@@ -163,6 +168,8 @@ def _run(
     )
     first = found[0].moment if found else None
     doubts = tuple(each for moment, each in examination.doubts if first is None or moment < first)
+    if first is not None and not doubts:
+        doubts = uncertain_doubts(examination, found[0])
     if doubts:
         return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=doubts)
     if not found:

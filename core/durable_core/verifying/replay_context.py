@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import field
-from functools import cache, partial
-from typing import Any, Final, NoReturn, TypeVar, cast
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, NoReturn, TypeVar, cast
 
-from durable_core.decide import Asked, Decision, Verb, Want, decide
+from durable_core.decide import Decision, Verb
 from durable_core.exceptions import (
     ChildContextError,
     ExecutionError,
@@ -24,7 +25,6 @@ from durable_core.model import (
     CompletionReason,
     ErrorObject,
     Operation,
-    OperationAction,
     OperationStatus,
     OperationType,
     UnitStatus,
@@ -33,15 +33,13 @@ from durable_core.native.batch_result import BatchItem, BatchResult
 from durable_core.native.call import Call, called
 from durable_core.native.config import ChildConfig
 from durable_core.native.context import DurableContext
-from durable_core.native.execution import Execution, Scope
-from durable_core.native.journal import Did
+from durable_core.native.execution import Scope
 from durable_core.native.logger import Logger, LoggerInterface
 from durable_core.native.operations import batch as batches
 from durable_core.native.operations.batch_payload import read_inline
 from durable_core.native.operations.units import Unit
 from durable_core.native.serdes import SerDes
 from durable_core.native.signals import InvocationEnding
-from durable_core.values import dataclass
 from durable_core.verifying.call_lines import Arguments, handed_by, notes_lines
 from durable_core.verifying.endings import (
     compare_flat_results,
@@ -51,95 +49,24 @@ from durable_core.verifying.endings import (
     note_end,
     returned,
 )
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
+from durable_core.verifying.replay_call import VerifyingCall, VerifyingExecution, end_look
 from durable_core.verifying.runs import Outcome
+from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.telling_context import TellingContext
-from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
-from durable_core.verifying.unit_examination import ended_units, examine_units
+from durable_core.verifying.traces import Ended, Trace, UnitAnswer
+from durable_core.verifying.unit_examination import (
+    all_returned,
+    ended_units,
+    examine_units,
+    lost_unit,
+)
+from durable_core.verifying.unknown import UnknownValue, is_unknown
 from durable_core.verifying.unmuted_logger import UnmutedLogger
 from durable_core.verifying.verification import CodeLine, Identity
 
 T = TypeVar("T")
-
-
-@dataclass
-class VerifyingExecution(Execution):
-    """The execution of a run under examination. `looks` are the bodies that run, innermost last."""
-
-    examination: Examination = field(kw_only=True)
-    traces: dict[str, Trace] = field(default_factory=dict)
-    looks: list[asyncio.Future[None]] = field(default_factory=list)
-
-    def give_up_a_look(self) -> bool:
-        """Let the innermost body that can't go on be left; return False when there is none."""
-        while self.looks:
-            look = self.looks.pop()
-            if not look.done():
-                _resolve(look)
-                return True
-        return False
-
-
-def _resolve(look: asyncio.Future[None]) -> None:
-    if not look.done():
-        look.set_result(None)
-
-
-@cache
-def _asked(kind: OperationType, want: Want) -> Asked:
-    """Return what is asked for where the identity is compared elsewhere."""
-    return Asked(kind, want=want, check=False)
-
-
-_ANSWERS: Final = (Verb.REUSE, Verb.RAISE)
-_RUNS: Final = (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED)
-
-
-class VerifyingCall(Call):
-    """An operation that is answered from the record and does nothing."""
-
-    __slots__ = ("answer",)
-    answer: Answer
-
-    def decide(self, want: Want = Want.OPERATION) -> Decision:
-        """Return what a replay does with it; what would run something ends here instead."""
-        decision = decide(self.recorded, _asked(self.type, want))
-        if decision.verb in _ANSWERS:
-            self._examination.take_payload(self.answer)
-        elif decision.verb in _RUNS and self.type is not OperationType.CALLBACK:
-            return Decision(Verb.SUSPEND)
-        return decision
-
-    def to_value(self, serdes: SerDes[Any] | None, payload: str | None) -> Any:
-        """Return the value of a payload; one that can't be read is a reason not to verify."""
-        try:
-            return super().to_value(serdes, payload)
-        except SerDesError as error:
-            self._examination.unreadable(self.label, self.path, error)
-            raise
-
-    async def persist(self, action: OperationAction, **given: Any) -> None:
-        """Write nothing: nothing is new in what is recorded, and what is new ends here."""
-        await self.park(Decision(Verb.SUSPEND))
-
-    def send(self, action: OperationAction) -> None:
-        """Write nothing."""
-
-    def note(
-        self,
-        did: Did,
-        *,
-        attempt: int | None = None,
-        size: int | None = None,
-        once: bool = False,
-    ) -> None:
-        """Note nothing: the examination keeps what was asked."""
-
-    @property
-    def _examination(self) -> Examination:
-        return cast(VerifyingExecution, self.execution).examination
 
 
 @notes_lines
@@ -180,6 +107,19 @@ class VerifyingContext(TellingContext):
         self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
         return call
 
+    def _read_state(self, serdes: SerDes[Any], payload: str | None) -> Any:
+        missing = self._verified.examination.missing
+        return missing.deserialize_earlier(
+            lambda: super(VerifyingContext, self)._read_state(serdes, payload)
+        )
+
+    def _write_input(self, serdes: SerDes[Any], payload: Any) -> str | None:
+        missing = self._verified.examination.missing
+        made = missing.serialize(
+            lambda: super(VerifyingContext, self)._write_input(serdes, payload)
+        )
+        return None if isinstance(made, NotDone) else cast("str | None", made)
+
     def _plant(self, call: Call, operation: Operation | None) -> None:
         if operation is not None:
             self._execution.operations[call.id] = operation
@@ -210,6 +150,8 @@ class VerifyingContext(TellingContext):
         async def run() -> Ended:
             try:
                 return Ended(Outcome.RETURNED, await body(scope))
+            except InvocationEnding:
+                return Ended(Outcome.SUSPENDED)
             except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
                 # A task would hand on the first two to whoever runs the loop, and lose the third.
                 if is_from_outside(error):
@@ -221,7 +163,7 @@ class VerifyingContext(TellingContext):
         loop = asyncio.get_running_loop()
         task, look = loop.create_task(run()), loop.create_future()
         execution.looks.append(look)
-        task.add_done_callback(lambda _: _resolve(look))
+        task.add_done_callback(lambda _: end_look(look))
         await look  # resolved with the body, or before it: see `give_up_a_look`
         ended = _ended(task)
         note_end(execution.examination, trace, ended)
@@ -258,11 +200,17 @@ class VerifyingContext(TellingContext):
         trace = examination.context(answer)
         summarizes = config.summary_generator is not None
         if answer.is_terminal and not examination.looks_inside(answer, summarizes=summarizes):
-            return self._outcome(call, config.serdes)
+            value = self._outcome(call, config.serdes)
+            if not is_unknown(value) or not examination.can_look_inside(answer):
+                return value
         ended = await self._look(call, trace, body)
         if answer.is_terminal and not examination.is_stripped(answer.recorded):
             if self._is_as_stored(call, ended, config.serdes):
-                return self._outcome(call, config.serdes)
+                value = self._outcome(call, config.serdes)
+                if is_unknown(value) and ended.outcome is Outcome.RETURNED:
+                    examination.missing.rebuilt(call.path, answer.identity, ended.value)
+                    return ended.value
+                return value
             return self._value(call, ended, config.serdes)
         is_open = answer.recorded is not None and not answer.is_terminal
         if is_open or ended.outcome is Outcome.SUSPENDED:
@@ -273,7 +221,12 @@ class VerifyingContext(TellingContext):
         """Compare a body's result with what is stored; False when that is only a summary of it."""
         if ended.outcome is not Outcome.RETURNED:
             return True
-        payload = call.to_payload(serdes, ended.value)
+        try:
+            payload = call.write(serdes, ended.value, call.path, str(call.answer.identity))
+        except SerDesError:
+            return True  # the body is compared by what it asks for; its value is a difference only
+        if isinstance(payload, NotDone):
+            return True
         if is_summarized(call.answer, payload):
             return False
         compare_result(self._verified.examination, call.answer, payload)
@@ -282,15 +235,15 @@ class VerifyingContext(TellingContext):
     def _outcome(self, call: VerifyingCall, serdes: SerDes[Any] | None) -> Any:
         """Return the recorded value of a context, or raise its recorded error."""
         operation = call.recorded
-        self._verified.examination.take_payload(call.answer)
+        unknown = self._verified.examination.take_payload(call.answer)
         if operation is None or operation.status is not OperationStatus.SUCCEEDED:
             raise_recorded(operation.error if operation else None, ChildContextError)
-        return call.to_value(serdes, operation.result)
+        return call.to_value(serdes, operation.result) if unknown is None else unknown
 
-    def _value(self, call: Call, ended: Ended, serdes: SerDes[Any] | None) -> Any:
+    def _value(self, call: VerifyingCall, ended: Ended, serdes: SerDes[Any] | None) -> Any:
         """Return what the body came to, on its way through the serdes as in an invocation."""
         if ended.error is None:
-            return call.to_value(serdes, call.to_payload(serdes, ended.value))
+            return call.round_trip_of(serdes, ended.value, call.path, str(call.answer.identity))
         if not isinstance(ended.error, ExecutionError | SystemExit | KeyboardInterrupt):
             raise_recorded(error_object(ended.error), ChildContextError)
         raise ended.error
@@ -313,8 +266,12 @@ class VerifyingContext(TellingContext):
         if not examination.may_enter(answer):
             await self._forever(call)
         names: list[str | None] = [unit.name for unit in planned]
-        found = examine_units(examination, answer, names, is_flat=options.is_flat)
-        looks = examination.looks_inside(answer) or not found.is_complete
+        inline = self._inline_first(call, options)
+        is_unread = is_unknown(inline) and examination.can_look_inside(answer)
+        found = examine_units(
+            examination, answer, names, is_flat=options.is_flat, is_unread=is_unread
+        )
+        looks = examination.looks_inside(answer) or not found.is_complete or _has_unknown(inline)
         ends: list[Ended] = [_NOT_RUN] * len(planned)
         if looks:
             units = batches.make_units(call, Scope(call.scope), planned, options)
@@ -325,17 +282,51 @@ class VerifyingContext(TellingContext):
         recorded = call.recorded
         if recorded is None or recorded.status is not OperationStatus.SUCCEEDED:
             raise_recorded(recorded.error if recorded else None, ChildContextError)
+        if is_unread:
+            if not all_returned(found, ends):
+                return cast("BatchResult[Any]", inline)
+            examination.missing.rebuilt(call.path, answer.identity, None)
+            all_ended = ended_units(examination, found, ends)
+            return _rebuilt(found.reason, all_ended, ends, planned)
         if not found.is_stripped:
-            inline = self._inline(call, options)
-            if isinstance(inline, BatchResult):  # and nothing that a serdes made of it
-                was = {each.index: each.result for each in inline.succeeded()}
-                compare_flat_results(examination, answer, was, returned(ends))
-            return inline
+            return self._whole(call, options, inline, ends)
         all_ended = ended_units(examination, found, ends)
         for unit, ended in zip(all_ended, ends, strict=True):
             if unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED:
                 await self._forever(call)  # its value can't be known
         return _rebuilt(found.reason, all_ended, ends, planned)
+
+    def _whole(
+        self,
+        call: VerifyingCall,
+        options: batches.BatchOptions,
+        inline: BatchResult[Any] | UnknownValue | None,
+        ends: Sequence[Ended],
+    ) -> BatchResult[Any]:
+        """Return the stored result, and compare the values of FLAT units with it."""
+        if inline is None:
+            inline = self._inline(call, options)
+        # What a SerDes makes of it may be anything.
+        if not is_unknown(inline) and isinstance(inline, BatchResult):
+            inline = BatchResult(
+                [_known(item, ends) for item in inline.all], inline.completion_reason
+            )
+            was = {each.index: each.result for each in inline.succeeded()}
+            compare_flat_results(self._verified.examination, call.answer, was, returned(ends))
+        return cast("BatchResult[Any]", inline)
+
+    def _inline_first(
+        self, call: VerifyingCall, options: batches.BatchOptions
+    ) -> BatchResult[Any] | UnknownValue | None:
+        """Return the stored result where it may not be to be had, before any unit runs."""
+        answer, recorded = call.answer, call.answer.recorded
+        if recorded is None or recorded.operation.status is not OperationStatus.SUCCEEDED:
+            return None
+        if self._verified.examination.is_stripped(recorded) or not answer.is_terminal:
+            return None
+        if recorded.is_lost or options.serdes is not None or options.unit_serdes is not None:
+            return self._inline(call, options)
+        return None
 
     async def _unit(self, unit: Unit, answer: UnitAnswer, options: batches.BatchOptions) -> Ended:
         """Run the body of a unit; return what it is recorded to have come to, where it is."""
@@ -347,21 +338,34 @@ class VerifyingContext(TellingContext):
         ended = await self._look(unit.call, answer.trace, lambda scope: unit.body(unit.call, scope))
         operation = None if recorded is None else recorded.operation
         succeeded = operation is not None and operation.status is OperationStatus.SUCCEEDED
-        if operation and succeeded and not self._verified.examination.is_stripped(recorded):
+        examination, call = self._verified.examination, cast(VerifyingCall, unit.call)
+        serdes, where = options.unit_serdes, (answer.trace.path, str(identity))
+        if operation and succeeded and not examination.is_stripped(recorded):
             if ended.outcome is Outcome.RETURNED:
-                payload = unit.call.to_payload(options.unit_serdes, ended.value)
-                compare_unit_result(self._verified.examination, answer, payload)
-            value = unit.call.to_value(options.unit_serdes, operation.result)
+                with suppress(SerDesError):  # as in `_is_as_stored`
+                    payload = call.write(serdes, ended.value, *where)
+                    if not isinstance(payload, NotDone):
+                        compare_unit_result(examination, answer, payload)
+            value = lost_unit(examination, answer)
+            value = call.read(serdes, operation.result, *where) if value is None else value
+            if is_unknown(value) and ended.outcome is Outcome.RETURNED:
+                examination.missing.rebuilt(answer.trace.path, identity, ended.value)
+                value = ended.value
             return Ended(Outcome.RETURNED, value)
         if ended.outcome is Outcome.RETURNED:
-            payload = unit.call.to_payload(options.unit_serdes, ended.value)
-            value = unit.call.to_value(options.unit_serdes, payload)
-            return Ended(Outcome.RETURNED, value)
+            try:
+                return Ended(Outcome.RETURNED, call.round_trip_of(serdes, ended.value, *where))
+            except SerDesError as error:
+                return Ended(Outcome.RAISED, error=error)
         return ended
 
-    def _inline(self, call: VerifyingCall, options: batches.BatchOptions) -> BatchResult[Any]:
+    def _inline(
+        self, call: VerifyingCall, options: batches.BatchOptions
+    ) -> BatchResult[Any] | UnknownValue:
         examination = self._verified.examination
-        examination.take_payload(call.answer)
+        unknown = examination.take_payload(call.answer)
+        if unknown is not None:
+            return unknown
         payload = call.recorded.result if call.recorded else None
         if options.serdes is not None:
             return cast("BatchResult[Any]", call.to_value(options.serdes, payload))
@@ -370,7 +374,7 @@ class VerifyingContext(TellingContext):
             examination.doubt(
                 f"the recorded result of {call.label} is not one of a map or parallel of this "
                 "runtime",
-                "verify with a handler of the SDK that wrote the history",
+                "give a history as the service returns it, of a handler of this runtime",
                 call.path,
             )
             return BatchResult([], CompletionReason.ALL_COMPLETED)
@@ -378,6 +382,21 @@ class VerifyingContext(TellingContext):
 
 
 _NOT_RUN = Ended(Outcome.NOT_RUN)
+
+
+def _has_unknown(inline: BatchResult[Any] | UnknownValue | None) -> bool:
+    """Tell whether a stored result, or that of a unit in it, isn't to be had."""
+    if inline is None or is_unknown(inline):
+        return inline is not None
+    return isinstance(inline, BatchResult) and any(is_unknown(each.result) for each in inline.all)
+
+
+def _known(item: BatchItem[Any], ends: Sequence[Ended]) -> BatchItem[Any]:
+    """Return a unit's result, from its body where the record doesn't have it."""
+    if not is_unknown(item.result) or item.index >= len(ends):
+        return item
+    ended = ends[item.index]
+    return replace(item, result=ended.value) if ended.outcome is Outcome.RETURNED else item
 
 
 def _ended(task: asyncio.Task[Ended]) -> Ended:

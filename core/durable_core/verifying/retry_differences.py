@@ -7,13 +7,20 @@ at both ends of chance: what is recorded must lie in between. Pure but for what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from ast import literal_eval
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final, cast
 
 from durable_core.fold import AttemptEnd, Recorded
 from durable_core.model import ErrorObject, SubType
 from durable_core.values import dataclass
+from durable_core.verifying.raised import (
+    class_name,
+    is_from_outside,
+    module_of,
+    qualified_name,
+)
 
 Said = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a
@@ -64,7 +71,7 @@ def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDiffe
             continue  # a step that succeeded, or a poll that failed: no strategy was asked
         if polls and end.payload is None:
             continue  # AWS's local runner doesn't record the states of polls
-        given = [end.payload] if polls else list(_errors(end))
+        given: Sequence[object] = [end.payload] if polls else _errors(end)
         seen = [options_of(partial(decide, each, attempt)) for each in given]
         if not seen or seen[0] is None or any(each != seen[0] for each in seen[1:]):
             continue
@@ -117,7 +124,9 @@ def options_of(decide: Callable[[float | None], Said]) -> Options | None:
         if all(len(each) == 1 for each in ends):
             return Options(frozenset().union(*ends), is_whole=True)
         return Options(frozenset(decide(None) for _ in range(_DRAWS)), is_whole=False)
-    except Exception:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         return None
 
 
@@ -139,25 +148,62 @@ class Backoff:
 # -- the error that was raised -------------------------------------------------------------------
 
 
-def _errors(end: AttemptEnd) -> Iterator[Exception]:
-    """Yield what may have been raised: an exception of each class with the recorded name."""
+def _errors(end: AttemptEnd) -> list[Exception]:
+    """Return what may have been raised: an exception of each class with the recorded name.
+
+    Nothing where one of them can't be made as it was: then nobody knows what a strategy says.
+    """
     if end.error is None or not end.error.type:
-        return
-    kinds = _classes(end.error.type)
-    for kind in kinds if len(kinds) <= _MOST else ():
-        if _is_of_an_sdk(kind) and kind.__name__ != "StepInterruptedError":
-            return  # it ends a step whatever the strategy says
-        yield _made(kind, end.error)
+        return []
+    try:
+        kinds = _classes(end.error.type)
+        if len(kinds) > _MOST or any(map(_ends_a_step, kinds)):
+            return []
+        return [_made(kind, end.error) for kind in kinds]
+    except Exception:
+        return []
+
+
+def _ends_a_step(kind: type[Exception]) -> bool:
+    """Return True for an error of an SDK's that ends a step whatever the strategy says."""
+    package = module_of(kind).partition(".")[0]
+    is_of_an_sdk = package in ("durable_core", "aws_durable_execution_sdk_python")
+    return is_of_an_sdk and class_name(kind) != "StepInterruptedError"
 
 
 def _made(kind: type[Exception], error: ErrorObject) -> Exception:
-    made = kind.__new__(kind, error.message or "")
-    made.args = (error.message or "",)
+    """Return an exception of a class with the recorded text, without calling anything of the class.
+
+    Raises where it can't be made so, or where its text isn't made of what it is given.
+    """
+    message = error.message or ""
+    built_in = next(each for each in type.mro(kind) if not each.__flags__ & _IS_DEFINED)
+    made = cast(Exception, cast(Any, built_in).__new__(kind, message))
+    BaseException.__init__(made, message)
+    if built_in is KeyError:  # whose text is the repr of its key
+        BaseException.__init__(made, literal_eval(message))
+    text = _own_text(made)
+    if text is not None and text != message:
+        raise TypeError("its text is made of what isn't recorded")
     return made
 
 
-def _is_of_an_sdk(kind: type[Exception]) -> bool:
-    return kind.__module__.partition(".")[0] in ("durable_core", "aws_durable_execution_sdk_python")
+_IS_DEFINED: Final = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: a class that Python code, or an extension, made while running."""
+
+
+def _own_text(error: Exception) -> str | None:
+    """Return an exception's text; None where it has none, as it then has for a strategy too."""
+    try:
+        return str(error)
+    except BaseException as failure:
+        if is_from_outside(failure):
+            raise
+        return None
+
+
+_OURS: Final = ("durable_core.adapters.", "durable_core.verifying.")
+"""Modules of which no handler raises anything by name: their classes may be called as a user's."""
 
 
 def _classes(name: str) -> list[type[Exception]]:
@@ -167,15 +213,16 @@ def _classes(name: str) -> list[type[Exception]]:
     """
     exact, alike = [], []
     stack: list[type[Exception]] = [Exception]
-    seen: set[type[Exception]] = set()
+    seen: set[int] = set()
     while stack:
         kind = stack.pop()
-        if kind in seen:
+        if id(kind) in seen:
             continue
-        seen.add(kind)
+        seen.add(id(kind))
         stack += type.__subclasses__(kind)
-        if f"{kind.__module__}.{kind.__qualname__}" == name:
+        module = module_of(kind)
+        if f"{module}.{qualified_name(kind)}" == name:
             exact.append(kind)
-        elif kind.__name__ == name.rpartition(".")[2]:
+        elif class_name(kind) == name.rpartition(".")[2] and not module.startswith(_OURS):
             alike.append(kind)
     return exact or alike

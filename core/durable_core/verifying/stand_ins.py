@@ -17,6 +17,7 @@ from durable_core.model import Operation, OperationType
 from durable_core.redaction.fakes import SHORT
 from durable_core.redaction.keep_paths import INPUT, RESULT, KeepPath, parse_keep_path
 from durable_core.redaction.redact import look_over
+from durable_core.state_errors import is_services_own
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.verification import Doubt
 
@@ -119,7 +120,8 @@ class StandIns:
         names = (operation.name, operation.id)
         if operation.error is not None:
             is_kept = any(each.keeps_operation(names) for each in self._kept)
-            return not is_kept and bool(operation.error.message or operation.error.data)
+            is_told = bool(operation.error.message or operation.error.data)
+            return is_told and not is_kept and not is_services_own(operation.error)
         is_context = operation.type is OperationType.CONTEXT
         return self._is_in(operation.result, names, operation.sub_type if is_context else None)
 

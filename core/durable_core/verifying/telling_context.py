@@ -19,7 +19,7 @@ from durable_core.native.context import DurableContext
 from durable_core.native.durations import whole_seconds
 from durable_core.native.operations.wait import Callback
 from durable_core.native.retries import RetryDecision, RetryPresets, RetryStrategy
-from durable_core.native.serdes import JSON, SerDesContext, deserialize, serialize
+from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize, serialize
 from durable_core.native.types import StepContext, WaitForConditionCheckContext
 from durable_core.native.waits import WaitForConditionConfig
 from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
@@ -42,6 +42,14 @@ class TellingContext(DurableContext):
         self._details = self._decide = None
         return details, decide
 
+    def _read_state(self, serdes: SerDes[Any], payload: str | None) -> Any:
+        """Return an earlier state of a wait_for_condition."""
+        return deserialize(serdes, payload, SerDesContext("", self._execution.arn))
+
+    def _write_input(self, serdes: SerDes[Any], payload: Any) -> str | None:
+        """Return what would be sent to an invoked function; None: it can't be made here."""
+        return serialize(serdes, payload, SerDesContext("", self._execution.arn))
+
     async def step(
         self,
         func: Callable[[StepContext], Any],
@@ -62,9 +70,7 @@ class TellingContext(DurableContext):
         """Return the state that was polled for, as recorded."""
 
         def decide(payload: object, attempt: int, chance: float | None) -> Said:
-            serdes = config.serdes or JSON
-            given = SerDesContext("", self._execution.arn)
-            state = deserialize(serdes, cast("str | None", payload), given)
+            state = self._read_state(config.serdes or JSON, cast("str | None", payload))
             try:
                 with chance_is(chance):
                     decision = config.wait_strategy(state, attempt)
@@ -92,8 +98,7 @@ class TellingContext(DurableContext):
         given = config or InvokeConfig()
 
         def written() -> str | None:
-            where = SerDesContext("", self._execution.arn)
-            return serialize(given.serdes_payload or JSON, payload, where)
+            return self._write_input(given.serdes_payload or JSON, payload)
 
         self._details = {
             "invoked function": function_name,

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from durable_core.ids import position_text
+from durable_core.fold import Recorded
+from durable_core.ids import Path, position_text
 from durable_core.model import OperationStatus, UnitStatus
 from durable_core.summaries.reading import read_summary
-from durable_core.summaries.values import Summary
+from durable_core.summaries.values import Summary, UnitRun
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
-from durable_core.verifying.recorded_tree import unit_sub_type
+from durable_core.verifying.missing_values import TRUNCATED
+from durable_core.verifying.recorded_tree import Node, unit_sub_type
 from durable_core.verifying.recorded_units import (
     completion_reason,
     total_units,
@@ -25,13 +27,23 @@ from durable_core.verifying.recorded_units import (
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_divergence import BatchRun
+from durable_core.verifying.unknown import UnknownValue
 from durable_core.verifying.verification import Cause, Divergence, Identity
 
 
 def examine_units(
-    examination: Examination, answer: Answer, names: list[str | None], *, is_flat: bool
+    examination: Examination,
+    answer: Answer,
+    names: list[str | None],
+    *,
+    is_flat: bool,
+    is_unread: bool = False,
 ) -> BatchAnswer:
-    """Say what happens with each unit of a map or parallel, which was asked for before."""
+    """Say what happens with each unit of a map or parallel, which was asked for before.
+
+    `is_unread`: it has completed, but its result isn't to be had. Then FLAT units all run, and how
+    they ended is for their bodies to say; see `all_returned`.
+    """
     examination.moment += 1
     node, recorded = answer.node, answer.recorded
     operation = None if recorded is None else recorded.operation
@@ -55,15 +67,26 @@ def examine_units(
             )
         )
     stripped = examination.is_stripped(answer.recorded)
-    if stripped and (summary is None or (not summary.runs and names)):
+    is_there = recorded is not None and not recorded.is_lost
+    if stripped and is_there and (summary is None or (not summary.runs and names)):
         examination.doubt(
             f"the stored summary of {answer.identity} can't be read: which of its units ran "
             "isn't known",
-            "verify against a history of the version that wrote it, or report its form",
+            "give a history as the service returns it, of a map or parallel of an SDK that "
+            "durable knows",
             answer.path,
         )
     answers = tuple(
-        _unit(examination, answer, summary, index, name, is_flat=is_flat, complete=complete)
+        _unit(
+            examination,
+            answer,
+            summary,
+            index,
+            name,
+            is_flat=is_flat,
+            complete=complete,
+            runs_anyway=is_flat and is_unread,
+        )
         for index, name in enumerate(names)
     )
     return BatchAnswer(
@@ -85,8 +108,10 @@ def ended_units(
     Where a summary only counts failures, more of them than it counts are a divergence.
     """
     for unit in found.units:
-        if unit.runs and unit.node is not None:
+        if unit.runs and unit.node is not None and unit.node.recorded is not None:
             examination.hand(unit.trace.label, unit.node.recorded)
+            if found.is_stripped:
+                _doubt_lost_error(examination, unit, unit.node.recorded)
     units = tuple(
         replace(unit, status=_status_of_end(ended)) if unit.runs and not unit.status else unit
         for unit, ended in zip(found.units, ends, strict=True)
@@ -99,6 +124,60 @@ def ended_units(
     if found.failures is not None and len(raised) > found.failures:
         _note_failures(examination, found, raised[0])
     return units
+
+
+def _doubt_contradiction(
+    examination: Examination, node: Node | None, run: UnitRun | None, path: Path
+) -> None:
+    """Note that a unit ended in the stored result otherwise than in its own record."""
+    operation = None if node is None or node.recorded is None else node.recorded.operation
+    if operation is None or run is None or run.status in (None, UnitStatus.STARTED):
+        return
+    if operation.status.text != str(run.status):
+        examination.doubt(
+            f"the unit is {run.status} in the stored result of its map or parallel, and "
+            f"{operation.status} in its own record",
+            "give a history as the service returns it",
+            path,
+        )
+
+
+def all_returned(found: BatchAnswer, ends: Sequence[Ended]) -> bool:
+    """Return True where every unit has a value: then the result is known without the record."""
+    return all(
+        unit.status in (None, UnitStatus.SUCCEEDED) and ended.outcome is Outcome.RETURNED
+        for unit, ended in zip(found.units, ends, strict=True)
+    )
+
+
+def doubt_form(examination: Examination, answer: Answer) -> None:
+    """Note that what a map or parallel stored by the default SerDes isn't a result of one."""
+    result = None if answer.recorded is None else answer.recorded.operation.result
+    if read_summary(result) is None:
+        what = "is not one of a map or parallel" if result else "isn't in the history"
+        examination.doubt(
+            f"the recorded result of {answer.identity} {what}",
+            "give a history as the service returns it; if the version that wrote it had a SerDes "
+            "of its own there, a replay by this one fails there",
+            answer.path,
+        )
+
+
+def lost_unit(examination: Examination, unit: UnitAnswer) -> UnknownValue | None:
+    """Return what stands for the result of a unit that the history leaves out, if it does."""
+    recorded = None if unit.node is None else unit.node.recorded
+    if recorded is None or not recorded.is_lost:
+        return None
+    if recorded.operation.status is not OperationStatus.SUCCEEDED:
+        return None
+    why = f"the payload of {unit.trace.label} was left out of the history (Truncated)"
+    return examination.missing.unknown(unit.trace.path, unit.trace.identity, why, TRUNCATED)
+
+
+def _doubt_lost_error(examination: Examination, unit: UnitAnswer, recorded: Recorded) -> None:
+    if recorded.is_lost and recorded.operation.status is OperationStatus.FAILED:
+        why = f"the error of {unit.trace.label} was left out of the history (Truncated)"
+        examination.doubt(why, TRUNCATED, unit.trace.path)
 
 
 def _note_failures(
@@ -135,16 +214,20 @@ def _unit(
     *,
     is_flat: bool,
     complete: bool,
+    runs_anyway: bool,
 ) -> UnitAnswer:
     number = examination.first_unit + index
     node = None if answer.node is None else answer.node.children.get(number)
     run = None if summary is None else summary.status_of(index)
     status = unit_status(node, run, complete=complete, summary=summary)
     path = (*answer.path, number)
+    _doubt_contradiction(examination, node, run, path)
     identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
     has_begun = node is not None
     has_ended = run is not None and run.status is not UnitStatus.STARTED
-    if complete:
+    if runs_anyway:
+        runs, status = True, None
+    elif complete:
         runs = status in (UnitStatus.SUCCEEDED, UnitStatus.FAILED) or has_ended
     else:
         runs = has_begun
@@ -160,7 +243,7 @@ def _unit(
     )
     if runs:
         examination.follow(trace)
-    dispatched = run.dispatched if run is not None else has_begun
+    dispatched = run.dispatched if run is not None else has_begun or runs_anyway
     return UnitAnswer(trace, node, status, runs, dispatched and (runs or status is not None))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
+from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.record_checks import impossible_in
 from durable_core.verifying.recorded_tree import RecordedTree
 from durable_core.verifying.verification import Doubt, Identity
 
@@ -22,7 +24,7 @@ def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
             "the history has no execution data: what operations returned isn't known",
             "fetch it with `durable fetch`, or with --include-execution-data",
         )
-    elif folded.execution.truncated and folded.execution.input_payload is None:
+    elif folded.execution.is_input_lost:
         yield Doubt(
             "the input of the execution was left out of the history (Truncated)",
             "give a history that has it",
@@ -34,6 +36,7 @@ def doubts_of(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
         )
     if not history.events and history.operations is None:
         yield Doubt("nothing is recorded: there are no events", "give a history that has some")
+    yield from impossible_in(history, folded)
 
 
 def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
@@ -60,9 +63,24 @@ def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
     return None
 
 
+def uncertain_doubts(examination: Examination, found: Found) -> tuple[Doubt, ...]:
+    """Return why a divergence may come only from what the history doesn't hold whole."""
+    return tuple(
+        Doubt(
+            f"the code leaves the record there ({found.divergence.why}), but {why}: by what it is "
+            "really handed there it may go another way",
+            "give a history that has it, or the state or invocation input of the execution",
+            found.divergence.position,
+        )
+        for moment, why in examination.uncertain.values()
+        if moment < found.moment
+    )
+
+
 def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
     """Yield what a verdict leaves open, in sentences: of a green one what could not be seen."""
     yield from dict.fromkeys(examination.remarks)
+    yield from _missing(examination)
     if is_green:
         yield from _unseen(examination)
     if examination.unlooked:
@@ -70,6 +88,29 @@ def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
             f"{examination.unlooked:,} completed contexts were not looked into: this source is a "
             "state, from which the service leaves their operations out"
         )
+
+
+def _missing(examination: Examination) -> Iterator[str]:
+    """Yield which results the code was handed stand-ins for, and which can't be compared."""
+    for _, why in list(examination.uncertain.values())[:_MOST]:
+        yield f"{why}: code that goes by what isn't there may go another way"
+    missing = examination.missing
+    if missing.uncompared:
+        why = next(iter(missing.uncompared.values()))
+        yield f"not comparable: the result of {_first(tuple(missing.uncompared))} ({why})"
+    if missing.handed:
+        yield (
+            f"not in the history: the result of {_first(missing.handed)}; the code doesn't look at "
+            "it"
+        )
+
+
+def _first(labels: Sequence[str]) -> str:
+    more = f" and of {len(labels) - _MOST:,} more" if len(labels) > _MOST else ""
+    return f"{', '.join(labels[:_MOST])}{more}"
+
+
+_MOST: Final = 3
 
 
 def _unseen(examination: Examination) -> Iterator[str]:

@@ -136,8 +136,14 @@ def _check_payload(value: object, path: str) -> None:
 def _check_error(value: object, path: str) -> None:
     carrier = as_object(value, path)
     optional_flag(carrier, "Truncated", path)
-    if carrier.get("Payload") is not None:
-        error_from_wire(carrier["Payload"], f"{path}.Payload")
+    payload = carrier.get("Payload")
+    if payload is not None and not _is_part(carrier):
+        error_from_wire(payload, f"{path}.Payload")
+
+
+def _is_part(carrier: Mapping[str, Any]) -> bool:
+    """Tell whether an error is the beginning of its JSON text: what can be left of one."""
+    return carrier.get("Truncated") is True and isinstance(carrier.get("Payload"), str)
 
 
 def _check_retry(value: object, path: str) -> None:
@@ -177,7 +183,7 @@ _CHECKS: Final[Mapping[Kind, Callable[[object, str], None]]] = {
 
 
 def error_of(event: Event) -> ErrorObject | None:
-    """Return the error that an event carries; None if it carries none or an empty one."""
-    carrier = (event.details or NOTHING).get("Error")
-    payload = carrier.get("Payload") if carrier else None
-    return error_from_wire(payload) if payload else None
+    """Return the error that an event carries; None if it carries none, an empty one or a part."""
+    carrier = (event.details or NOTHING).get("Error") or NOTHING
+    payload = carrier.get("Payload")
+    return error_from_wire(payload) if payload and not _is_part(carrier) else None

@@ -8,7 +8,6 @@ that the SDK has had since 1.7 (`replay_attach`): it is answered from the record
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from typing import Any, Final, cast
 
 from durable_core.adapters.aws_sdk.attach import attached_sdk
 from durable_core.adapters.aws_sdk.installed import SdkChanged, found_below, is_aws_handler
-from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts
+from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts, running
 from durable_core.adapters.aws_sdk.replay_run import BEGAN, ReplayRun
 from durable_core.adapters.lambda_environment import REQUEST_ID
 from durable_core.ids import BLAKE2B
@@ -38,6 +37,7 @@ from durable_core.simulation.link import ServiceLink
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_result
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.raised import told
 from durable_core.verifying.runs import Outcome
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
@@ -70,7 +70,7 @@ class AwsReplayer:
             run = self._run
             assert run is not None
             # The SDK makes JSON of what is returned, and fails the execution where it can't.
-            ended = run.look(run.examination.root, lambda: json.dumps(func(event, context)))
+            ended = run.look(run.examination.root, lambda: run.returned(func(event, context)))
             if ended.outcome is Outcome.RETURNED:
                 compare_final_result(run.examination, ended.value)
             raise self._parts.suspend("verified")
@@ -103,12 +103,19 @@ class AwsReplayer:
             service_client=VerifyingClient(self._sdk, self._parts, run),
             **({"updated_operation_ids": []} if "updated_operation_ids" in known else {}),
         )
-        with _quiet():
-            self._handler(handed, context_of(link))
+        why = "it never called the handler"
+        with _quiet(), running(run):
+            try:
+                self._handler(handed, context_of(link))
+            except Exception as error:
+                if examination.root.outcome is not Outcome.NOT_RUN:
+                    raise
+                why = told(error)
         if examination.root.outcome is Outcome.NOT_RUN:
             examination.doubt(
-                f"AWS's SDK {self._sdk.version} never called the handler",
-                "report it with the version of the SDK",
+                f"AWS's SDK {self._sdk.version} can't begin with what is recorded: {why}",
+                "give a history as the service returns it, to a version of the SDK that durable "
+                "knows",
             )
 
 

@@ -6,9 +6,11 @@ executions of ours only (`_attach`); any other runs as if this module weren't th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
+from inspect import unwrap
 from typing import Any, Protocol, cast
 
 from durable_core.adapters.aws_sdk.client import Client
@@ -57,6 +59,24 @@ class AttachedRun(Protocol):
 
     def logs(self) -> AbstractContextManager[None]:
         """Watch over a call of a context's logger."""
+
+    def callback_result(self, callback: Any, original: Callable[[Any], Any]) -> Any:
+        """Return what a callback was answered, or raise it."""
+
+    def serialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
+        """Return the payload of a value; `work` is what the SDK does."""
+
+    def deserialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
+        """Return the value of a payload; `work` is what the SDK does."""
+
+
+@dataclass(frozen=True, slots=True)
+class SerDesCall:
+    """What the SDK serializes or deserializes: `content` is the value, or the payload."""
+
+    serdes: Any
+    content: Any
+    operation_id: str
 
 
 class VerifyingClient(Client):
@@ -113,8 +133,9 @@ def load_parts(version: str) -> Parts:
             wait_for_condition,
         )
 
-        _attach(base.OperationExecutor, executor.ConcurrentExecutor, context.DurableContext)
         _unmute(logger.Logger)
+        _attach(base.OperationExecutor, executor.ConcurrentExecutor, context)
+        serialize, deserialize = _attach_serdes(serdes)
         named = (getattr(exceptions, name, None) for name in ("SerDesError", "ExecutionError"))
         return Parts(
             execution.durable_execution,
@@ -125,8 +146,8 @@ def load_parts(version: str) -> Parts:
             wait_for_condition.WaitForConditionOperationExecutor,
             getattr(exceptions, "WaitForConditionError", _Never),
             retries.RetryPresets.default,
-            serdes.serialize,
-            serdes.deserialize,
+            serialize,
+            deserialize,
             serdes.DEFAULT_JSON_SERDES,
             models.BatchItem,
             getattr(models, "BatchItemStatus"),  # noqa: B009  # imported there, not exported
@@ -167,7 +188,53 @@ def _run_of(state: Any) -> AttachedRun | None:
     return client.run if isinstance(client, VerifyingClient) else None
 
 
-def _attach(operations: Any, concurrent: Any, contexts: Any) -> None:
+class _Running:
+    """The run under examination, if there is one: the SDK's functions of a SerDes don't say."""
+
+    run: AttachedRun | None = None
+
+
+@contextmanager
+def running(run: AttachedRun) -> Iterator[None]:
+    """Ask a run about every SerDes, while it runs."""
+    _Running.run = run
+    try:
+        yield
+    finally:
+        _Running.run = None
+
+
+def _attach_serdes(serdes: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Put ourselves, once, in the place of the SDK's `serialize` and `deserialize` wherever it has
+    imported them; return both."""
+    package = serdes.__name__.partition(".")[0]
+    modules = [each for key, each in sys.modules.items() if key.partition(".")[0] == package]
+    for name in ("serialize", "deserialize"):
+        original = unwrap(getattr(serdes, name))
+        for module in modules:
+            there: Any = getattr(module, name, None)
+            if unwrap(there) is original and not hasattr(there, "durable_cli_asks"):
+                setattr(module, name, _asking(there, name))
+    return serdes.serialize, serdes.deserialize
+
+
+def _asking(original: Any, name: str) -> Any:
+    """Return a function of the SDK's that asks the run under examination, if there is one."""
+
+    @wraps(original)
+    def attached(serdes: Any, *content: Any, **given: Any) -> Any:
+        run = _Running.run
+        if run is None:
+            return original(serdes, *content, **given)
+        value = content[0] if content else given["value" if name == "serialize" else "data"]
+        call = SerDesCall(serdes, value, given["operation_id"])
+        return getattr(run, name)(lambda: original(serdes, *content, **given), call)
+
+    attached.durable_cli_asks = True  # type: ignore[attr-defined]
+    return attached
+
+
+def _attach(operations: Any, concurrent: Any, context: Any) -> None:
     """Put ourselves in the place of what an operation does, once, for executions of ours only.
 
     1. `OperationExecutor.process`: an operation, its identity made, is about to be looked up.
@@ -175,11 +242,13 @@ def _attach(operations: Any, concurrent: Any, contexts: Any) -> None:
     3. `DurableContext._create_step_id`: tells in which context an id was made; a FLAT unit's parent
        wouldn't.
     4. `DurableContext.is_replaying`: the state doesn't hold what is recorded.
+    5. `Callback.result`: what a callback was answered is about to be read.
     """
+    contexts, callbacks = context.DurableContext, context.Callback
     if getattr(operations, "durable_cli_attached", False):
         return
     process, create_id = operations.process, contexts._create_step_id
-    is_replaying = contexts.is_replaying
+    is_replaying, callback_result = contexts.is_replaying, callbacks.result
 
     @wraps(process)
     def attached_process(self: Any) -> Any:
@@ -211,6 +280,12 @@ def _attach(operations: Any, concurrent: Any, contexts: Any) -> None:
         run = _run_of(self.state)
         return bool(is_replaying(self)) if run is None else run.is_replaying(self._step_id_prefix)
 
+    @wraps(callback_result)
+    def attached_callback_result(self: Any) -> Any:
+        run = _run_of(self.state)
+        return callback_result(self) if run is None else run.callback_result(self, callback_result)
+
+    callbacks.result = attached_callback_result
     operations.process = attached_process
     concurrent.execute = attached_units(concurrent.execute)
     concurrent.replay = attached_units(concurrent.replay)

@@ -6,8 +6,9 @@ value, the error and the serdes are its own. Units run one after another, on no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,8 +16,9 @@ from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.decisions import decider, details_of
 from durable_core.adapters.aws_sdk.given import handed_by_executor, handed_to_units
-from durable_core.adapters.aws_sdk.replay_attach import Parts
+from durable_core.adapters.aws_sdk.replay_attach import Parts, SerDesCall
 from durable_core.fold import Recorded
+from durable_core.ids import Path
 from durable_core.model import (
     ContextDetails,
     ErrorObject,
@@ -39,8 +41,16 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.runs import Outcome
+from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
-from durable_core.verifying.unit_examination import ended_units, examine_units
+from durable_core.verifying.unit_examination import (
+    all_returned,
+    doubt_form,
+    ended_units,
+    examine_units,
+    lost_unit,
+)
+from durable_core.verifying.unknown import NotKnown, is_unknown
 from durable_core.verifying.verification import Identity
 from durable_core.wire import operation_to_wire
 
@@ -60,6 +70,10 @@ class ReplayRun:
         self._issued: dict[str, Trace] = {}
         self._batches: dict[str, Answer] = {}
         self._units: dict[str, UnitAnswer] = {}
+        self._answers: dict[str, Answer] = {}
+        self._unwritten: dict[str, Any] = {}
+        self._unread: set[str] = set()
+        examination.missing.suspension = parts.suspend
 
     def issued(self, prefix: str | None, operation_id: str) -> None:
         """Note in which context an id was made."""
@@ -94,35 +108,113 @@ class ReplayRun:
         if self.examination.on_handed is not None:
             self.examination.on_handed(operation_id, partial(handed_by_executor, executor))
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
+        self._answers[operation_id] = answer
         if isinstance(executor, self.parts.child_executor):
             return self._context(executor, original, answer, operation)
-        if operation is None or not (operation.is_terminal or identity.type == "CALLBACK"):
+        if operation is not None and identity.type == OperationType.CALLBACK:
+            return self._from_record(executor, original, operation, answer)  # its id: see `result`
+        if operation is None or not operation.is_terminal:
             raise self.parts.suspend("not recorded any further")
-        self.examination.take_payload(answer)
-        return self._from_record(executor, original, operation, answer)
+        return self._take(executor, original, operation, answer)
+
+    def callback_result(self, callback: Any, original: Callable[[Any], Any]) -> Any:
+        """Return what a callback was answered, or raise it."""
+        answer = self._answers.get(callback.operation_id)
+        if answer is None or not answer.is_terminal:
+            return original(callback)
+        unknown = self.examination.take_payload(answer)
+        if unknown is not None:
+            return unknown
+        with self._reading(answer, callback.serdes is None):
+            return original(callback)
+
+    def _take(
+        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+    ) -> Any:
+        """Return what is recorded, or what stands for it, or raise it."""
+        unknown = self.examination.take_payload(answer)
+        return (
+            self._from_record(executor, original, operation, answer) if unknown is None else unknown
+        )
 
     def _write_payload(self, executor: Any, original: Callable[[Any], Any], trace: Trace) -> None:
         """Let the SDK serialize the payload of an invoke that isn't recorded; raise what it raises.
 
         It does so before anything is written: where it can't, the history has no trace of it.
         """
-        if len(trace.asked) >= len(trace.sequence):
-            with suppress(self.parts.suspend):  # what comes next is to write its START
-                original(executor)
+        if len(trace.asked) < len(trace.sequence):
+            return
+        with suppress(self.parts.suspend):  # what comes next is to write its START
+            original(executor)
 
     def _from_record(
         self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
     ) -> Any:
         """Let the SDK return what is recorded, or raise it."""
         self._plant(executor, operation)
-        try:
+        with self._reading(answer, _is_default(executor)):
             return original(executor)
+
+    @contextmanager
+    def _reading(self, answer: Answer, is_default: bool) -> Iterator[None]:
+        """Note what the SerDes of an operation can't read. `is_default`: it is the SDK's own."""
+        try:
+            yield
         except self.parts.serdes_errors as error:
-            if operation.status is OperationStatus.SUCCEEDED:
-                self.examination.unreadable(answer.identity, answer.path, error)
+            recorded = answer.recorded
+            if recorded is not None and recorded.operation.status is OperationStatus.SUCCEEDED:
+                self.examination.unreadable(
+                    answer.identity, answer.path, error, is_default=is_default
+                )
             if answer.trace.asked[answer.asked_at].fit in (Fit.BORROWED, Fit.NEW):
                 raise self.parts.suspend("what another operation came to") from None
             raise
+
+    # -- values and payloads -------------------------------------------------------------------
+
+    def serialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
+        """Return the payload of a value; a stand-in for one that its SerDes keeps elsewhere."""
+        missing = self.examination.missing
+        made = missing.serialize(work)
+        if not isinstance(made, NotDone):
+            return made
+        place = self._place(given.operation_id)
+        if place is not None:
+            missing.not_written(*place, made)
+        if missing.is_comparing:
+            raise NotKnown(made.why)
+        payload = f"not written while verifying: {len(self._unwritten)}"
+        self._unwritten[payload] = given.content
+        return payload
+
+    def deserialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
+        """Return the value of a payload, or what stands for one that is kept elsewhere."""
+        if given.content in self._unwritten:
+            return self._unwritten[given.content]
+        missing = self.examination.missing
+        if given.serdes is None:
+            return work()
+        if missing.is_comparing:  # the states of a wait_for_condition, not the last one only
+            return missing.deserialize_earlier(work)
+        made = missing.deserialize(work)
+        if not isinstance(made, NotDone):
+            return made
+        place = self._place(given.operation_id)
+        if place is None:
+            raise self.parts.suspend("its value is kept elsewhere")
+        return missing.not_loaded(*place, made)
+
+    def _place(self, operation_id: str) -> tuple[Path, object] | None:
+        """Return where an operation is that was asked for, and what it is."""
+        unit, answer = self._units.get(operation_id), self._answers.get(operation_id)
+        if unit is not None:
+            return unit.trace.path, unit.trace.identity
+        return None if answer is None else (answer.path, answer.identity)
+
+    def returned(self, value: Any) -> Any:
+        """Return the JSON of what the handler returned, which the SDK makes of it, or NotDone where
+        that holds a value that isn't known. Raises what `json` does."""
+        return self.examination.missing.serialize(lambda: json.dumps(value))
 
     def _plant(self, executor: Any, operation: Operation) -> None:
         executor.state._operations[operation.id] = self.as_sdk(operation)
@@ -168,8 +260,11 @@ class ReplayRun:
         self._batches[operation_id] = answer
         looks = examination.looks_inside(answer, summarizes=_summarizes(executor, answer))
         if operation is not None and answer.is_terminal and not looks:
-            examination.take_payload(answer)
-            return self._from_record(executor, original, operation, answer)
+            value = self._take(executor, original, operation, answer)
+            if not is_unknown(value) or not examination.can_look_inside(answer):
+                return value
+        if operation is not None and self._is_unread(executor, original, operation, answer):
+            self._unread.add(operation_id)
         ended = self.look(trace, executor.func)
         is_context = answer.recorded is not None and (
             answer.recorded.operation.type is OperationType.CONTEXT
@@ -179,9 +274,13 @@ class ReplayRun:
             is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
             if not is_batch and not self._is_as_stored(executor, answer, ended):
                 return self._from_body(executor, original, operation, ended)
-            examination.take_payload(answer)
-            value = self._from_record(executor, original, operation, answer)
-            if is_batch and ended.outcome is Outcome.RETURNED:
+            value = self._take(executor, original, operation, answer)
+            if ended.outcome is not Outcome.RETURNED:
+                return value
+            if is_unknown(value):
+                examination.missing.rebuilt(answer.path, answer.identity, ended.value)
+                return ended.value
+            if is_batch:
                 self._compare_flat(answer, value, ended.value)
             return value
         is_open = is_context and not answer.is_terminal
@@ -189,12 +288,34 @@ class ReplayRun:
             raise self.parts.suspend("not recorded any further")
         return self._from_body(executor, original, operation, ended)
 
+    def _is_unread(
+        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+    ) -> bool:
+        """Return True for a completed map or parallel whose result can't be had."""
+        recorded = answer.recorded
+        is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
+        if not is_batch or recorded is None or operation.status is not OperationStatus.SUCCEEDED:
+            return False
+        if self.examination.is_stripped(recorded):
+            return False
+        if recorded.is_lost:
+            self.examination.take_payload(answer)  # before any unit runs on it
+            return True
+        if _is_default(executor):
+            doubt_form(self.examination, answer)
+            return False
+        try:
+            return is_unknown(self._take(executor, original, operation, answer))
+        except Exception:
+            return False  # it is told where the result is read
+
     def _is_as_stored(self, executor: Any, answer: Answer, ended: Ended) -> bool:
         """Compare a body's result with what is stored; False when that is only a summary of it."""
         if ended.outcome is not Outcome.RETURNED:
             return True
         try:
-            payload = self._payload(executor, ended.value)
+            with self.examination.missing.comparing():
+                payload = self._payload(executor, ended.value)
         except Exception:
             return True  # the body is compared by what it asks for; its value is a difference only
         if is_summarized(answer, payload):
@@ -281,13 +402,16 @@ class ReplayRun:
         if self.examination.on_handed is not None:
             handed = partial(handed_to_units, concurrent)
             self.examination.on_handed(context._step_id_prefix, handed)
-        found = examine_units(self.examination, answer, names, is_flat=is_flat)
+        is_unread = context._step_id_prefix in self._unread
+        found = examine_units(self.examination, answer, names, is_flat=is_flat, is_unread=is_unread)
         ends = [
             self._run_unit(concurrent, context, executable, unit)
             for executable, unit in zip(executables, found.units, strict=True)
         ]
         if not found.is_complete:
             raise self.parts.suspend("not recorded any further")
+        if is_unread and not all_returned(found, ends):
+            raise self.parts.suspend("which of its units ended, and how, can't be known")
         units = ended_units(self.examination, found, ends)
         if found.is_stripped:
             for unit, ended in zip(units, ends, strict=True):
@@ -322,15 +446,31 @@ class ReplayRun:
             identity = _identity(executor, virtual=False)
             operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
             assert operation is not None
+            missing = self.examination.missing
             if ended.outcome is Outcome.RETURNED:
-                with suppress(Exception):  # as in `_is_as_stored`
+                with suppress(Exception), missing.comparing():  # as in `_is_as_stored`
                     payload = self._payload(executor, ended.value)
                     compare_unit_result(self.examination, unit, payload)
             self._plant(executor, operation)
-            return original(executor)
+            value = lost_unit(self.examination, unit)
+            if value is None:
+                value = self._unit_value(executor, original, unit)
+            if is_unknown(value) and ended.outcome is Outcome.RETURNED:
+                missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
+                return ended.value
+            return value
         if ended.outcome is Outcome.SUSPENDED:
             raise self.parts.suspend("not recorded any further")
         return self._from_body(executor, original, None, ended)
+
+    def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
+        try:
+            return original(executor)
+        except self.parts.serdes_errors as error:
+            self.examination.unreadable(
+                unit.trace.identity, unit.trace.path, error, is_default=_is_default(executor)
+            )
+            raise
 
     def _result(
         self, found: BatchAnswer, units: Sequence[UnitAnswer], ends: Sequence[Ended]
@@ -383,6 +523,13 @@ def _name(name: Any) -> str | None:
 
 def _error_object(error: Any) -> ErrorObject:
     return ErrorObject(error.message, error.type, error.data, tuple(error.stack_trace or ()))
+
+
+def _is_default(executor: Any) -> bool:
+    """Return True for an operation that the SDK's own SerDes reads."""
+    config = getattr(executor, "config", None)
+    named = (getattr(config, each, None) for each in ("serdes", "serdes_result"))
+    return all(each is None for each in named)
 
 
 def _identity(executor: Any, virtual: bool) -> Identity:

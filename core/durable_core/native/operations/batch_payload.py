@@ -108,7 +108,7 @@ def read_inline(payload: str | None) -> InlineBatch | None:
             tuple(_read_unit(unit) for unit in document["Units"]),
             CompletionReason(document["CompletionReason"]),
         )
-    except (ValueError, TypeError, KeyError, WireError):
+    except (ValueError, TypeError, KeyError, WireError, RecursionError):
         return None
 
 

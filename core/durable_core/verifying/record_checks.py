@@ -1,0 +1,109 @@
+"""What of a record can't be what the service wrote, though it can be read. Pure.
+
+A history that can't have happened at all isn't loaded (`history`). What is here is of use for an
+explanation still; a handler can't be verified against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from durable_core.events import EVENTS, EXECUTION_ENDS, EXECUTION_STARTED, next_attempt_delay_of
+from durable_core.fold import Folded
+from durable_core.history import RecordedHistory
+from durable_core.model import Event, Operation, OperationType, SubType
+from durable_core.transitions import STATUSES
+from durable_core.verifying.values import not_json
+from durable_core.verifying.verification import Doubt
+
+_REMEDY = "give a history as the service returns it"
+
+
+def impossible_in(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
+    """Yield what the service can't have written."""
+    if (why := not_json(folded.execution.input_payload)) is not None:
+        yield Doubt(f"the recorded input is no JSON, as each input of Lambda is: {why}", _REMEDY)
+    if (why := not_json(folded.execution.result, takes_nan=True)) is not None:
+        yield Doubt(f"the recorded result is no JSON, as each result of Lambda is: {why}", _REMEDY)
+    if is_gapless(history.events):
+        yield from _missing_from(history.events, folded)
+    yield from _impossible_statuses(folded)
+    yield from _out_of_order(history)
+
+
+def is_gapless(events: Sequence[Event]) -> bool:
+    """Tell whether no event is missing, as far as their ids say."""
+    return bool(events) and events[-1].event_id == len(events)
+
+
+def _missing_from(events: Sequence[Event], folded: Folded) -> Iterator[Doubt]:
+    """Yield the first of what must be there where no event is missing by its id."""
+    first = events[0].event_type
+    if first != EXECUTION_STARTED:
+        yield Doubt(f"the history begins with {first}, not with {EXECUTION_STARTED}", _REMEDY)
+    for each in folded.operations.values():
+        operation = each.operation
+        if each.attempts == 0 and operation.type in _MUST_START:
+            yield Doubt(f"{_described(operation)} has no start", _REMEDY)
+            return
+
+
+_MUST_START: Final = frozenset(
+    {OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE}
+)
+
+
+def _described(operation: Operation) -> str:
+    label = operation.sub_type or operation.type
+    return f'{label} "{operation.name}"' if operation.name else f"{label} {operation.id}"
+
+
+def _impossible_statuses(folded: Folded) -> Iterator[Doubt]:
+    for each in folded.operations.values():
+        operation = each.operation
+        callback = operation.callback_details
+        wrong = None
+        if operation.status not in STATUSES[operation.type]:
+            wrong = f"is {operation.status}, which a {operation.type} can't be"
+        elif operation.type is OperationType.CALLBACK and not (callback and callback.callback_id):
+            wrong = "has no CallbackId"
+        if wrong is not None:
+            yield Doubt(f"{_described(operation)} {wrong}", _REMEDY)
+            return
+
+
+def _out_of_order(history: RecordedHistory) -> Iterator[Doubt]:
+    """Yield the first event that can't come where it is: after the end of its operation or of the
+    execution, or before anything of the context that it is in."""
+    gapless = is_gapless(history.events)
+    ended: dict[str, Event] = {}
+    seen: set[str] = set()
+    over: Event | None = None
+    for event in history.events:
+        spec = EVENTS.get(event.event_type)
+        if spec is None or spec.operation is None:
+            continue
+        if over is None and event.event_type in EXECUTION_ENDS:
+            over = event
+        if spec.operation is OperationType.EXECUTION or event.id is None:
+            seen.add(event.id or "")
+            continue
+        assert spec.status is not None
+        before = ended.get(event.id) or (None if spec.backend else over)
+        why = None
+        if before is not None:
+            why = f"after {before.event_type} at EventId {before.event_id}, which ended it"
+        elif gapless and event.parent_id is not None and event.parent_id not in seen:
+            why = "before any event of the context that it is in"
+        if why is not None:
+            yield Doubt(f"{event.event_type} at EventId {event.event_id} comes {why}", _REMEDY)
+            return
+        seen.add(event.id)
+        if spec.status.is_terminal and not _may_go_on(event):
+            ended[event.id] = event
+
+
+def _may_go_on(event: Event) -> bool:
+    """Tell whether it ends an attempt, or a poll: not every recorder says when the next is due."""
+    return next_attempt_delay_of(event) is not None or event.sub_type == SubType.WAIT_FOR_CONDITION
