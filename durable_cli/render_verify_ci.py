@@ -128,7 +128,7 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
         )
     notes = [(source, notes) for source, each in results if (notes := _notes(each))]
     if notes:
-        lines += ["", *(f"- {escaped(source)}: {escaped(text)}" for source, text in notes)]
+        lines += ["", *(f"- {escaped(f'{source}: {text}')}" for source, text in notes)]
     return "\n".join(lines)
 
 

@@ -219,6 +219,7 @@ def test_an_explained_history_is_nothing_but_its_report(text: str) -> None:
 @settings(max_examples=40)
 @given(TEXTS)
 @example("".join(HOSTILE))
+@example(":smile:0")
 def test_verdicts_are_nothing_but_their_report(text: str) -> None:
     line = CodeLine(text, 3, text, text)
     seen = Divergence(text, text, Cause.RENAMED, text, where=line, consequence=text)
