@@ -6,6 +6,7 @@ them: an option is refused there, or it makes a difference there, too.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -192,6 +193,11 @@ PROBES = {
         simulates("old:retries", "--seed", "5"),
         simulates("old:handler", "--runtime", "aws-sdk"),
         Probe(["simulate", "--handler", "old:counts"], ["--isolate"]),
+        Probe(
+            ["simulate", "--handler", "old:handler", "--event", "big.json"],
+            ["--invocation-type", "Event"],
+            TABLE_JSON,
+        ),
         simulates("old:waits", "--max-invocations", "2"),
         simulates("old:waits", "--execution-timeout", "5"),
         simulates("old:waits", "--limits", "limits.toml"),
@@ -229,6 +235,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "new.py").write_text(NEW)
     (folder / "result.py").write_text(APP.replace('return "old"', 'return "new"'))
     (folder / "event.json").write_text('{"order": 1}')
+    (folder / "big.json").write_text(json.dumps("x" * 1_100_000))
     (folder / "scenario.toml").write_text("[[callback]]\nname = 'approval'\npayload = '1'\n")
     (folder / "limits.toml").write_text("operations = 5\n")
     for name in (FLAT, MANY):
@@ -268,7 +275,8 @@ def outcome(
             files = {
                 path.name: _timeless(path.read_text())
                 for path in sorted(folder.rglob("*.*"))
-                if path.suffix in (".json", ".txt", ".toml") and path.name not in (FLAT, MANY)
+                if path.suffix in (".json", ".txt", ".toml")
+                and path.name not in (FLAT, MANY, "big.json")
             }
             asked = [each[2] for each in server.asked[-4:]] if arguments[0] == "fetch" else []
             return code, said, files, asked

@@ -56,6 +56,7 @@ VALUES: Final = {
     "--output-dir": "out",
     "--crash": "throttle",
     "--runtime": "native",
+    "--invocation-type": "Event",
     "--statuses": "FAILED",
     "--started-after": "2h",
     "--started-before": "2h",
