@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
+from durable_core.exceptions import escaped
 from durable_core.ids import SHA256, IdScheme, Path
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import Operation, OperationType, OperationUpdate
@@ -161,10 +162,10 @@ class Execution:
             self.fatal = error
         return error
 
-    def die(self, why: str, by: SystemExit) -> ProcessDied:
+    def die(self, why: str, by: BaseException) -> ProcessDied:
         """Note that the process is gone: nothing is written any more. Return what to raise."""
         self.ending = True
-        died = ProcessDied(why, exit_status(by))
+        died = ProcessDied(why, exit_status(by), escaped(by))
         if not self.death.done():
             self.death.set_result(died)
         return died

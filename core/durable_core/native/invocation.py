@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import field
 from typing import Any, Protocol
 
-from durable_core.exceptions import CheckpointError, InvocationError, error_object
+from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
 from durable_core.ids import position_text
+from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
     ErrorObject,
@@ -66,12 +67,14 @@ class ServiceTransport(Transport, Protocol):
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The invocation gave no answer. `exit_status`: the process ended with it, negative for the
-    signal that ended it; `stuck`: it hung until it was ended; else `error` is what the handler or a
-    checkpoint raised, to be tried again."""
+    signal that ended it, by `error` where that was an exception; `stuck`: it hung until it was
+    ended; `interrupted`: the user ended it, and what comes after it; else `error` is what the
+    handler or a checkpoint raised, to be tried again."""
 
     error: ErrorObject | None = None
     exit_status: int | None = None
     stuck: bool = False
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def invoke_handler(
 ) -> Invoked:
     """Run the handler once and return what came of it.
 
-    Raises only what no handler can cause: KeyboardInterrupt, and defects.
+    Raises only what no handler can cause: defects.
     """
     run = _Run(handler, event, given, transport, options or InvocationOptions())
     loop = VirtualTimeLoop(run.on_idle, FUNCTION_TIMEOUT_SECONDS)
@@ -127,7 +130,8 @@ def invoke_handler(
 
 def _report_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report what asyncio finds wrong, but not that nobody looked at one of our signals."""
-    if not isinstance(context.get("exception"), ProcessDied | CheckpointFailed | SystemExit):
+    ours = ProcessDied | CheckpointFailed | SystemExit | KeyboardInterrupt
+    if not isinstance(context.get("exception"), ours):
         loop.default_exception_handler(context)
 
 
@@ -141,7 +145,7 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         try:
             loop.run_until_complete(asyncio.wait(tasks))
-        except (SystemExit, _Idle, Overdue):
+        except (SystemExit, KeyboardInterrupt, _Idle, Overdue):
             continue
 
 
@@ -179,10 +183,12 @@ class _Run:
     def in_loop(self, loop: VirtualTimeLoop) -> InvocationOutput | Lost:
         try:
             return loop.run_until_complete(self._main())
-        except SystemExit as error:
-            return Lost(exit_status=exit_status(error))
+        except (SystemExit, KeyboardInterrupt) as error:  # asyncio lets a task end its loop by them
+            if is_interrupted():
+                return Lost(interrupted=True)
+            return Lost(escaped(error), exit_status(error))
         except ProcessDied as error:
-            return Lost(exit_status=error.status)
+            return _lost(error)
         except (_Idle, Overdue):
             return Lost(stuck=True)
 
@@ -206,11 +212,11 @@ class _Run:
         if execution.death.done() or _died(worker):
             _look_at(body)
             died = execution.death.result() if execution.death.done() else worker.exception()
-            return Lost(exit_status=died.status if isinstance(died, ProcessDied) else 1)
+            return _lost(died) if isinstance(died, ProcessDied) else Lost(exit_status=1)
         try:
             return await self._answer(execution, body)
         except ProcessDied as error:
-            return Lost(exit_status=error.status)
+            return _lost(error)
         finally:
             execution.checkpointer.close()
             await asyncio.wait((worker,))
@@ -256,7 +262,10 @@ class _Run:
             result = self._handler(self._event, context)
             if inspect.isawaitable(result):
                 result = await result
-        except SystemExit as error:
+        except BaseException as error:
+            ours = isinstance(error, Exception | ProcessDied | CheckpointFailed)
+            if ours or execution.ending or is_interrupted():
+                raise
             raise execution.die("the handler ended the process", error) from error
         return serialize(JSON, result, SerDesContext("", execution.arn))
 
@@ -303,8 +312,6 @@ class _Run:
             return InvocationOutput(InvocationStatus.PENDING)
         if raised is not None:
             return _failed(raised)
-        if body.cancelled():
-            return _failed(asyncio.CancelledError("the handler was cancelled"))
         return await self._succeeded(execution, body.result())
 
     async def _succeeded(self, execution: Execution, result: str | None) -> InvocationOutput | Lost:
@@ -327,7 +334,7 @@ class _Run:
 def _failed(error: BaseException) -> InvocationOutput | Lost:
     """Return the answer for an error: the execution fails, or the invocation is tried again."""
     again = InvocationError | TransientFailure
-    if isinstance(error, again) or not isinstance(error, Exception | asyncio.CancelledError):
+    if isinstance(error, again) or not isinstance(error, Exception):
         return Lost(error=error_object(error))
     return InvocationOutput(InvocationStatus.FAILED, error=error_object(error))
 
@@ -336,6 +343,10 @@ def _is_stale(cause: Exception) -> bool:
     """Return True where the token is no longer good: the next invocation gets a fresh one."""
     wanted = SDKS[Sdk.DOTNET].invalid_token
     return isinstance(cause, RefusedCheckpoint) and cause.message.startswith(wanted)
+
+
+def _lost(died: ProcessDied) -> Lost:
+    return Lost(died.error, died.status)
 
 
 def _explained(cause: Exception, execution: Execution) -> Exception:

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from durable_core.exceptions import error_object
+from durable_core.interrupts import is_interrupted
 from durable_core.model import ErrorObject, OperationStatus, OperationType, SubType
 from durable_core.native.signals import exit_status
 from durable_core.service.answers import STOPPED
@@ -239,12 +240,14 @@ def _plain_result(
     try:
         event = None if payload is None else json.loads(payload)
         value = target(event, context)
-    except SystemExit as error:
-        crash = exit_crash(context.aws_request_id, exit_status(error))
-        return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     except Exception as error:
         said = replace(error_object(error), type=type(error).__name__)
         return InvokeResult(key, OperationStatus.FAILED, error=said)
+    except BaseException as error:
+        if is_interrupted():
+            raise
+        crash = exit_crash(context.aws_request_id, exit_status(error))
+        return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     try:
         return InvokeResult(key, OperationStatus.SUCCEEDED, _marshalled(value))
     except Exception as error:

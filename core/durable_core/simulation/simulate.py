@@ -442,7 +442,7 @@ def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> Invoca
     if outcome.stuck:
         return timeout_crash(invocation.request_id, FUNCTION_TIMEOUT_SECONDS)
     if outcome.exit_status is not None:
-        return exit_crash(invocation.request_id, outcome.exit_status)
+        return exit_crash(invocation.request_id, outcome.exit_status, outcome.error)
     return Crash(outcome.error) if outcome.error else exit_crash(invocation.request_id)
 
 

@@ -81,7 +81,10 @@ def ended_because(
             return f"waits for {_some([_wait(each, now) for each in pending]) or 'nothing'}"
     error = outcome.error
     text = "no error was given" if error is None else str(error)
-    return text if end is InvocationEnd.CRASHED else f"the handler failed: {text}"
+    if end is not InvocationEnd.CRASHED:
+        return f"the handler failed: {text}"
+    cause = outcome.cause if isinstance(outcome, Crash) else None
+    return text if cause is None else f"{text}; it raised {cause}"
 
 
 def _wait(operation: Operation, now: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from durable_core.adapters.aws_sdk.desk import Desk, Died, ServiceError
-from durable_core.adapters.aws_sdk.installed import Sdk
+from durable_core.adapters.aws_sdk.installed import PACKAGE, Sdk
 from durable_core.adapters.aws_sdk.observed import Observed, sub_type_of, type_of
 from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
@@ -205,8 +205,9 @@ class Client:
                     units = getattr(result, "all", None) if has_units else None
                     self.observed.came_to(identifier, units, rebuilt=is_replay_children)
                 return result
-            except SystemExit:
-                self.queue.settle()
+            except BaseException as error:
+                if ends_process(error):
+                    self.queue.settle()
                 raise
             finally:
                 running_body.reset(token)
@@ -223,6 +224,13 @@ class Client:
     def reads(self, operation_id: str) -> None:
         """Note that the code asks for an operation, which may have been recorded before."""
         self.observed.reads(operation_id)
+
+
+def ends_process(error: BaseException) -> bool:
+    """Return True for what ends the process where nothing catches it: all but an Exception, and but
+    what the SDK itself passes through bodies to suspend them."""
+    module = type(error).__module__.partition(".")[0]
+    return not isinstance(error, Exception) and module != PACKAGE
 
 
 def _named(update: Any) -> str:

@@ -20,6 +20,8 @@ from durable_core.adapters.aws_sdk.desk import Desk
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.aws_sdk.shapes import Converter, output_of
 from durable_core.errors import DurableError
+from durable_core.exceptions import escaped
+from durable_core.interrupts import is_interrupted
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.signals import exit_status
@@ -112,13 +114,16 @@ class AwsSdkRunner(Runner):
         context = context_of(link, self._memory_mb)
         try:
             answer = self.handler(handed, context)
-        except SystemExit as error:
-            return Lost(exit_status=exit_status(error))
         except DurableError:
             raise
         except Exception as error:
             if not desk.dead and client.stuck is None:
                 return Lost(ErrorObject(message=str(error), type=type(error).__name__))
+        except BaseException as error:
+            if is_interrupted():
+                return Lost(interrupted=True)
+            if not desk.dead and client.stuck is None:
+                return Lost(escaped(error), exit_status(error))
         finally:
             desk.close()
         if client.stuck is not None:
