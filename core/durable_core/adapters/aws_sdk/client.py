@@ -14,7 +14,7 @@ from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
 from durable_core.errors import WireError
-from durable_core.limits import KIB
+from durable_core.limits import KIB, LIMITS
 from durable_core.model import OperationType, is_batch
 from durable_core.native.bodies import running_body
 from durable_core.safe_text import shown
@@ -111,10 +111,7 @@ class Client:
         first, but never when it comes while a request is being gathered.
         """
         self._taken = update
-        payload = getattr(update, "payload", None)
-        if not isinstance(payload, str) or len(payload) * 6 < BATCH_BYTES:
-            return
-        size = len(json.dumps(update.to_dict()))
+        size = _size_of(update)
         if size > BATCH_BYTES:
             self._oversized[update.operation_id, update.action.value] = HandlerStuck(
                 _named(update),
@@ -226,6 +223,32 @@ class Client:
         self.observed.reads(operation_id)
 
 
+MOST_BYTES_OF_A_CHARACTER: Final = 12
+"""In the JSON that the SDK estimates by: two escaped surrogates."""
+
+
+def _size_of(update: Any) -> int:
+    """Return the size of an update by the SDK's own estimate; 0 where it can't be large, or where
+    it is no JSON, at which the SDK fails by itself."""
+    if update is None or _characters_of(update) * MOST_BYTES_OF_A_CHARACTER < BATCH_BYTES:
+        return 0
+    try:
+        return len(json.dumps(update.to_dict()))
+    except (TypeError, ValueError):
+        return 0
+
+
+def _characters_of(update: Any) -> int:
+    """Return how many characters an update has in what a handler decides."""
+    error, invoke = update.error, update.chained_invoke_options
+    texts = [update.payload, update.name, update.sub_type]
+    if error is not None:
+        texts += [error.message, error.type, error.data, *(error.stack_trace or ())]
+    if invoke is not None:
+        texts += [invoke.function_name, getattr(invoke, "tenant_id", None)]
+    return sum(len(each) for each in texts if isinstance(each, str))
+
+
 def ends_process(error: BaseException) -> bool:
     """Return True for what ends the process where nothing catches it: all but an Exception, and but
     what the SDK itself passes through bodies to suspend them."""
@@ -238,4 +261,10 @@ def _named(update: Any) -> str:
     if update is None:
         return "(no operation)"
     name = update.operation_id if update.name is None else shown(update.name)
+    if len(name) > LIMITS.name_length:
+        name = f"{name[:_SHOWN]}... ({len(name):,} characters)"
     return f"{update.operation_type.value} {name}"
+
+
+_SHOWN: Final = 40
+"""How much is shown of a name that is longer than the service takes."""
