@@ -204,6 +204,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--seed": [],
         "--runtime": [],
         "--isolate": [],
+        "--timeout": [],
         "--max-invocations": [],
         "--execution-timeout": [],
         "--prices": [],

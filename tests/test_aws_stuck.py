@@ -275,9 +275,7 @@ LOST: dict[str, Callable[[DurableContext], object]] = {
     ),
     "STEP surrogates": lambda context: context.step(of_surrogates, name="surrogates", config=ONCE),
     "STEP check": lambda context: context.wait_for_condition(fails, POLLS, name="check"),
-    "STEP state": lambda context: context.wait_for_condition(
-        lambda *_: HUGE, POLLS, name="state"
-    ),
+    "STEP state": lambda context: context.wait_for_condition(lambda *_: HUGE, POLLS, name="state"),
     "STEP callback submitter": lambda context: context.wait_for_callback(fails, name="callback"),
     "CONTEXT child": lambda context: context.run_in_child_context(fails, name="child"),
     "STEP in a child": lambda context: context.run_in_child_context(

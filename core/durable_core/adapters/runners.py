@@ -42,7 +42,9 @@ class UserRunner(Runner):
     imported anew for the next one, as the cloud would: what was kept in globals is gone. `runtime`
     None: what the handler needs is found out. With `isolate` every invocation gets a process of its
     own, which it may end; so it does where it `may_crash` and the handler can't be unwound here.
-    Such a process first calls `prepare`, to lead what is printed. Raises a HandlerError.
+    With a `timeout`, in real seconds, they run in another process too, one for all, which is ended
+    where an invocation takes longer. Such a process first calls `prepare`, to lead what is printed.
+    Raises a HandlerError.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class UserRunner(Runner):
         *,
         isolate: bool = False,
         may_crash: bool = False,
+        timeout: float | None = None,
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self.loader = loader
@@ -60,6 +63,7 @@ class UserRunner(Runner):
         self._runtime = runtime
         self.isolates = isolate
         self._may_crash = may_crash
+        self._timeout = timeout
         self._prepare = prepare
         watch_exits()
         self.loaded, self._runner = self._start()
@@ -97,7 +101,7 @@ class UserRunner(Runner):
         self.traceback = None
         invoked = self._runner.invoke(given, link, options)
         died = isinstance(invoked.outcome, Lost) and invoked.outcome.exit_status is not None
-        if died and not self.isolates:
+        if died and self._is_here:
             self.restart()
         return invoked
 
@@ -117,15 +121,22 @@ class UserRunner(Runner):
         if kind is HandlerKind.NATIVE and loaded.kind is HandlerKind.AWS_SDK:
             problem = "decorated with @durable_execution, which --runtime native can't run"
             raise NotAHandler(self._spec, problem)
-        if not self.isolates:
+        self._is_here = False
+        if not self.isolates and self._timeout is None:
             here = self._runner_here(loaded.target, kind)
             if here.unwinds_crashes or not self._may_crash:
+                self._is_here = True
                 return loaded, here
             self.isolates = True
         from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
         make = partial(_runner_there, str(self.loader.folder), self._spec, kind)
-        return loaded, IsolatedRunner(make, self._prepare or print_to_stderr)
+        return loaded, IsolatedRunner(
+            make,
+            self._prepare or print_to_stderr,
+            is_warm=not self.isolates,
+            timeout=self._timeout,
+        )
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
@@ -200,7 +211,7 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
 @dataclass(frozen=True, slots=True)
 class SimulationRequest:
     """All that makes a simulation what it is. `runtime` None: what the handler needs. `isolate`:
-    each invocation has a process of its own."""
+    each invocation has a process of its own. `timeout`: of one invocation, in real seconds."""
 
     spec: str
     event: Any = None
@@ -208,6 +219,7 @@ class SimulationRequest:
     seed: int | None = None
     runtime: HandlerKind | None = None
     isolate: bool = False
+    timeout: float | None = None
     limits: ServiceLimits = LIMITS
     max_invocations: int = 1_000
     execution_timeout: int | None = None
@@ -254,6 +266,7 @@ def request_to_json(request: SimulationRequest) -> dict[str, Any]:
         "scenario": scenario_text(request.scenario),
         "seed": request.seed,
         "runtime": request.runtime,
+        "timeout": request.timeout,
         "limits": asdict(request.limits),
         "max_invocations": request.max_invocations,
         "execution_timeout": request.execution_timeout,
@@ -269,6 +282,7 @@ def request_from_json(raw: Mapping[str, Any]) -> SimulationRequest:
         scenario=read_scenario(raw["scenario"]),
         seed=raw["seed"],
         runtime=HandlerKind(raw["runtime"]) if raw["runtime"] else None,
+        timeout=raw["timeout"],
         limits=ServiceLimits(**raw["limits"]),
         max_invocations=raw["max_invocations"],
         execution_timeout=raw["execution_timeout"],

@@ -68,12 +68,13 @@ class ServiceTransport(Transport, Protocol):
 class Lost:
     """The invocation gave no answer. `exit_status`: the process ended with it, negative for the
     signal that ended it, by `error` where that was an exception; `stuck`: it hung until it was
-    ended; `interrupted`: the user ended it, and what comes after it; else `error` is what the
-    handler or a checkpoint raised, to be tried again."""
+    ended after `stuck_seconds`; `interrupted`: the user ended it, and what comes after it; else
+    `error` is what the handler or a checkpoint raised, to be tried again."""
 
     error: ErrorObject | None = None
     exit_status: int | None = None
     stuck: bool = False
+    stuck_seconds: float = FUNCTION_TIMEOUT_SECONDS
     interrupted: bool = False
 
 

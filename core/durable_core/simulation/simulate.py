@@ -21,7 +21,8 @@ from typing import Any, Final
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
-from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
+from durable_core.interrupts import noting_interrupts, take_interrupt
+from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
     ExecutionStatus,
@@ -48,6 +49,7 @@ from durable_core.service.values import (
 )
 from durable_core.simulation.link import AsyncLink, ServiceLink
 from durable_core.simulation.outcome import (
+    Interrupted,
     InvocationEnd,
     InvocationRecord,
     Simulation,
@@ -152,7 +154,8 @@ def simulate(
     Raises SerDesError for an event that isn't JSON, UsageError for one that is too large to start
     an execution with and for a scenario that names handlers without `load`, whatever `load` raises,
     and BrokenInvariant when the events don't add up to the operations. What the handler does wrong
-    is in the result.
+    is in the result. Ctrl-C raises Interrupted, which is a KeyboardInterrupt; one that the handler
+    raises by itself is the end of its invocation.
     """
     scenario = scenario or Scenario()
     if seed is None:
@@ -179,7 +182,9 @@ def simulate(
         execution_timeout_seconds=execution_timeout,
     )
     with _rarer_collections():
-        return _Driver(handler, start, plan, STARTS_AT).run()
+        driver = _Driver(handler, start, plan, STARTS_AT)
+        with noting_interrupts(driver.so_far):
+            return driver.run()
 
 
 def _names_in_code(handler: Handler | Runner) -> tuple[str, ...]:
@@ -270,7 +275,19 @@ class _Driver:
         self._records: list[InvocationRecord] = []
         self._links: list[ServiceLink] = []
 
+    def so_far(self) -> Simulation:
+        """Return what came of it until now, in the middle of it."""
+        return self._simulation(Stopped.INTERRUPTED)
+
     def run(self) -> Simulation:
+        """Run it to its end. Raises BrokenInvariant and Interrupted."""
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            take_interrupt()
+            raise Interrupted(self.so_far()) from None
+
+    def _run(self) -> Simulation:
         service = self._service
         stopped = Stopped.OVER
         while not service.is_over:
@@ -307,6 +324,10 @@ class _Driver:
         woken_by = tuple(service.operations[key] for key in woken if key in service.operations)
         invoked = self._runner.invoke(invocation.input, link, self._plan.options)
         now = self._clock.advance_to(began + timedelta(seconds=invoked.elapsed_seconds))
+        if isinstance(invoked.outcome, Lost) and invoked.outcome.interrupted:
+            take_interrupt()
+            self._records.append(self._record(invocation, began, woken_by, invoked, None, None))
+            raise KeyboardInterrupt
         outcome = _outcome(invoked.outcome, invocation)
         cut_short = service.cut_short
         service.end_invocation(now, outcome)
@@ -338,10 +359,11 @@ class _Driver:
         began: datetime,
         woken_by: tuple[Operation, ...],
         invoked: Invoked,
-        outcome: InvocationOutput | Crash,
+        outcome: InvocationOutput | Crash | None,
         cut_short: str | None,
     ) -> InvocationRecord:
-        end = InvocationEnd.CRASHED
+        """Return what there is to say of an invocation; no outcome: the user ended it."""
+        end = InvocationEnd.INTERRUPTED if outcome is None else InvocationEnd.CRASHED
         if isinstance(outcome, InvocationOutput) and outcome.status is not None:
             end = InvocationEnd(outcome.status.value)
         pending = () if self._service.is_over else self._service.waiting_operations()
@@ -353,7 +375,7 @@ class _Driver:
             began_because=began_because(invocation, woken_by),
             ended_because=ended_because(end, outcome, pending, self._clock.now, cut_short),
             end=end,
-            error=outcome.error,
+            error=None if outcome is None else outcome.error,
             handed_operations=len(invocation.input.operations) - 1,
             woken_by=woken_by,
             pending=pending,
@@ -440,7 +462,7 @@ def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> Invoca
     if isinstance(outcome, InvocationOutput):
         return outcome
     if outcome.stuck:
-        return timeout_crash(invocation.request_id, FUNCTION_TIMEOUT_SECONDS)
+        return timeout_crash(invocation.request_id, outcome.stuck_seconds)
     if outcome.exit_status is not None:
         return exit_crash(invocation.request_id, outcome.exit_status, outcome.error)
     return Crash(outcome.error) if outcome.error else exit_crash(invocation.request_id)

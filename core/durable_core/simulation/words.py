@@ -66,7 +66,7 @@ def began_because(invocation: Invocation, woken_by: Sequence[Operation]) -> str:
 
 def ended_because(
     end: InvocationEnd,
-    outcome: InvocationOutput | Crash,
+    outcome: InvocationOutput | Crash | None,
     pending: Sequence[Operation],
     now: datetime,
     cut_short: str | None = None,
@@ -79,7 +79,9 @@ def ended_because(
             return f"its checkpoint token was taken back: {cut_short}"
         case InvocationEnd.PENDING:
             return f"waits for {_some([_wait(each, now) for each in pending]) or 'nothing'}"
-    error = outcome.error
+        case InvocationEnd.INTERRUPTED:
+            return "you ended the simulation"
+    error = None if outcome is None else outcome.error
     text = "no error was given" if error is None else str(error)
     if end is not InvocationEnd.CRASHED:
         return f"the handler failed: {text}"
