@@ -19,6 +19,8 @@ from durable_cli.words import plural
 from durable_core.adapters.handler import HandlerError, HandlerLoader
 from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
 from durable_core.explaining.sentences import duration_text
+from durable_core.handler_clock import STARTS_AT
+from durable_core.process_clocks import in_place
 from durable_core.service.faults import NO_FAULTS, Faults
 from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
 from durable_core.simulation.determinism import DeterminismReport
@@ -28,7 +30,6 @@ from durable_core.simulation.outcome import (
     Simulation,
     Stopped,
 )
-from durable_core.simulation.simulate import STARTS_AT
 from durable_core.values import dataclass
 
 
@@ -85,7 +86,7 @@ def run_all(
     user_of: list[UserRunner] = []
     began = time.perf_counter()
     try:
-        with CtrlC(given_up):
+        with in_place(), CtrlC(given_up):
             first = _first(request, mode, loader, progress, handler_output, verbose, user_of)
             done.append(first)
             return _checked(request, first, mode, determinism_runs, loader, progress)

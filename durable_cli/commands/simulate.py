@@ -105,6 +105,9 @@ def command(
         InvocationType,
         typer.Option(help="How it is started: Event has room for 1 MB only, not for 6."),
     ] = InvocationType.REQUEST_RESPONSE,
+    real_durations: Annotated[
+        bool, typer.Option("--real-durations", help="Let what bodies take pass in virtual time.")
+    ] = False,
     limits: Annotated[
         str | None, typer.Option(metavar="FILE.toml", help="Other limits than the service's.")
     ] = None,
@@ -157,6 +160,7 @@ def command(
         runtime=HandlerKind(runtime.value) if runtime else None,
         isolate=isolate,
         timeout=timeout,
+        real_durations=real_durations,
         limits=read_limits(limits) if limits else LIMITS,
         max_invocations=max_invocations,
         execution_timeout=execution_timeout,

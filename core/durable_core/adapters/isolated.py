@@ -28,12 +28,14 @@ from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.handler_clock import StandingClock
 from durable_core.interrupts import uninterrupted
 from durable_core.model import InvocationInput, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.journal import Note
 from durable_core.native.signals import ProcessDied
+from durable_core.process_clocks import served_by
 from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
@@ -298,7 +300,9 @@ def _work(pipe: Connection, prepare: Prepare, make: MakeRunner) -> None:
             return
         link = _RemoteLink(pipe, invocation, began)
         try:
-            runner = runner or make()
+            if runner is None:
+                with served_by(StandingClock(began)):
+                    runner = make()
         except Exception as error:
             link.tell("raised", error)
             return

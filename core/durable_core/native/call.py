@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
+from durable_core.handler_clock import body_takes_time
 from durable_core.ids import Path, position_text
 from durable_core.interrupts import is_interrupted
 from durable_core.model import (
@@ -225,7 +226,8 @@ class Call:
         self.execution.bodies += 1
         token = running_body.set(f"{self.id}/{attempt}")
         try:
-            yield
+            with body_takes_time():
+                yield
         except BaseException as error:
             if not self.ends_process(error):
                 raise

@@ -12,7 +12,13 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.native.checkpointer import Answer, Checkpointer
 from durable_core.native.journal import Note
-from durable_core.native.signals import InvocationEnding, ProcessDied, UnitStopping, exit_status
+from durable_core.native.signals import (
+    InvocationEnding,
+    Overdue,
+    ProcessDied,
+    UnitStopping,
+    exit_status,
+)
 from durable_core.values import dataclass
 
 
@@ -165,7 +171,8 @@ class Execution:
     def die(self, why: str, by: BaseException) -> ProcessDied:
         """Note that the process is gone: nothing is written any more. Return what to raise."""
         self.ending = True
-        died = ProcessDied(why, exit_status(by), escaped(by))
+        timed_out = isinstance(by, Overdue)
+        died = ProcessDied(why, exit_status(by), escaped(by), timed_out=timed_out)
         if not self.death.done():
             self.death.set_result(died)
         return died

@@ -12,9 +12,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
+from datetime import datetime
 from typing import Any, Protocol
 
 from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
+from durable_core.handler_clock import HandlerClock, monotonic_of
 from durable_core.ids import position_text
 from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
@@ -36,11 +38,12 @@ from durable_core.native.checkpointer import (
     Transport,
 )
 from durable_core.native.context import DurableContext
-from durable_core.native.event_loop import Overdue, VirtualTimeLoop
+from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Note
 from durable_core.native.serdes import JSON, SerDesContext, serialize
-from durable_core.native.signals import CheckpointFailed, ProcessDied, exit_status
+from durable_core.native.signals import CheckpointFailed, Overdue, ProcessDied, exit_status
+from durable_core.process_clocks import served_by
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
@@ -94,7 +97,8 @@ class InvocationOptions:
 
     `known_ends` are how attempts of steps ended in an earlier run, by operation id and attempt:
     their bodies are not run, the same is written again. `tell` hears of each note when it is made,
-    so that it is known of an invocation that gives no answer.
+    so that it is known of an invocation that gives no answer. `began` is when it begins in virtual
+    time, which the handler reads then; with `real_durations` what bodies take passes in it too.
     """
 
     seed: int = 0
@@ -103,6 +107,8 @@ class InvocationOptions:
     flush_window: float = 0.0
     known_ends: Mapping[tuple[str, int], OperationUpdate] = field(default_factory=dict)
     tell: Callable[[Note], None] | None = None
+    began: datetime | None = None
+    real_durations: bool = False
 
 
 def invoke_handler(
@@ -116,17 +122,31 @@ def invoke_handler(
 
     Raises only what no handler can cause: defects.
     """
-    run = _Run(handler, event, given, transport, options or InvocationOptions())
-    loop = VirtualTimeLoop(run.on_idle, FUNCTION_TIMEOUT_SECONDS)
+    options = options or InvocationOptions()
+    run = _Run(handler, event, given, transport, options)
+    loop = VirtualTimeLoop(
+        run.on_idle,
+        FUNCTION_TIMEOUT_SECONDS,
+        begins_at=0.0 if options.began is None else monotonic_of(options.began.timestamp()),
+        real_durations=options.real_durations,
+    )
     loop.set_exception_handler(_report_others)
-    try:
-        outcome = run.in_loop(loop)
-        execution = run.execution
-        notes = () if execution is None else tuple(execution.notes)
-        return Invoked(outcome, notes, tuple(run.requests), loop.time())
-    finally:
-        abandon(loop)
-        loop.close()
+    with served_by(_clock_of(loop, options)):
+        try:
+            outcome = run.in_loop(loop)
+            execution = run.execution
+            notes = () if execution is None else tuple(execution.notes)
+            return Invoked(outcome, notes, tuple(run.requests), loop.elapsed)
+        finally:
+            abandon(loop)
+            loop.close()
+
+
+def _clock_of(loop: VirtualTimeLoop, options: InvocationOptions) -> HandlerClock | None:
+    if options.began is None:
+        return None
+    real = options.real_durations
+    return HandlerClock(options.began, lambda: loop.elapsed, loop.advance, real_durations=real)
 
 
 def _report_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -347,6 +367,8 @@ def _is_stale(cause: Exception) -> bool:
 
 
 def _lost(died: ProcessDied) -> Lost:
+    if died.timed_out:
+        return Lost(stuck=True)
     return Lost(died.error, died.status)
 
 

@@ -24,13 +24,25 @@ class ProcessDied(BaseException):
     """The process that ran the invocation is gone: a crash, injected or by the user's exit.
 
     Nothing can be done about it, so nothing may catch it. `status` is its exit status, `error` what
-    ended it where that was an exception of the user's.
+    ended it where that was an exception of the user's; `timed_out`: it ran into its timeout.
     """
 
-    def __init__(self, why: str, status: int = 1, error: ErrorObject | None = None) -> None:
+    def __init__(
+        self,
+        why: str,
+        status: int = 1,
+        error: ErrorObject | None = None,
+        *,
+        timed_out: bool = False,
+    ) -> None:
         super().__init__(why)
         self.status = status
         self.error = error
+        self.timed_out = timed_out
+
+
+class Overdue(BaseException):
+    """The virtual time has come to the invocation's timeout."""
 
 
 def exit_status(error: BaseException) -> int:

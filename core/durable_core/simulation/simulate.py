@@ -14,13 +14,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
+from durable_core.handler_clock import STARTS_AT
 from durable_core.interrupts import noting_interrupts, take_interrupt
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
@@ -35,6 +36,7 @@ from durable_core.model import (
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
 from durable_core.native.serdes import JSON, SerDesContext, serialize
+from durable_core.process_clocks import in_place
 from durable_core.sdks import SDKS, Sdk
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, Faults
@@ -63,9 +65,6 @@ from durable_core.simulation.script import Script
 from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
-
-STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""When every simulated execution starts."""
 
 
 class BrokenInvariant(AssertionError):
@@ -115,6 +114,7 @@ class NativeRunner(Runner):
             None,
         )
         event = None if payload is None else json.loads(payload)
+        options = replace(options, began=link.began)
         return invoke_handler(self._handler, event, given, AsyncLink(link), options)
 
 
@@ -140,6 +140,7 @@ def simulate(
     on_invocation: Callable[[InvocationRecord], None] = lambda record: None,
     check_every_request: bool = False,
     asynchronous: bool = False,
+    real_durations: bool = False,
 ) -> Simulation:
     """Run a handler to the end of its execution and return what came of it.
 
@@ -150,6 +151,9 @@ def simulate(
     hears of each invocation when it has ended. With `check_every_request` the invariant is checked
     after each checkpoint, not only at the end. `asynchronous`: the execution is started with the
     invocation type Event, which has less room for its input and its result.
+
+    What the handler reads of the time is virtual, and what it sleeps passes in virtual time; with
+    `real_durations` so does what its bodies take in real time.
 
     Raises SerDesError for an event that isn't JSON, UsageError for one that is too large to start
     an execution with and for a scenario that names handlers without `load`, whatever `load` raises,
@@ -163,7 +167,9 @@ def simulate(
     plan = _Plan(
         script=Script(scenario),
         targets=_targets(scenario, load),
-        options=InvocationOptions(seed=seed, limits=limits, flush_window=flush_window),
+        options=InvocationOptions(
+            seed=seed, limits=limits, flush_window=flush_window, real_durations=real_durations
+        ),
         faults=faults if faults else scenario.faults,
         max_invocations=max_invocations,
         on_invocation=on_invocation,
@@ -181,7 +187,7 @@ def simulate(
         execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
-    with _rarer_collections():
+    with _rarer_collections(), in_place():
         driver = _Driver(handler, start, plan, STARTS_AT)
         with noting_interrupts(driver.so_far):
             return driver.run()
@@ -455,7 +461,7 @@ def _elapsed() -> float:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return 0.0
-    return loop.time() if isinstance(loop, VirtualTimeLoop) else 0.0
+    return loop.elapsed if isinstance(loop, VirtualTimeLoop) else 0.0
 
 
 def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> InvocationOutput | Crash:

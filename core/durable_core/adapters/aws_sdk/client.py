@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -14,6 +15,7 @@ from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
 from durable_core.errors import WireError
+from durable_core.handler_clock import body_takes_time
 from durable_core.limits import KIB, LIMITS
 from durable_core.model import OperationType, is_batch
 from durable_core.native.bodies import running_body
@@ -197,7 +199,8 @@ class Client:
             key = f"{identifier.operation_id}/{attempt}" if recorded else None
             token = running_body.set(key)
             try:
-                result = body(*args, **keywords)
+                with body_takes_time() if recorded else nullcontext():
+                    result = body(*args, **keywords)
                 if not recorded:
                     units = getattr(result, "all", None) if has_units else None
                     self.observed.came_to(identifier, units, rebuilt=is_replay_children)
@@ -211,6 +214,11 @@ class Client:
                 self.observed.ends()
 
         return seen
+
+    def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass for the handler, after what is queued was sent: it was before."""
+        self.queue.settle()
+        self._desk.pass_time(seconds)
 
     def die(self, status: int) -> None:
         """Send what is queued, and nothing ever after: the process of the invocation ends."""
