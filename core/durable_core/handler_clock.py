@@ -18,7 +18,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TO_MONOTONIC: Final = 1_000 - int(STARTS_AT.timestamp())
 _READS: Final = 1_000
-_HASTE_SECONDS: Final = 0.001
 _real_seconds: Final = time.monotonic
 
 
@@ -35,9 +34,9 @@ class HandlerClock:
     """Serves the code of one invocation with virtual time.
 
     `elapsed` returns the virtual seconds since the invocation `began`; `pass_time` lets some pass.
-    No two readings are the same: between them lies a microsecond, of which the service knows
-    nothing, so that how often code reads the time shows in no event. Code that reads it on and on
-    waits for it to pass: after 1,000 readings at one moment, each lets a millisecond pass.
+    No two readings are the same: a microsecond lies between them, of which the service knows once
+    they make a millisecond. Code that reads the time on and on waits for it to pass: after 1,000
+    readings at one moment, each lets a millisecond pass.
     `real_durations`: what a body takes in real time passes too.
     """
 
@@ -54,8 +53,9 @@ class HandlerClock:
         self._pass_time = pass_time
         self._real_durations = real_durations
         self._bodies = local()
-        self._moment = -1
+        self._moment = 0
         self._reads = 0
+        self._ahead = 0
 
     def seconds(self, function: str) -> float | None:
         """Return the virtual time as seconds since 1970."""
@@ -102,14 +102,14 @@ class HandlerClock:
     def _read(self) -> int:
         """Return the time in microseconds since 1970."""
         moment = self._now()
-        if moment > self._moment + self._reads:
-            self._moment, self._reads = moment, 0
-        elif self._reads < _READS:
-            self._reads += 1
-        else:
-            self._pass_time(_HASTE_SECONDS)
-            self._moment = max(self._now(), self._moment)
-        return self._moment + self._reads
+        self._reads = self._reads + 1 if moment == self._moment else 1
+        self._ahead += 1
+        is_waiting, self._moment = self._reads > _READS, moment
+        if is_waiting or self._ahead >= _READS:
+            self._pass_time(_READS / 1_000_000)
+            self._ahead -= 0 if is_waiting else _READS
+            self._moment = self._now()
+        return self._moment + self._ahead
 
     def _now(self) -> int:
         elapsed = self._elapsed()
