@@ -165,15 +165,25 @@ def _put_in_place() -> None:
     if _undo:
         return
     replaced: dict[int, tuple[Any, Any]] = {}
-    for name, function in _of_time():
-        replaced[id(getattr(time, name))] = (getattr(time, name), function)
-        _put(time, name, function)
-    _put_in_type(datetime_module.datetime, "now", classmethod(_now))
-    _put_in_type(datetime_module.datetime, "utcnow", classmethod(_utcnow))
-    _put_in_type(datetime_module.date, "today", classmethod(_today))
-    _put(threading.Event, "wait", _waiting(threading.Event.wait))
-    _put(threading.Thread, "start", _starting(threading.Thread.start))
+    for owner, name, make in _PLACES:
+        real = getattr(owner, name)
+        function = _made_for(real, make)
+        _put(owner, name, function)
+        if owner is time:
+            replaced[id(real)] = (real, function)
+    for kind, name, method in _METHODS:
+        _put_in_type(kind, name, method)
     _put_in_modules(replaced)
+
+
+_made: dict[Any, Any] = {}
+
+
+def _made_for(real: Any, make: Callable[[Any], Any]) -> Any:
+    """Return what takes the place of a function: made once, since that takes time."""
+    if real not in _made:
+        _made[real] = _like(real, make(real))
+    return _made[real]
 
 
 def _put(owner: Any, name: str, value: Any) -> None:
@@ -231,57 +241,35 @@ def _may_hold(name: str, module: ModuleType) -> bool:
 
 # -- what is put there -------------------------------------------------------------------------
 
-_COUNTERS: Final = ("monotonic", "perf_counter", "process_time", "thread_time")
 
+def _reading(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what takes the place of a function that reads a clock, or the one that it is given."""
+    name = real.__name__
+    function, is_exact = f"time.{name}", name.endswith("_ns")
+    is_date = name.startswith("time")
 
-def _of_time() -> Iterator[tuple[str, Callable[..., Any]]]:
-    """Yield what takes the place of each function of `time`."""
-    yield "time", _reading("time", "seconds", is_exact=False)
-    yield "time_ns", _reading("time_ns", "seconds", is_exact=True)
-    for name in _COUNTERS:
-        yield name, _reading(name, "monotonic", is_exact=False)
-        yield f"{name}_ns", _reading(f"{name}_ns", "monotonic", is_exact=True)
-    for name in ("clock_gettime", "clock_gettime_ns"):
-        if hasattr(time, name):
-            yield name, _reading_of_clock(name, is_exact=name.endswith("_ns"))
-    for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0)):
-        yield name, _calendar(name, position)
-    for name, position in (("strftime", 1), ("asctime", 0)):
-        yield name, _calendar(name, position, takes_tuple=True)
-    yield "sleep", _sleeping(time.sleep)
-
-
-def _reading(name: str, kind: str, *, is_exact: bool) -> Callable[[], Any]:
-    real, function = getattr(time, name), f"time.{name}"
-
-    def read() -> Any:
+    def read(*which: int) -> Any:
         clock = _serving()
-        seconds = None if clock is None else getattr(clock, kind)(function)
+        seconds: float | None = None
+        if clock is not None and (is_date or which == (_REALTIME,)):
+            seconds = clock.seconds(function)
+        elif clock is not None:
+            seconds = clock.monotonic(function)
         if clock is None or seconds is None:
-            return real()
+            return real(*which)
         return clock.nanoseconds(seconds) if is_exact else seconds
 
-    return _like(real, read)
+    return read
 
 
-def _reading_of_clock(name: str, *, is_exact: bool) -> Callable[[int], Any]:
-    real, function = getattr(time, name), f"time.{name}"
-
-    def read(clk_id: int, /) -> Any:
-        clock = _serving()
-        kind = "seconds" if clk_id == getattr(time, "CLOCK_REALTIME", 0) else "monotonic"
-        seconds = None if clock is None else getattr(clock, kind)(function)
-        if clock is None or seconds is None:
-            return real(clk_id)
-        return clock.nanoseconds(seconds) if is_exact else seconds
-
-    return _like(real, read)
+_REALTIME: Final = getattr(time, "CLOCK_REALTIME", None)
 
 
-def _calendar(name: str, position: int, *, takes_tuple: bool = False) -> Callable[..., Any]:
+def _calendar(real: Callable[..., Any]) -> Callable[..., Any]:
     """Return what takes the place of a function to which the time may be given."""
-    real, function = getattr(time, name), f"time.{name}"
-    local = time.localtime
+    function, local = f"time.{real.__name__}", time.localtime
+    position = 1 if real.__name__ == "strftime" else 0
+    takes_tuple = real.__name__ in ("strftime", "asctime")
 
     def read(*args: Any) -> Any:
         is_given = len(args) > position and (takes_tuple or args[position] is not None)
@@ -291,7 +279,7 @@ def _calendar(name: str, position: int, *, takes_tuple: bool = False) -> Callabl
             return real(*args)
         return real(*args[:position], local(seconds) if takes_tuple else seconds)
 
-    return _like(real, read)
+    return read
 
 
 def _sleeping(real: Callable[[float], None]) -> Callable[[float], None]:
@@ -300,7 +288,7 @@ def _sleeping(real: Callable[[float], None]) -> Callable[[float], None]:
         if clock is None or not _is_time(seconds) or not clock.sleep(float(seconds)):
             real(seconds)
 
-    return _like(real, sleep)
+    return sleep
 
 
 def _is_time(seconds: object) -> bool:
@@ -318,7 +306,7 @@ def _waiting(real: Callable[..., bool]) -> Callable[..., bool]:
             return self.is_set()
         return real(self, timeout)
 
-    return _like(real, wait)
+    return wait
 
 
 def _starting(real: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
@@ -328,7 +316,7 @@ def _starting(real: Callable[[threading.Thread], None]) -> Callable[[threading.T
             self.run = _served(self.run, service)  # type: ignore[method-assign]
         real(self)
 
-    return _like(real, start)
+    return start
 
 
 def _served(run: Callable[[], None], service: _Service) -> Callable[[], None]:
@@ -365,6 +353,22 @@ def _today(cls: Any) -> Any:
     if seconds is None:
         return _REAL[datetime_module.date, "today"].__get__(None, cls)()
     return cls.fromtimestamp(seconds)
+
+
+_CLOCKS: Final = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
+_READ: Final = (*_CLOCKS, *(f"{name}_ns" for name in (*_CLOCKS, "clock_gettime")), "clock_gettime")
+_PLACES: Final[tuple[tuple[Any, str, Callable[[Any], Any]], ...]] = (
+    *((time, name, _reading) for name in _READ if hasattr(time, name)),
+    *((time, name, _calendar) for name in ("localtime", "gmtime", "ctime", "asctime", "strftime")),
+    (time, "sleep", _sleeping),
+    (threading.Event, "wait", _waiting),
+    (threading.Thread, "start", _starting),
+)
+_METHODS: Final[tuple[tuple[type, str, Any], ...]] = (
+    (datetime_module.datetime, "now", classmethod(_now)),
+    (datetime_module.datetime, "utcnow", classmethod(_utcnow)),
+    (datetime_module.date, "today", classmethod(_today)),
+)
 
 
 def _like(real: Any, function: Function) -> Function:
