@@ -185,7 +185,6 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--keep": [needs("--redact")],
         "--max-rate": [],
         "--timeout": [],
-        "--real-durations": [],
         "--profile": [],
         "--region": [],
         "--endpoint-url": [],
