@@ -206,6 +206,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--isolate": [],
         "--timeout": [],
         "--real-durations": [],
+        "--invocation-type": [],
         "--max-invocations": [],
         "--execution-timeout": [],
         "--prices": [],

@@ -4,6 +4,7 @@ import logging
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
