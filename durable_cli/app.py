@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
@@ -55,7 +55,16 @@ def options(
 
 def main() -> None:
     """Run the command line and exit: the entry point of the `durable` script."""
-    sys.exit(run(None))
+    code = run(None)
+    if code == _INTERRUPTED:
+        from durable_cli.ctrl_c import leave
+
+        leave(code)
+    sys.exit(code)
+
+
+_INTERRUPTED: Final = 130
+"""`Exit.INTERRUPTED`, which starting up doesn't import."""
 
 
 def run(arguments: list[str] | None) -> int:

@@ -204,6 +204,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--seed": [],
         "--runtime": [],
         "--isolate": [],
+        "--timeout": [],
+        "--real-durations": [],
         "--invocation-type": [],
         "--max-invocations": [],
         "--execution-timeout": [],

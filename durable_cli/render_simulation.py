@@ -109,7 +109,17 @@ def _ending(simulation: Simulation) -> str:
         return "  stays paused: the scenario doesn't resume it (for_seconds of its [[pause]])"
     if simulation.stopped is Stopped.MAX_INVOCATIONS:
         return f"  stopped after {plural(len(simulation.invocations), 'invocation')}"
+    if simulation.stopped is Stopped.INTERRUPTED:
+        return f"  you ended the simulation in {_or_after(simulation)}"
     return ""
+
+
+def _or_after(simulation: Simulation) -> str:
+    last = simulation.invocations[-1] if simulation.invocations else None
+    if last is None:
+        return "its first invocation"
+    is_in = last.end is InvocationEnd.INTERRUPTED
+    return f"invocation {last.number:,}" if is_in else f"what came after invocation {last.number:,}"
 
 
 # -- invocations -------------------------------------------------------------------------------

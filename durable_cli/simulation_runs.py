@@ -5,28 +5,39 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from durable_cli.ctrl_c import CtrlC
+from durable_cli.exits import Exit
 from durable_cli.handler_output import discarded, redirect_here, redirected
 from durable_cli.output import message
 from durable_cli.progress import Progress
+from durable_cli.words import plural
 from durable_core.adapters.handler import HandlerError, HandlerLoader
 from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
 from durable_core.explaining.sentences import duration_text
+from durable_core.handler_clock import STARTS_AT
+from durable_core.process_clocks import in_place
 from durable_core.service.faults import NO_FAULTS, Faults
 from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
 from durable_core.simulation.determinism import DeterminismReport
-from durable_core.simulation.outcome import InvocationRecord, Simulation, Stopped
-from durable_core.simulation.simulate import STARTS_AT
+from durable_core.simulation.outcome import (
+    Interrupted,
+    InvocationRecord,
+    Simulation,
+    Stopped,
+)
 from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationRuns:
     """What came of all runs. `simulation` is the first one; `skipped` says why there were no
-    further ones although they were asked for, `isolated` whether each invocation had a process."""
+    further ones although they were asked for, `isolated` whether each invocation had a process.
+    `interrupted`: the user ended them, and there is what came of them until then."""
 
     spec: str
     runtime: str
@@ -37,6 +48,7 @@ class SimulationRuns:
     skipped: str | None = None
     sdk_version: str | None = None
     isolated: bool = False
+    interrupted: bool = False
 
 
 def run_all(
@@ -46,9 +58,13 @@ def run_all(
     handler_output: str | None,
     *,
     verbose: bool,
+    give_up: Callable[[SimulationRuns], int],
 ) -> SimulationRuns:
     """Run the handler, and run it again for the checks. With a `mode` the scenario's own faults are
-    left out.
+    left out. Ctrl-C ends it, and what came of it until then is returned.
+
+    `give_up` shows that in place of the caller where a handler goes on in spite of Ctrl-C, and
+    returns the exit code: this process ends then.
 
     Raises a HandlerError, SourceError for a file that can't be written, RunLost.
     """
@@ -56,33 +72,80 @@ def run_all(
         request = replace(request, scenario=replace(request.scenario, faults=NO_FAULTS))
     progress = Progress()
     loader = HandlerLoader()
-    may_crash = mode is CrashMode.EVERY_CHECKPOINT or request.scenario.faults.kill
+    done: list[SimulationRuns] = []
+
+    def given_up(so_far: object) -> int:
+        progress.clear()
+        if done:
+            return give_up(replace(done[0], interrupted=True))
+        if user_of and isinstance(so_far, Simulation):
+            seconds = time.perf_counter() - began
+            return give_up(_runs_of(request, user_of[0], so_far, seconds))
+        return int(Exit.INTERRUPTED)
+
+    user_of: list[UserRunner] = []
+    began = time.perf_counter()
     try:
-        user, simulation, seconds = _first(
-            request, may_crash, loader, progress, handler_output, verbose
-        )
-        runs = SimulationRuns(
-            request.spec,
-            user.kind.value,
-            simulation,
-            seconds,
-            sdk_version=user.sdk_version,
-            isolated=user.isolates,
-        )
-        if user.isolates and not request.isolate:
-            message(_WHY_ISOLATED.format(user.sdk_version))
-            request = replace(request, isolate=True)
-        if (mode or determinism_runs) and simulation.stopped is not Stopped.OVER:
-            return replace(runs, skipped="the checks need an execution that ends")
-        if mode is not None:
-            runs = replace(runs, crashes=_crashes(request, loader, simulation, mode, progress))
-        if determinism_runs is not None:
-            found = _determinism(request, simulation, determinism_runs, progress)
-            runs = replace(runs, determinism=found)
-        return runs
+        with in_place(), CtrlC(given_up):
+            first = _first(request, mode, loader, progress, handler_output, verbose, user_of)
+            done.append(first)
+            return _checked(request, first, mode, determinism_runs, loader, progress)
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        return replace(done[0], interrupted=True, skipped=_INTERRUPTED)
     finally:
         progress.clear()
         loader.forget()
+
+
+_INTERRUPTED: Final = "you ended the command before all was checked"
+
+
+def _checked(
+    request: SimulationRequest,
+    runs: SimulationRuns,
+    mode: CrashMode | None,
+    determinism_runs: int | None,
+    loader: HandlerLoader,
+    progress: Progress,
+) -> SimulationRuns:
+    """Return the runs with those of the checks."""
+    simulation = runs.simulation
+    if runs.isolated and not request.isolate:
+        message(_WHY_ISOLATED.format(runs.sdk_version))
+        request = replace(request, isolate=True)
+    if runs.interrupted:
+        return replace(runs, skipped=_INTERRUPTED) if mode or determinism_runs else runs
+    if (mode or determinism_runs) and simulation.stopped is not Stopped.OVER:
+        return replace(runs, skipped="the checks need an execution that ends")
+    if mode is not None:
+        found = _crashes(request, loader, simulation, mode, progress)
+        runs = replace(runs, crashes=found)
+        if found.unmade:
+            why = f"you ended the command: {plural(found.unmade, 'crash run')} not made"
+            return replace(runs, interrupted=True, skipped=why)
+    if determinism_runs is not None:
+        try:
+            determinism = _determinism(request, simulation, determinism_runs, progress)
+        except KeyboardInterrupt:
+            return replace(runs, interrupted=True, skipped=_INTERRUPTED)
+        runs = replace(runs, determinism=determinism)
+    return runs
+
+
+def _runs_of(
+    request: SimulationRequest, user: UserRunner, simulation: Simulation, seconds: float
+) -> SimulationRuns:
+    return SimulationRuns(
+        request.spec,
+        user.kind.value,
+        simulation,
+        seconds,
+        sdk_version=user.sdk_version,
+        isolated=user.isolates,
+        interrupted=simulation.stopped is Stopped.INTERRUPTED,
+    )
 
 
 _WHY_ISOLATED: Final = (
@@ -93,25 +156,33 @@ _WHY_ISOLATED: Final = (
 
 def _first(
     request: SimulationRequest,
-    may_crash: bool,
+    mode: CrashMode | None,
     loader: HandlerLoader,
     progress: Progress,
     handler_output: str | None,
     verbose: bool,
-) -> tuple[UserRunner, Simulation, float]:
+    user_of: list[UserRunner],
+) -> SimulationRuns:
+    """Run it for the first time; put what runs it into `user_of` before."""
+    may_crash = mode is CrashMode.EVERY_CHECKPOINT or request.scenario.faults.kill
+
     def heard(record: InvocationRecord) -> None:
         passed = duration_text((record.ended - STARTS_AT).total_seconds())
         progress.show(f"invocation {record.number:,}, {passed} of virtual time")
 
     with redirected(handler_output, verbose=verbose, before_write=progress.clear):
         user = _loaded(request, may_crash, loader, handler_output, verbose)
+        user_of.append(user)
         began = time.perf_counter()
-        simulation = run_request(request, user, on_invocation=heard)
+        try:
+            simulation = run_request(request, user, on_invocation=heard)
+        except Interrupted as interrupted:
+            simulation = interrupted.simulation
         seconds = time.perf_counter() - began
     progress.clear()
     if verbose and user.traceback:
         sys.stderr.write(user.traceback)
-    return user, simulation, seconds
+    return _runs_of(request, user, simulation, seconds)
 
 
 def _loaded(
@@ -127,6 +198,7 @@ def _loaded(
             request.spec,
             request.runtime,
             isolate=request.isolate,
+            timeout=request.timeout,
             may_crash=may_crash,
             prepare=partial(redirect_here, handler_output, verbose),
         )
@@ -151,6 +223,7 @@ def _crashes(
             request.spec,
             request.runtime,
             isolate=request.isolate,
+            timeout=request.timeout,
             prepare=partial(redirect_here, os.devnull, False),
         )
         return run_request(replace(request, scenario=scenario), user)

@@ -23,7 +23,9 @@ from aws_durable_execution_sdk_python.config import (
     NestingType,
     StepConfig,
 )
+from aws_durable_execution_sdk_python.retries import RetryPresets
 from aws_durable_execution_sdk_python.serdes import SerDes, SerDesContext
+from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 
 from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck
@@ -243,10 +245,54 @@ def test_an_update_that_ends_the_thread_which_sends_them_ends_the_run(handler: H
     assert "in the cloud the invocation would time out" in text
 
 
-def test_an_update_that_the_sdk_loses_in_its_queue_ends_the_run() -> None:
-    def loses(_event: Any, context: DurableContext) -> object:
-        return context.step(lambda _: "x" * 800_000, name="huge")
+HUGE = "x" * 800_000
+ONCE = StepConfig(retry_strategy=RetryPresets.none())
 
-    text = why_stuck(loses)
-    assert text.startswith("STEP huge: an update of 800,")
+
+def fails(*_: object) -> None:
+    raise ValueError(HUGE)
+
+
+def named_huge(*_: object) -> None:
+    raise type(HUGE, (Exception,), {})("a type with a long name")
+
+
+def of_surrogates(*_: object) -> None:
+    raise ValueError("\N{GRINNING FACE}" * 70_000)
+
+
+POLLS = WaitForConditionConfig(
+    wait_strategy=lambda _state, _attempt: WaitForConditionDecision.stop_polling(), initial_state=0
+)
+LOST: dict[str, Callable[[DurableContext], object]] = {
+    "STEP result": lambda context: context.step(lambda _: HUGE, name="result"),
+    "STEP error": lambda context: context.step(fails, name="error", config=ONCE),
+    "STEP error to be tried again": lambda context: context.step(
+        fails, name="error to be tried again"
+    ),
+    "STEP type of error": lambda context: context.step(
+        named_huge, name="type of error", config=ONCE
+    ),
+    "STEP surrogates": lambda context: context.step(of_surrogates, name="surrogates", config=ONCE),
+    "STEP check": lambda context: context.wait_for_condition(fails, POLLS, name="check"),
+    "STEP state": lambda context: context.wait_for_condition(lambda *_: HUGE, POLLS, name="state"),
+    "STEP callback submitter": lambda context: context.wait_for_callback(fails, name="callback"),
+    "CONTEXT child": lambda context: context.run_in_child_context(fails, name="child"),
+    "STEP in a child": lambda context: context.run_in_child_context(
+        lambda child: child.step(fails, name="in a child", config=ONCE)
+    ),
+    "CONTEXT map-item-0": lambda context: context.map([1, 2], fails),
+    "CONTEXT parallel-branch-0": lambda context: context.parallel([fails]),
+    f"STEP {'x' * 40}... (800,000 characters)": lambda context: context.step(
+        lambda _: 1, name=HUGE
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", LOST)
+def test_an_update_that_the_sdk_loses_in_its_queue_ends_the_run(operation: str) -> None:
+    text = why_stuck(lambda _event, context: LOST[operation](context))
+    assert text.startswith(f"{operation}: an update of ")
+    assert "is over the 768,000 bytes that a request may have" in text
     assert "in the cloud the invocation would time out" in text
+    assert len(text) < 500

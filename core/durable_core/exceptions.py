@@ -164,10 +164,15 @@ def error_object(error: BaseException) -> ErrorObject:
     return _fitted(ErrorObject(message=_text(error), type=_qualified_name(type(error))))
 
 
+def escaped(error: BaseException) -> ErrorObject | None:
+    """Return what ended a process, for a report; None for a SystemExit, whose status says it."""
+    return None if isinstance(error, SystemExit) else error_object(error)
+
+
 def _text(error: BaseException) -> str:
     try:
         return plain(str(error))
-    except Exception:
+    except BaseException:
         return f"<{type(error).__name__} whose text can't be had>"
 
 

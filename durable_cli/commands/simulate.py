@@ -86,6 +86,12 @@ def command(
     isolate: Annotated[
         bool, typer.Option("--isolate", help="Give each invocation a process, which it may end.")
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, metavar="SECONDS", help="Real time of one invocation, then it times out."
+        ),
+    ] = None,
     max_invocations: Annotated[
         int, typer.Option(min=1, metavar="N", help="Stop after so many.")
     ] = 1_000,
@@ -99,6 +105,9 @@ def command(
         InvocationType,
         typer.Option(help="How it is started: Event has room for 1 MB only, not for 6."),
     ] = InvocationType.REQUEST_RESPONSE,
+    real_durations: Annotated[
+        bool, typer.Option("--real-durations", help="Let what bodies take pass in virtual time.")
+    ] = False,
     limits: Annotated[
         str | None, typer.Option(metavar="FILE.toml", help="Other limits than the service's.")
     ] = None,
@@ -127,7 +136,7 @@ def command(
     Exits with 1 when the execution doesn't succeed or a check finds something, with 3 when it waits
     for an answer that the scenario doesn't give.
     """
-    from durable_cli.exits import code_of_simulation
+    from durable_cli.exits import Exit, code_of_simulation
     from durable_cli.output import Output
     from durable_cli.recorded_files import RecordedFiles
     from durable_cli.simulation_runs import run_all
@@ -141,6 +150,7 @@ def command(
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
+    _check(timeout)
     priced = read_prices(prices) if prices is not None else None
     request = SimulationRequest(
         handler,
@@ -149,6 +159,8 @@ def command(
         seed=seed,
         runtime=HandlerKind(runtime.value) if runtime else None,
         isolate=isolate,
+        timeout=timeout,
+        real_durations=real_durations,
         limits=read_limits(limits) if limits else LIMITS,
         max_invocations=max_invocations,
         execution_timeout=execution_timeout,
@@ -166,17 +178,33 @@ def command(
         }
     )
     mode = CrashMode(crash.value) if crash else None
-    runs = run_all(request, mode, check_determinism, handler_output, verbose=verbose)
-    report = report_of(runs.simulation)
     to = Output(path=output, color=color, width=width)
-    cost = None
-    if priced is not None:
-        cost = cost_of(report.explained, priced, compute_is_known=False)
-    try:
-        files.write(request.scenario, runs)
-    finally:
-        to.write(_rendered(runs, report, cost, format, to, expand=expand))
-    return code_of_simulation(report, runs.crashes, runs.determinism)
+
+    def shown(runs: SimulationRuns) -> int:
+        report = report_of(runs.simulation)
+        cost = None
+        if priced is not None:
+            cost = cost_of(report.explained, priced, compute_is_known=False)
+        try:
+            files.write(request.scenario, runs)
+        finally:
+            to.write(_rendered(runs, report, cost, format, to, expand=expand))
+        if runs.interrupted:
+            return Exit.INTERRUPTED
+        return code_of_simulation(report, runs.crashes, runs.determinism)
+
+    return shown(
+        run_all(request, mode, check_determinism, handler_output, verbose=verbose, give_up=shown)
+    )
+
+
+def _check(timeout: float | None) -> None:
+    from math import isfinite
+
+    from durable_core.errors import UsageError
+
+    if timeout is not None and not isfinite(timeout):
+        raise UsageError(f"--timeout is a number of seconds, not {timeout}")
 
 
 def _rendered(

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -155,6 +157,14 @@ class _Maker:
     def __init__(self, request: SimulationRequest, requests: Sequence[CheckpointRequest]) -> None:
         self._request = request_to_json(request)
         self._requests = [request_to_wire(each) for each in requests]
+        self._timeout = request.timeout or 0.0
+        self._processes: set[subprocess.Popen[str]] = set()
+
+    def _end_all(self) -> None:
+        """End the runs that are being made, and the processes that they started."""
+        for process in list(self._processes):
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def run_all(
         self,
@@ -169,7 +179,8 @@ class _Maker:
                     found.append(answer)
                     on_run(len(found), len(wanted))
             except BaseException:
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._end_all()
                 raise
         return found
 
@@ -182,20 +193,28 @@ class _Maker:
             "run": run,
             "varied": list(varied),
         }
-        done = subprocess.run(
+        process = subprocess.Popen(
             # -P: nothing but the loader puts the user's folder on the path.
             [sys.executable, "-P", "-c", _CODE, str(Path(__file__).resolve().parents[2])],
-            input=json.dumps(asked),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
-            capture_output=True,
             encoding="utf-8",
             errors="replace",
-            check=False,
+            process_group=0,  # Ctrl-C is for us to say, and what it started ends with it
         )
-        if done.returncode != 0 or not done.stdout:
-            said = done.stderr.strip().rpartition("\n")[2]
-            raise RunLost(run, said or f"its process ended with {done.returncode}")
-        answer = json.loads(done.stdout)
+        self._processes.add(process)
+        try:
+            output, errors = process.communicate(json.dumps(asked))
+        finally:
+            self._processes.discard(process)
+        if process.returncode == -signal.SIGALRM:
+            raise RunLost(run, f"an invocation took longer than {self._timeout:g} s")
+        if process.returncode != 0 or not output:
+            said = errors.strip().rpartition("\n")[2]
+            raise RunLost(run, said or f"its process ended with {process.returncode}")
+        answer = json.loads(output)
         if "failed" in answer:
             raise RunLost(run, answer["failed"])
         return fingerprint_from_json(answer)
@@ -240,18 +259,28 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
         watch_aws(notes.note)
     else:
         watch_native(notes)
-    following = _Following(runner, readings.new_invocation, ends)
+    following = _Following(runner, readings.new_invocation, ends, request.timeout)
     simulation = run_request(request, runner, following)
     return fingerprint(simulation, readings.reads, notes.take())
 
 
 class _Following(Runner):
-    """Runs a handler whose steps end as they did before."""
+    """Runs a handler whose steps end as they did before.
 
-    def __init__(self, runner: Runner, on_invocation: Callable[[], None], ends: StepEnds) -> None:
+    An invocation that takes longer than `timeout` ends this process, whatever it does.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        on_invocation: Callable[[], None],
+        ends: StepEnds,
+        timeout: float | None,
+    ) -> None:
         self._runner = runner
         self._on_invocation = on_invocation
         self._ends = ends
+        self._timeout = timeout or 0.0
 
     @property
     def sdk(self) -> Sdk:
@@ -262,4 +291,8 @@ class _Following(Runner):
     ) -> Invoked:
         """Run one invocation."""
         self._on_invocation()
-        return self._runner.invoke(given, link, replace(options, known_ends=self._ends))
+        signal.setitimer(signal.ITIMER_REAL, self._timeout)
+        try:
+            return self._runner.invoke(given, link, replace(options, known_ends=self._ends))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)

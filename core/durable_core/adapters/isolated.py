@@ -1,7 +1,7 @@
-"""Invocations in a process of their own each, for handlers that end their process.
+"""Invocations in other processes, for handlers that end theirs, or have to be ended.
 
-Each invocation is a cold start: modules are imported anew, no global survives. When the process
-ends without an answer, however it ended, the invocation is lost as it would be in the cloud. The
+A process that is new is a cold start: modules are imported anew, no global survives. When it ends
+without an answer, however it ended, the invocation is lost as it would be in the cloud. The
 checkpoints come through a pipe; what the handler prints goes to stderr unless said otherwise.
 Processes that a handler starts are its own to start and to wait for; those that it leaves running
 end with the invocation.
@@ -9,26 +9,33 @@ end with the invocation.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.handler_clock import StandingClock
+from durable_core.interrupts import uninterrupted
 from durable_core.model import InvocationInput, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.journal import Note
 from durable_core.native.signals import ProcessDied
+from durable_core.process_clocks import served_by
 from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
@@ -52,30 +59,75 @@ def print_to_stderr() -> None:
 
 
 class IsolatedRunner(Runner):
-    """Runs each invocation in a new process, which `prepare` sets up before anything else."""
+    """Runs invocations in another process, which `prepare` sets up before anything else.
 
-    def __init__(self, make: MakeRunner, prepare: Prepare = print_to_stderr) -> None:
+    `is_warm`: one process for all of them, as long as it lives, as Lambda keeps an environment;
+    else a new one for each. `timeout` is in real seconds: an invocation that takes longer is ended,
+    with its process, as Lambda ends one at the function's timeout.
+    """
+
+    def __init__(
+        self,
+        make: MakeRunner,
+        prepare: Prepare = print_to_stderr,
+        *,
+        is_warm: bool = False,
+        timeout: float | None = None,
+    ) -> None:
         self._make = make
         self._prepare = prepare
+        self._is_warm = is_warm
+        self._timeout = timeout
+        self._started: tuple[Connection, BaseProcess, weakref.finalize[Any, Any]] | None = None
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
-        """Run the handler in a process of its own. Raises what the runner in there raises."""
+        """Run the handler in the other process. Raises what the runner in there raises."""
+        pipe, process, end = self._started or self._start()
+        self._started = None
+        host = _Host(pipe, link, given, process, self._timeout)
+        try:
+            invoked = host.serve(options)
+        except KeyboardInterrupt:
+            invoked = host.lost(Lost(interrupted=True))
+        except BaseException:
+            end()
+            raise
+        if self._is_warm and not isinstance(invoked.outcome, Lost):
+            self._started = pipe, process, end
+        else:
+            end()
+        return invoked
+
+    def _start(self) -> tuple[Connection, BaseProcess, weakref.finalize[Any, Any]]:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_run_there,
-            args=(theirs, self._prepare, self._make, given, link.invocation, link.began, options),
-            daemon=True,
+            target=_work, args=(theirs, self._prepare, self._make), daemon=True
         )
-        process.start()
+        with uninterrupted():
+            process.start()
         theirs.close()
-        try:
-            return _Host(ours, link, given, process).serve()
-        finally:
-            end_group(process)
-            ours.close()
+        return ours, process, weakref.finalize(self, _end, process, ours)
+
+
+def _leave_the_terminal() -> None:
+    """Be reached by no Ctrl-C, in a group of processes that can be ended as one.
+
+    One that came meanwhile is let through to nobody. By a function, not SIG_IGN, which the
+    processes that a handler starts would inherit.
+    """
+    lead_group(outlives_parent=False)
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(process: BaseProcess, pipe: Connection) -> None:
+    """End a process of ours and those that it started, as Lambda ends all of a sandbox."""
+    end_group(process)
+    pipe.close()
 
 
 _LOOK_SECONDS: Final = 0.2
@@ -86,9 +138,17 @@ class _Host:
     """This side of the pipe."""
 
     def __init__(
-        self, pipe: Connection, link: ServiceLink, given: InvocationInput, process: BaseProcess
+        self,
+        pipe: Connection,
+        link: ServiceLink,
+        given: InvocationInput,
+        process: BaseProcess,
+        timeout: float | None,
     ) -> None:
         self._pipe = pipe
+        self._given = given
+        self._timeout = timeout
+        self._until = math.inf if timeout is None else monotonic() + timeout + SLACK_SECONDS
         self._process = process
         self._link = link
         self._observed = Observed(given.operations)
@@ -96,14 +156,22 @@ class _Host:
         self._elapsed = 0.0
         link.elapsed = lambda: self._elapsed
 
-    def serve(self) -> Invoked:
+    def serve(self, options: InvocationOptions) -> Invoked:
+        try:
+            self._pipe.send((self._given, self._link.invocation, self._link.began, options))
+        except ConnectionError:
+            return self.lost(Lost(exit_status=self._exit_status()))
         while True:
             try:
-                self._wait()
+                if not self._is_heard():
+                    return self._timed_out()
                 kind, self._elapsed, content = self._pipe.recv()
             except (EOFError, ConnectionError):
-                return self._lost(self._exit_status())
+                return self.lost(Lost(exit_status=self._exit_status()))
             match kind:
+                case "begun":
+                    if self._timeout is not None:
+                        self._until = monotonic() + self._timeout
                 case "note":
                     self._notes.append(content)
                 case "done":
@@ -117,15 +185,26 @@ class _Host:
                     try:
                         answer = self._answer(kind, content)
                     except ProcessDied as error:
-                        return self._lost(error.status)
+                        return self.lost(Lost(exit_status=error.status))
                     self._pipe.send(answer)
 
-    def _wait(self) -> None:
-        """Wait for what is sent. Raises EOFError where nothing is and the process has ended: its
-        own children may have the pipe open still."""
-        while not self._pipe.poll(_LOOK_SECONDS):
+    def _is_heard(self) -> bool:
+        """Wait for a message. Return False when there is none in time.
+
+        Raises EOFError where there is none and the process has ended: its own children may have the
+        pipe open still.
+        """
+        while not self._pipe.poll(min(_LOOK_SECONDS, max(0.0, self._until - monotonic()))):
             if self._process.exitcode is not None and not self._pipe.poll():
                 raise EOFError
+            if monotonic() >= self._until:
+                return False
+        return True
+
+    def _timed_out(self) -> Invoked:
+        assert self._timeout is not None
+        self._elapsed = max(self._elapsed, self._timeout)
+        return self.lost(Lost(stuck=True, stuck_seconds=self._timeout))
 
     def _answer(self, kind: str, content: Any) -> tuple[bool, Any]:
         try:
@@ -152,9 +231,9 @@ class _Host:
         self._process.join(1)
         return 1 if self._process.exitcode is None else self._process.exitcode
 
-    def _lost(self, status: int) -> Invoked:
-        lost, requests = Lost(exit_status=status), self._observed.requests()
-        return Invoked(lost, tuple(self._notes), requests, self._elapsed)
+    def lost(self, lost: Lost) -> Invoked:
+        """Return what is known of an invocation that gave no answer."""
+        return Invoked(lost, tuple(self._notes), self._observed.requests(), self._elapsed)
 
 
 class _RemoteLink:
@@ -203,22 +282,37 @@ class _RemoteLink:
         return page
 
 
-def _run_there(
-    pipe: Connection,
-    prepare: Prepare,
-    make: MakeRunner,
-    given: InvocationInput,
-    invocation: Invocation,
-    began: datetime,
-    options: InvocationOptions,
-) -> None:
-    """Run one invocation in this process, which is new, and send what came of it."""
-    lead_group(outlives_parent=False)
+SLACK_SECONDS: Final = 30.0
+"""How much longer than the timeout the first invocation of a process may take: it has to start, and
+to import the handler."""
+
+
+def _work(pipe: Connection, prepare: Prepare, make: MakeRunner) -> None:
+    """Run the invocations that come through the pipe, and send what came of each."""
+    _leave_the_terminal()
     prepare()
-    link: Any = _RemoteLink(pipe, invocation, began)
     watch_exits()
+    runner: Runner | None = None
+    while True:
+        try:
+            given, invocation, began, options = pipe.recv()
+        except EOFError:
+            return
+        link = _RemoteLink(pipe, invocation, began)
+        try:
+            if runner is None:
+                with served_by(StandingClock(began)):
+                    runner = make()
+        except Exception as error:
+            link.tell("raised", error)
+            return
+        _run(runner, given, link, options)
+
+
+def _run(runner: Runner, given: InvocationInput, link: Any, options: InvocationOptions) -> None:
+    """Run one invocation and send what came of it."""
+    link.tell("begun", None)
     try:
-        runner = make()
         options = replace(options, tell=lambda note: link.tell("note", note))
         with handed(variables_of(context_of(link))), exit_sends_queued(runner.die):
             invoked = runner.invoke(given, link, options)

@@ -16,7 +16,8 @@ from typing import Final, NoReturn
 from durable_core.verifying.code_lines import calling_line, shown
 from durable_core.verifying.verification import CodeLine
 
-_REAL: Final = os._exit
+exit_for_real: Final = os._exit
+"""Python's own: it ends this process, also while a handler runs."""
 
 NEEDS_ISOLATION: Final = (
     "the handler ended its process, after which this version of AWS's SDK can't go on here: use "
@@ -33,7 +34,7 @@ _ending: tuple[int, Ending] | None = None
 
 def _exit(status: int) -> NoReturn:
     if _ending is None or _ending[0] != os.getpid():  # the handler's own child processes end
-        _REAL(status)
+        exit_for_real(status)
     _ending[1](status)
 
 
@@ -81,7 +82,7 @@ def exit_is_refused() -> Iterator[None]:
 
     def end(status: int) -> NoReturn:
         print(NEEDS_ISOLATION, file=sys.__stderr__, flush=True)
-        _REAL(WRONG_USAGE)
+        exit_for_real(WRONG_USAGE)
 
     with _ended_by(end):
         yield
@@ -93,7 +94,7 @@ def exit_sends_queued(send_queued: Callable[[int], None]) -> Iterator[None]:
 
     def end(status: int) -> NoReturn:
         send_queued(status)
-        _REAL(status)
+        exit_for_real(status)
 
     with _ended_by(end):
         yield
@@ -105,7 +106,7 @@ def exit_is_told(tell: Callable[[int, CodeLine | None], None]) -> Iterator[None]
 
     def end(status: int) -> NoReturn:
         tell(status, shown(calling_line()))
-        _REAL(status)
+        exit_for_real(status)
 
     with _ended_by(end):
         yield

@@ -10,16 +10,12 @@ Outside of steps a source is either *held* (the same values in every run and eve
 
 from __future__ import annotations
 
-import datetime as datetime_module
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Collection
-from datetime import date as _RealDate
-from datetime import datetime as _RealDatetime
+from collections.abc import Collection
 from random import Random as _RealRandom
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from durable_core.adapters import (
     chance_readings,
@@ -27,7 +23,9 @@ from durable_core.adapters import (
     process_readings,
     set_orders,
 )
+from durable_core.handler_clock import HandlerClock, monotonic_of
 from durable_core.native.bodies import running_body
+from durable_core.process_clocks import clock_of_thread, serve_all
 from durable_core.reads import Read, Source
 from durable_core.simulation import lambda_context
 from durable_core.verifying.code_lines import is_installed, is_users
@@ -38,7 +36,7 @@ _EXEMPT: Final = frozenset(
     | {"tempfile", "threading", "urllib3", "weakref", "zipfile", "_strptime"}
 )
 _INSIDE: Final = frozenset(
-    {"datetime", "random", "secrets", "time", "uuid", __name__}
+    {"datetime", "random", "secrets", "time", "uuid", __name__, serve_all.__module__}
     | {chance_readings.__name__, lambda_readings.__name__, lambda_context.__name__}
     | {process_readings.__name__, set_orders.__name__}
 )
@@ -153,14 +151,21 @@ class Readings:
         if series == str(self._variation) and Source.TIME in self._varied:
             later = _ambling(count) if self._ambles else count * _READS_APART
             return self.began_at(Source.TIME) + later
-        return _BEGINS_AT + count * 0.001
+        return self._base(count)
+
+    @staticmethod
+    def _base(reads: int) -> float:
+        """Return the time that is varied: the virtual one of a simulation; where there is none, it
+        passes by being read."""
+        clock = clock_of_thread()
+        return clock.now() if isinstance(clock, HandlerClock) else _BEGINS_AT + reads * 0.001
 
     def began_at(self, source: Source) -> float:
         """Return the time before any was read, as seconds since 1970, where `source` tells it."""
         if source not in self._varied:
-            return _BEGINS_AT
+            return self._base(0)
         apart = self._variation * _RUNS_APART + self._variation // 2 * _PAIRS_APART
-        return _BEGINS_AT + apart
+        return self._base(0) + apart
 
     def milliseconds_left(self, most: int) -> int:
         """Return how long an invocation may go on that may take `most` milliseconds: next to
@@ -270,107 +275,46 @@ class Readings:
 
     def install(self) -> None:
         """Change Python's modules. Can't be undone."""
-        self._install_time()
-        self._install_datetime()
+        serve_all(_ReadTime(self))
         chance_readings.install(self)
         set_orders.install(self)
         process_readings.install(self)
         lambda_readings.install(self)
 
-    def _install_time(self) -> None:
-        def clock(name: str, convert: Callable[[float], Any]) -> None:
-            real = getattr(time, name)
 
-            def read() -> Any:
-                noted = self.note(Source.TIME, f"time.{name}")
-                return convert(self.seconds()) if noted else real()
+class _ReadTime:
+    """Serves a process with the time of its readings: Python's clocks ask it."""
 
-            setattr(time, name, read)
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
 
-        def calendar(name: str, position: int) -> None:
-            real = getattr(time, name)
+    def seconds(self, function: str) -> float | None:
+        """Return the time as seconds since 1970, and note who reads it."""
+        noted = self._readings.note(Source.TIME, function)
+        return self._readings.seconds() if noted else None
 
-            def read(*args: Any) -> Any:
-                now_asked = len(args) <= position or args[position] is None
-                if not now_asked or not self.note(Source.TIME, f"time.{name}"):
-                    return real(*args)
-                moment: Any = self.seconds()
-                if name == "strftime":
-                    moment = time.localtime(moment)
-                return real(*args[:position], moment)
+    def monotonic(self, function: str) -> float | None:
+        """Return the time of a clock that counts from any beginning, and note who reads it."""
+        seconds = self.seconds(function)
+        return None if seconds is None else monotonic_of(seconds)
 
-            setattr(time, name, read)
+    def nanoseconds(self, seconds: float) -> int:
+        """Return what was read, in nanoseconds."""
+        return self._readings.nanoseconds(seconds)
 
-        def clock_of(name: str, convert: Callable[[float], Any]) -> None:
-            real = getattr(time, name, None)
+    def sleep(self, seconds: float) -> bool:
+        """Let virtual time pass where there is one."""
+        clock = clock_of_thread()
+        return clock is not None and clock.sleep(seconds)
 
-            def read(clock_id: int) -> Any:
-                noted = self.note(Source.TIME, f"time.{name}")
-                return convert(self.seconds()) if noted else real(clock_id)  # type: ignore[misc]
-
-            if real is not None:
-                setattr(time, name, read)
-
-        for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
-            clock(name, float)
-            clock(f"{name}_ns", self.nanoseconds)
-        clock_of("clock_gettime", float)
-        clock_of("clock_gettime_ns", self.nanoseconds)
-        for name, position in (("localtime", 0), ("gmtime", 0), ("ctime", 0), ("strftime", 1)):
-            calendar(name, position)
-
-    def _install_datetime(self) -> None:
-        readings = self
-
-        class Meta(type):
-            def __instancecheck__(cls, value: object) -> bool:
-                return isinstance(value, cls.__mro__[1])
-
-            def __subclasscheck__(cls, kind: type) -> bool:
-                return issubclass(kind, cls.__mro__[1])
-
-        class date(_RealDate, metaclass=Meta):
-            def __new__(cls, *args: Any, **keywords: Any) -> Any:
-                return _RealDate(*args, **keywords)
-
-            @classmethod
-            def today(cls) -> Any:
-                noted = readings.note(Source.TIME, "date.today")
-                return _RealDate.fromtimestamp(readings.seconds()) if noted else _RealDate.today()
-
-        class datetime(_RealDatetime, metaclass=Meta):
-            def __new__(cls, *args: Any, **keywords: Any) -> Any:
-                return _RealDatetime(*args, **keywords)
-
-            @classmethod
-            def now(cls, tz: Any = None) -> Any:
-                noted = readings.note(Source.TIME, "datetime.now")
-                if noted:
-                    return _RealDatetime.fromtimestamp(readings.seconds(), tz)
-                return _RealDatetime.now(tz)
-
-            @classmethod
-            def today(cls) -> Any:
-                noted = readings.note(Source.TIME, "datetime.today")
-                if noted:
-                    return _RealDatetime.fromtimestamp(readings.seconds())
-                return _RealDatetime.today()
-
-            @classmethod
-            def utcnow(cls) -> Any:
-                noted = readings.note(Source.TIME, "datetime.utcnow")
-                seconds = readings.seconds() if noted else _real_seconds()
-                utc = _RealDatetime.fromtimestamp(seconds, datetime_module.UTC)
-                return utc.replace(tzinfo=None)
-
-        for kind, name in ((date, "date"), (datetime, "datetime")):
-            kind.__qualname__, kind.__module__ = name, "datetime"
-            setattr(datetime_module, name, kind)
+    def wait(self, seconds: float) -> bool:
+        """Let virtual time pass where there is one."""
+        clock = clock_of_thread()
+        return clock is not None and clock.wait(seconds)
 
 
 def _module_of(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-_real_seconds = time.time
 _real_id = id

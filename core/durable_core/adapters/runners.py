@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field
+from datetime import datetime
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from durable_core.adapters.process_exit import (
     watch_exits,
 )
 from durable_core.arns import names_of_handler
+from durable_core.handler_clock import STARTS_AT, StandingClock
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.process_clocks import served_by
 from durable_core.sdks import Sdk
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
@@ -42,7 +45,9 @@ class UserRunner(Runner):
     imported anew for the next one, as the cloud would: what was kept in globals is gone. `runtime`
     None: what the handler needs is found out. With `isolate` every invocation gets a process of its
     own, which it may end; so it does where it `may_crash` and the handler can't be unwound here.
-    Such a process first calls `prepare`, to lead what is printed. Raises a HandlerError.
+    With a `timeout`, in real seconds, they run in another process too, one for all, which is ended
+    where an invocation takes longer. Such a process first calls `prepare`, to lead what is printed.
+    Raises a HandlerError.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class UserRunner(Runner):
         *,
         isolate: bool = False,
         may_crash: bool = False,
+        timeout: float | None = None,
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self.loader = loader
@@ -60,9 +66,10 @@ class UserRunner(Runner):
         self._runtime = runtime
         self.isolates = isolate
         self._may_crash = may_crash
+        self._timeout = timeout
         self._prepare = prepare
         watch_exits()
-        self.loaded, self._runner = self._start()
+        self.loaded, self._runner = self._start(STARTS_AT)
         self.traceback: str | None = None
         """The user's frames of what the handler raised last, None while it raised nothing."""
 
@@ -85,10 +92,10 @@ class UserRunner(Runner):
         """Whose words the service has to use: those of the SDK that it is written with."""
         return Sdk.PYTHON if self.kind is HandlerKind.AWS_SDK else Sdk.DOTNET
 
-    def restart(self) -> None:
-        """Forget all that the user's modules hold, as a new process does."""
+    def restart(self, now: datetime = STARTS_AT) -> None:
+        """Forget all that the user's modules hold, as a new process does: it is `now`."""
         self.loader.forget()
-        self.loaded, self._runner = self._start()
+        self.loaded, self._runner = self._start(now)
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
@@ -97,12 +104,12 @@ class UserRunner(Runner):
         self.traceback = None
         invoked = self._runner.invoke(given, link, options)
         died = isinstance(invoked.outcome, Lost) and invoked.outcome.exit_status is not None
-        if died and not self.isolates:
-            self.restart()
+        if died and self._is_here:
+            self.restart(link.now())
         return invoked
 
-    def _start(self) -> tuple[LoadedHandler, Runner]:
-        with exit_fails_import():
+    def _start(self, now: datetime) -> tuple[LoadedHandler, Runner]:
+        with exit_fails_import(), served_by(StandingClock(now)):
             loaded = self.loader.load(self._spec)
         kind = self._runtime or loaded.kind
         if kind is HandlerKind.PLAIN:
@@ -117,15 +124,22 @@ class UserRunner(Runner):
         if kind is HandlerKind.NATIVE and loaded.kind is HandlerKind.AWS_SDK:
             problem = "decorated with @durable_execution, which --runtime native can't run"
             raise NotAHandler(self._spec, problem)
-        if not self.isolates:
+        self._is_here = False
+        if not self.isolates and self._timeout is None:
             here = self._runner_here(loaded.target, kind)
             if here.unwinds_crashes or not self._may_crash:
+                self._is_here = True
                 return loaded, here
             self.isolates = True
         from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
         make = partial(_runner_there, str(self.loader.folder), self._spec, kind)
-        return loaded, IsolatedRunner(make, self._prepare or print_to_stderr)
+        return loaded, IsolatedRunner(
+            make,
+            self._prepare or print_to_stderr,
+            is_warm=not self.isolates,
+            timeout=self._timeout,
+        )
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
@@ -185,7 +199,7 @@ def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
 def _load_target(loader: HandlerLoader, spec: str) -> Any:
     """Return the handler of a chained invoke as the driver takes it: a runner for a durable one,
     the function itself for a plain one. Raises a HandlerError."""
-    with exit_fails_import():
+    with exit_fails_import(), served_by(StandingClock(STARTS_AT)):
         loaded = loader.load(spec)
     if loaded.kind is HandlerKind.AWS_SDK:
         return _Unwound(_aws_sdk_runner(loaded.target))
@@ -200,7 +214,8 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
 @dataclass(frozen=True, slots=True)
 class SimulationRequest:
     """All that makes a simulation what it is. `runtime` None: what the handler needs. `isolate`:
-    each invocation has a process of its own."""
+    each invocation has a process of its own. `timeout`: of one invocation, in real seconds.
+    `real_durations`: what bodies take passes in virtual time too."""
 
     spec: str
     event: Any = None
@@ -208,6 +223,8 @@ class SimulationRequest:
     seed: int | None = None
     runtime: HandlerKind | None = None
     isolate: bool = False
+    timeout: float | None = None
+    real_durations: bool = False
     limits: ServiceLimits = LIMITS
     max_invocations: int = 1_000
     execution_timeout: int | None = None
@@ -238,6 +255,7 @@ def run_request(
         limits=request.limits,
         max_invocations=request.max_invocations,
         execution_timeout=request.execution_timeout,
+        real_durations=request.real_durations,
         function_name=function_name,
         execution_name=execution_name,
         asynchronous=request.asynchronous,
@@ -254,6 +272,8 @@ def request_to_json(request: SimulationRequest) -> dict[str, Any]:
         "scenario": scenario_text(request.scenario),
         "seed": request.seed,
         "runtime": request.runtime,
+        "timeout": request.timeout,
+        "real_durations": request.real_durations,
         "limits": asdict(request.limits),
         "max_invocations": request.max_invocations,
         "execution_timeout": request.execution_timeout,
@@ -269,6 +289,8 @@ def request_from_json(raw: Mapping[str, Any]) -> SimulationRequest:
         scenario=read_scenario(raw["scenario"]),
         seed=raw["seed"],
         runtime=HandlerKind(raw["runtime"]) if raw["runtime"] else None,
+        timeout=raw["timeout"],
+        real_durations=raw["real_durations"],
         limits=ServiceLimits(**raw["limits"]),
         max_invocations=raw["max_invocations"],
         execution_timeout=raw["execution_timeout"],

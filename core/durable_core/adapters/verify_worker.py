@@ -27,6 +27,7 @@ from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
+from durable_core.interrupts import uninterrupted
 from durable_core.reads import Read
 from durable_core.values import dataclass
 from durable_core.verifying.raised import told
@@ -110,7 +111,7 @@ class Worker:
         self.pipe, theirs = context.Pipe()
         self._done, done = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(theirs, done, job, number), daemon=True)
-        with _hash_seed(number), _uninterrupted():
+        with _hash_seed(number), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
@@ -203,19 +204,6 @@ def _hash_seed(number: int) -> Iterator[None]:
             del os.environ["PYTHONHASHSEED"]
         else:
             os.environ["PYTHONHASHSEED"] = before
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Start a process that no Ctrl-C reaches: it is for us to say so, and to end it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # -- in the process ------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from typing import Any, Final, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
+from durable_core.handler_clock import body_takes_time
 from durable_core.ids import Path, position_text
+from durable_core.interrupts import is_interrupted
 from durable_core.model import (
     ErrorObject,
     Operation,
@@ -27,6 +29,7 @@ from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Did, Note
 from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize, serialize
+from durable_core.native.signals import CheckpointFailed, ProcessDied
 
 
 class Call:
@@ -223,13 +226,33 @@ class Call:
         self.execution.bodies += 1
         token = running_body.set(f"{self.id}/{attempt}")
         try:
-            yield
-        except SystemExit as error:
+            with body_takes_time():
+                yield
+        except BaseException as error:
+            if not self.ends_process(error):
+                raise
             why = f"the body of {self.label} ended the process"
             raise self.execution.die(why, error) from error
         finally:
             running_body.reset(token)
             self.execution.bodies -= 1
+
+    def ends_process(self, error: BaseException) -> bool:
+        """Return True for what a body raises that ends the process that runs it.
+
+        That is all but an Exception, a signal of ours, and what asks it to stop from outside.
+        """
+        if isinstance(error, Exception | ProcessDied | CheckpointFailed):
+            return False
+        if isinstance(error, asyncio.CancelledError):
+            return not self.is_asked_to_stop()
+        return not is_interrupted()
+
+    def is_asked_to_stop(self) -> bool:
+        """Tell a stop from outside apart from a CancelledError that the code raises by itself."""
+        task = asyncio.current_task()
+        outside = task is not None and task.cancelling() > 0
+        return outside or self.scope.stopped or self.execution.ending
 
     def known_end(self, attempt: int) -> OperationUpdate | None:
         """Return how this attempt ended in an earlier run that is being followed, or None."""

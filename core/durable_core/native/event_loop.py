@@ -5,7 +5,8 @@ nothing is ready, no timer is set and nothing from outside is awaited, the loop 
 task waits for what this invocation can't bring about. That is what suspension is. The order of
 tasks is asyncio's own, so the same code runs the same way each time.
 
-Files, sockets and executors that user code waits for are waited for in real time.
+Files, sockets and executors that user code waits for are waited for in real time, in which no
+virtual time passes but to the next timer.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-
-class Overdue(Exception):
-    """The virtual time has come to the loop's limit."""
+from durable_core.native.signals import Overdue
 
 
 class _Selector(selectors.DefaultSelector):
@@ -31,7 +30,10 @@ class _Selector(selectors.DefaultSelector):
         if self.loop.waits_outside():
             began = monotonic()
             ready = super().select(timeout)
-            self.loop.advance(monotonic() - began)
+            if not ready and timeout is not None:
+                self.loop.advance(timeout)
+            elif self.loop.real_durations:
+                self.loop.advance(monotonic() - began)
             return ready
         if timeout == 0:
             return []
@@ -48,11 +50,21 @@ class _Selector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """The loop. `on_idle` is called whenever it is idle and must make something ready.
 
-    Running it raises Overdue when the virtual time comes to `limit` seconds.
+    Running it raises Overdue when the virtual time comes to `limit` seconds. Its time begins at
+    `begins_at`. `real_durations`: the virtual time passes while something outside is waited for.
     """
 
-    def __init__(self, on_idle: Callable[[], None], limit: float = math.inf) -> None:
-        self._elapsed = 0.0
+    def __init__(
+        self,
+        on_idle: Callable[[], None],
+        limit: float = math.inf,
+        *,
+        begins_at: float = 0.0,
+        real_durations: bool = False,
+    ) -> None:
+        self.elapsed = 0.0
+        self.real_durations = real_durations
+        self._begins_at = begins_at
         self._limit = limit
         self._jobs = 0
         self._on_idle = on_idle
@@ -67,13 +79,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return bool(self._ready)  # type: ignore[attr-defined]
 
     def time(self) -> float:
-        """Return the virtual seconds since the loop was made."""
-        return self._elapsed
+        """Return the virtual time in seconds."""
+        return self._begins_at + self.elapsed
 
     def advance(self, seconds: float) -> None:
         """Move the virtual time on. Raises Overdue where it would pass the limit."""
-        self._elapsed = min(self._elapsed + seconds, self._limit)
-        if self._elapsed >= self._limit:
+        self.elapsed = min(self.elapsed + seconds, self._limit)
+        if self.elapsed >= self._limit:
             raise Overdue
 
     def idle(self) -> None:

@@ -6,12 +6,19 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
+from durable_core.exceptions import escaped
 from durable_core.ids import SHA256, IdScheme, Path
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.native.checkpointer import Answer, Checkpointer
 from durable_core.native.journal import Note
-from durable_core.native.signals import InvocationEnding, ProcessDied, UnitStopping, exit_status
+from durable_core.native.signals import (
+    InvocationEnding,
+    Overdue,
+    ProcessDied,
+    UnitStopping,
+    exit_status,
+)
 from durable_core.values import dataclass
 
 
@@ -161,10 +168,11 @@ class Execution:
             self.fatal = error
         return error
 
-    def die(self, why: str, by: SystemExit) -> ProcessDied:
+    def die(self, why: str, by: BaseException) -> ProcessDied:
         """Note that the process is gone: nothing is written any more. Return what to raise."""
         self.ending = True
-        died = ProcessDied(why, exit_status(by))
+        timed_out = isinstance(by, Overdue)
+        died = ProcessDied(why, exit_status(by), escaped(by), timed_out=timed_out)
         if not self.death.done():
             self.death.set_result(died)
         return died

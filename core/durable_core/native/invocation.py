@@ -12,10 +12,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field
+from datetime import datetime
 from typing import Any, Protocol
 
-from durable_core.exceptions import CheckpointError, InvocationError, error_object
+from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
+from durable_core.handler_clock import HandlerClock, monotonic_of
 from durable_core.ids import position_text
+from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
     ErrorObject,
@@ -35,11 +38,12 @@ from durable_core.native.checkpointer import (
     Transport,
 )
 from durable_core.native.context import DurableContext
-from durable_core.native.event_loop import Overdue, VirtualTimeLoop
+from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Note
 from durable_core.native.serdes import JSON, SerDesContext, serialize
-from durable_core.native.signals import CheckpointFailed, ProcessDied, exit_status
+from durable_core.native.signals import CheckpointFailed, Overdue, ProcessDied, exit_status
+from durable_core.process_clocks import served_by
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
@@ -66,12 +70,15 @@ class ServiceTransport(Transport, Protocol):
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The invocation gave no answer. `exit_status`: the process ended with it, negative for the
-    signal that ended it; `stuck`: it hung until it was ended; else `error` is what the handler or a
-    checkpoint raised, to be tried again."""
+    signal that ended it, by `error` where that was an exception; `stuck`: it hung until it was
+    ended after `stuck_seconds`; `interrupted`: the user ended it, and what comes after it; else
+    `error` is what the handler or a checkpoint raised, to be tried again."""
 
     error: ErrorObject | None = None
     exit_status: int | None = None
     stuck: bool = False
+    stuck_seconds: float = FUNCTION_TIMEOUT_SECONDS
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,8 @@ class InvocationOptions:
 
     `known_ends` are how attempts of steps ended in an earlier run, by operation id and attempt:
     their bodies are not run, the same is written again. `tell` hears of each note when it is made,
-    so that it is known of an invocation that gives no answer.
+    so that it is known of an invocation that gives no answer. `began` is when it begins in virtual
+    time, which the handler reads then; with `real_durations` what bodies take passes in it too.
     """
 
     seed: int = 0
@@ -99,6 +107,8 @@ class InvocationOptions:
     flush_window: float = 0.0
     known_ends: Mapping[tuple[str, int], OperationUpdate] = field(default_factory=dict)
     tell: Callable[[Note], None] | None = None
+    began: datetime | None = None
+    real_durations: bool = False
 
 
 def invoke_handler(
@@ -110,24 +120,39 @@ def invoke_handler(
 ) -> Invoked:
     """Run the handler once and return what came of it.
 
-    Raises only what no handler can cause: KeyboardInterrupt, and defects.
+    Raises only what no handler can cause: defects.
     """
-    run = _Run(handler, event, given, transport, options or InvocationOptions())
-    loop = VirtualTimeLoop(run.on_idle, FUNCTION_TIMEOUT_SECONDS)
+    options = options or InvocationOptions()
+    run = _Run(handler, event, given, transport, options)
+    loop = VirtualTimeLoop(
+        run.on_idle,
+        FUNCTION_TIMEOUT_SECONDS,
+        begins_at=0.0 if options.began is None else monotonic_of(options.began.timestamp()),
+        real_durations=options.real_durations,
+    )
     loop.set_exception_handler(_report_others)
-    try:
-        outcome = run.in_loop(loop)
-        execution = run.execution
-        notes = () if execution is None else tuple(execution.notes)
-        return Invoked(outcome, notes, tuple(run.requests), loop.time())
-    finally:
-        abandon(loop)
-        loop.close()
+    with served_by(_clock_of(loop, options)):
+        try:
+            outcome = run.in_loop(loop)
+            execution = run.execution
+            notes = () if execution is None else tuple(execution.notes)
+            return Invoked(outcome, notes, tuple(run.requests), loop.elapsed)
+        finally:
+            abandon(loop)
+            loop.close()
+
+
+def _clock_of(loop: VirtualTimeLoop, options: InvocationOptions) -> HandlerClock | None:
+    if options.began is None:
+        return None
+    real = options.real_durations
+    return HandlerClock(options.began, lambda: loop.elapsed, loop.advance, real_durations=real)
 
 
 def _report_others(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Report what asyncio finds wrong, but not that nobody looked at one of our signals."""
-    if not isinstance(context.get("exception"), ProcessDied | CheckpointFailed | SystemExit):
+    ours = ProcessDied | CheckpointFailed | SystemExit | KeyboardInterrupt
+    if not isinstance(context.get("exception"), ours):
         loop.default_exception_handler(context)
 
 
@@ -141,7 +166,7 @@ def abandon(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         try:
             loop.run_until_complete(asyncio.wait(tasks))
-        except (SystemExit, _Idle, Overdue):
+        except (SystemExit, KeyboardInterrupt, _Idle, Overdue):
             continue
 
 
@@ -179,10 +204,12 @@ class _Run:
     def in_loop(self, loop: VirtualTimeLoop) -> InvocationOutput | Lost:
         try:
             return loop.run_until_complete(self._main())
-        except SystemExit as error:
-            return Lost(exit_status=exit_status(error))
+        except (SystemExit, KeyboardInterrupt) as error:  # asyncio lets a task end its loop by them
+            if is_interrupted():
+                return Lost(interrupted=True)
+            return Lost(escaped(error), exit_status(error))
         except ProcessDied as error:
-            return Lost(exit_status=error.status)
+            return _lost(error)
         except (_Idle, Overdue):
             return Lost(stuck=True)
 
@@ -206,11 +233,11 @@ class _Run:
         if execution.death.done() or _died(worker):
             _look_at(body)
             died = execution.death.result() if execution.death.done() else worker.exception()
-            return Lost(exit_status=died.status if isinstance(died, ProcessDied) else 1)
+            return _lost(died) if isinstance(died, ProcessDied) else Lost(exit_status=1)
         try:
             return await self._answer(execution, body)
         except ProcessDied as error:
-            return Lost(exit_status=error.status)
+            return _lost(error)
         finally:
             execution.checkpointer.close()
             await asyncio.wait((worker,))
@@ -256,7 +283,10 @@ class _Run:
             result = self._handler(self._event, context)
             if inspect.isawaitable(result):
                 result = await result
-        except SystemExit as error:
+        except BaseException as error:
+            ours = isinstance(error, Exception | ProcessDied | CheckpointFailed)
+            if ours or execution.ending or is_interrupted():
+                raise
             raise execution.die("the handler ended the process", error) from error
         return serialize(JSON, result, SerDesContext("", execution.arn))
 
@@ -303,8 +333,6 @@ class _Run:
             return InvocationOutput(InvocationStatus.PENDING)
         if raised is not None:
             return _failed(raised)
-        if body.cancelled():
-            return _failed(asyncio.CancelledError("the handler was cancelled"))
         return await self._succeeded(execution, body.result())
 
     async def _succeeded(self, execution: Execution, result: str | None) -> InvocationOutput | Lost:
@@ -327,7 +355,7 @@ class _Run:
 def _failed(error: BaseException) -> InvocationOutput | Lost:
     """Return the answer for an error: the execution fails, or the invocation is tried again."""
     again = InvocationError | TransientFailure
-    if isinstance(error, again) or not isinstance(error, Exception | asyncio.CancelledError):
+    if isinstance(error, again) or not isinstance(error, Exception):
         return Lost(error=error_object(error))
     return InvocationOutput(InvocationStatus.FAILED, error=error_object(error))
 
@@ -336,6 +364,12 @@ def _is_stale(cause: Exception) -> bool:
     """Return True where the token is no longer good: the next invocation gets a fresh one."""
     wanted = SDKS[Sdk.DOTNET].invalid_token
     return isinstance(cause, RefusedCheckpoint) and cause.message.startswith(wanted)
+
+
+def _lost(died: ProcessDied) -> Lost:
+    if died.timed_out:
+        return Lost(stuck=True)
+    return Lost(died.error, died.status)
 
 
 def _explained(cause: Exception, execution: Execution) -> Exception:

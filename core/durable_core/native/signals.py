@@ -7,6 +7,9 @@ Everything here that asks code to stop is an `asyncio.CancelledError`: `gather`,
 from __future__ import annotations
 
 from asyncio import CancelledError
+from signal import SIGINT
+
+from durable_core.model import ErrorObject
 
 
 class InvocationEnding(CancelledError):
@@ -20,16 +23,40 @@ class UnitStopping(CancelledError):
 class ProcessDied(BaseException):
     """The process that ran the invocation is gone: a crash, injected or by the user's exit.
 
-    Nothing can be done about it, so nothing may catch it. `status` is its exit status.
+    Nothing can be done about it, so nothing may catch it. `status` is its exit status, `error` what
+    ended it where that was an exception of the user's; `timed_out`: it ran into its timeout.
     """
 
-    def __init__(self, why: str, status: int = 1) -> None:
+    def __init__(
+        self,
+        why: str,
+        status: int = 1,
+        error: ErrorObject | None = None,
+        *,
+        timed_out: bool = False,
+    ) -> None:
         super().__init__(why)
         self.status = status
+        self.error = error
+        self.timed_out = timed_out
 
 
-def exit_status(error: SystemExit) -> int:
-    """Return the exit status of a process that this ends: 1 for a text, which it would print."""
+class Overdue(BaseException):
+    """The virtual time has come to the invocation's timeout."""
+
+
+def exit_status(error: BaseException) -> int:
+    """Return the exit status of a process whose main program lets this through, negative for the
+    signal that Python ends itself with.
+
+    Lambda's runtime for Python answers for an `Exception` only; any other ends its process
+    (`awslambdaric` 4.2.2, `bootstrap.handle_event_request`). A SystemExit with a text, which Python
+    prints, has status 1.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return -SIGINT
+    if not isinstance(error, SystemExit):
+        return 1
     if error.code is None:
         return 0
     return error.code & 0xFF if isinstance(error.code, int) else 1

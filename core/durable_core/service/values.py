@@ -202,12 +202,14 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """How an invocation ended that gave no answer. The error is what Lambda says of it."""
+    """How an invocation ended that gave no answer. The error is what Lambda says of it, `cause` the
+    exception that its process ended with, which Lambda writes to the function's log only."""
 
     error: ErrorObject
+    cause: ErrorObject | None = None
 
 
-def exit_crash(request_id: str, status: int = 1) -> Crash:
+def exit_crash(request_id: str, status: int = 1, cause: ErrorObject | None = None) -> Crash:
     """Return the crash of a process that exits in the middle of an invocation.
 
     `status` is its exit status, negative for the signal that ended it. The words are those of
@@ -221,7 +223,7 @@ def exit_crash(request_id: str, status: int = 1) -> Crash:
         name = signal.strsignal(-status) or f"signal {-status}"
         how = f"Runtime exited with error: signal: {name.lower()}"
     message = f"RequestId: {request_id} Error: {how}"
-    return Crash(ErrorObject(message=message, type="Runtime.ExitError"))
+    return Crash(ErrorObject(message=message, type="Runtime.ExitError"), cause)
 
 
 def timeout_crash(request_id: str, seconds: float) -> Crash:

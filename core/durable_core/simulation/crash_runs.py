@@ -48,11 +48,13 @@ class CrashRun:
 
 @dataclass(frozen=True, slots=True)
 class CrashReport:
-    """What came of the runs. `failures` are in the order of the places in the clean run."""
+    """What came of the runs. `failures` are in the order of the places in the clean run; `unmade`
+    runs were left out because the user ended the check."""
 
     mode: CrashMode
     runs: int
     failures: tuple[CrashRun, ...] = ()
+    unmade: int = 0
 
     @property
     def smallest(self) -> CrashRun | None:
@@ -83,12 +85,17 @@ def crash_runs(
     """Run the handler with each fault that the mode asks for, and judge what comes of it.
 
     `run` runs it once more with the faults given, from a cold start. `on_run` hears how many runs
-    are done, of how many.
+    are done, of how many. A KeyboardInterrupt ends the check, with what there is of it.
     """
     planned = list(plans(mode, clean.checkpoints))
     failures: list[CrashRun] = []
     for done, faults in enumerate(planned, start=1):
-        if problems := judge(clean, run(faults)):
+        try:
+            crashed = run(faults)
+        except KeyboardInterrupt:
+            unmade = len(planned) - done + 1
+            return CrashReport(mode, done - 1, tuple(failures), unmade)
+        if problems := judge(clean, crashed):
             failures.append(CrashRun(faults.faults[0], problems))
         on_run(done, len(planned))
     return CrashReport(mode, len(planned), tuple(failures))

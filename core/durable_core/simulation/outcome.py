@@ -35,6 +35,8 @@ class Stopped(StrEnum):
     """It is paused, and the scenario doesn't resume it."""
     MAX_INVOCATIONS = "max-invocations"
     """It took more invocations than it was given."""
+    INTERRUPTED = "interrupted"
+    """The user ended it."""
 
 
 class InvocationEnd(StrEnum):
@@ -44,6 +46,8 @@ class InvocationEnd(StrEnum):
     FAILED = "FAILED"
     PENDING = "PENDING"
     CRASHED = "CRASHED"
+    INTERRUPTED = "INTERRUPTED"
+    """The user ended the simulation in the middle of it. No history says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +144,11 @@ class Simulation:
         kinds = (Did.RAN, Did.RE_EXECUTED)
         notes = (note for record in self.invocations for note in record.did(*kinds))
         return sum(1 for note in notes if name is None or note.name == name)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user ended a simulation by Ctrl-C. `simulation` is what came of it until then."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        super().__init__()
+        self.simulation = simulation

@@ -15,8 +15,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from durable_core.exceptions import error_object
+from durable_core.handler_clock import StandingClock
+from durable_core.interrupts import is_interrupted
 from durable_core.model import ErrorObject, OperationStatus, OperationType, SubType
 from durable_core.native.signals import exit_status
+from durable_core.process_clocks import served_by
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
 from durable_core.service.made_ids import made_uuid
@@ -171,7 +174,10 @@ class Outside:
         name = script.handler or ""
         if not self._targets.is_durable(name):
             context = _plain_context(effect, caller, moment)
-            return _plain_result(effect, self._targets.get(name), context), after
+            clock = StandingClock(moment)
+            with served_by(clock):
+                result = _plain_result(effect, self._targets.get(name), context)
+            return result, after + clock.passed
         child = self.children[key] = self._run_child(effect, self._targets.get(name), moment)
         if child.stopped is not Stopped.OVER:
             return None, 0.0
@@ -239,12 +245,14 @@ def _plain_result(
     try:
         event = None if payload is None else json.loads(payload)
         value = target(event, context)
-    except SystemExit as error:
-        crash = exit_crash(context.aws_request_id, exit_status(error))
-        return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     except Exception as error:
         said = replace(error_object(error), type=type(error).__name__)
         return InvokeResult(key, OperationStatus.FAILED, error=said)
+    except BaseException as error:
+        if is_interrupted():
+            raise
+        crash = exit_crash(context.aws_request_id, exit_status(error))
+        return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
     try:
         return InvokeResult(key, OperationStatus.SUCCEEDED, _marshalled(value))
     except Exception as error:

@@ -14,14 +14,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
 
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
-from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
+from durable_core.handler_clock import STARTS_AT
+from durable_core.interrupts import noting_interrupts, take_interrupt
+from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
     ExecutionStatus,
@@ -34,6 +36,7 @@ from durable_core.model import (
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
 from durable_core.native.serdes import JSON, SerDesContext, serialize
+from durable_core.process_clocks import in_place
 from durable_core.sdks import SDKS, Sdk
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, Faults
@@ -48,6 +51,7 @@ from durable_core.service.values import (
 )
 from durable_core.simulation.link import AsyncLink, ServiceLink
 from durable_core.simulation.outcome import (
+    Interrupted,
     InvocationEnd,
     InvocationRecord,
     Simulation,
@@ -61,9 +65,6 @@ from durable_core.simulation.script import Script
 from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
-
-STARTS_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""When every simulated execution starts."""
 
 
 class BrokenInvariant(AssertionError):
@@ -113,6 +114,7 @@ class NativeRunner(Runner):
             None,
         )
         event = None if payload is None else json.loads(payload)
+        options = replace(options, began=link.began)
         return invoke_handler(self._handler, event, given, AsyncLink(link), options)
 
 
@@ -138,6 +140,7 @@ def simulate(
     on_invocation: Callable[[InvocationRecord], None] = lambda record: None,
     check_every_request: bool = False,
     asynchronous: bool = False,
+    real_durations: bool = False,
 ) -> Simulation:
     """Run a handler to the end of its execution and return what came of it.
 
@@ -149,10 +152,14 @@ def simulate(
     after each checkpoint, not only at the end. `asynchronous`: the execution is started with the
     invocation type Event, which has less room for its input and its result.
 
+    What the handler reads of the time is virtual, and what it sleeps passes in virtual time; with
+    `real_durations` so does what its bodies take in real time.
+
     Raises SerDesError for an event that isn't JSON, UsageError for one that is too large to start
     an execution with and for a scenario that names handlers without `load`, whatever `load` raises,
     and BrokenInvariant when the events don't add up to the operations. What the handler does wrong
-    is in the result.
+    is in the result. Ctrl-C raises Interrupted, which is a KeyboardInterrupt; one that the handler
+    raises by itself is the end of its invocation.
     """
     scenario = scenario or Scenario()
     if seed is None:
@@ -160,7 +167,9 @@ def simulate(
     plan = _Plan(
         script=Script(scenario),
         targets=_targets(scenario, load),
-        options=InvocationOptions(seed=seed, limits=limits, flush_window=flush_window),
+        options=InvocationOptions(
+            seed=seed, limits=limits, flush_window=flush_window, real_durations=real_durations
+        ),
         faults=faults if faults else scenario.faults,
         max_invocations=max_invocations,
         on_invocation=on_invocation,
@@ -178,8 +187,10 @@ def simulate(
         execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
-    with _rarer_collections():
-        return _Driver(handler, start, plan, STARTS_AT).run()
+    with _rarer_collections(), in_place():
+        driver = _Driver(handler, start, plan, STARTS_AT)
+        with noting_interrupts(driver.so_far):
+            return driver.run()
 
 
 def _names_in_code(handler: Handler | Runner) -> tuple[str, ...]:
@@ -270,7 +281,19 @@ class _Driver:
         self._records: list[InvocationRecord] = []
         self._links: list[ServiceLink] = []
 
+    def so_far(self) -> Simulation:
+        """Return what came of it until now, in the middle of it."""
+        return self._simulation(Stopped.INTERRUPTED)
+
     def run(self) -> Simulation:
+        """Run it to its end. Raises BrokenInvariant and Interrupted."""
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            take_interrupt()
+            raise Interrupted(self.so_far()) from None
+
+    def _run(self) -> Simulation:
         service = self._service
         stopped = Stopped.OVER
         while not service.is_over:
@@ -307,6 +330,10 @@ class _Driver:
         woken_by = tuple(service.operations[key] for key in woken if key in service.operations)
         invoked = self._runner.invoke(invocation.input, link, self._plan.options)
         now = self._clock.advance_to(began + timedelta(seconds=invoked.elapsed_seconds))
+        if isinstance(invoked.outcome, Lost) and invoked.outcome.interrupted:
+            take_interrupt()
+            self._records.append(self._record(invocation, began, woken_by, invoked, None, None))
+            raise KeyboardInterrupt
         outcome = _outcome(invoked.outcome, invocation)
         cut_short = service.cut_short
         service.end_invocation(now, outcome)
@@ -338,10 +365,11 @@ class _Driver:
         began: datetime,
         woken_by: tuple[Operation, ...],
         invoked: Invoked,
-        outcome: InvocationOutput | Crash,
+        outcome: InvocationOutput | Crash | None,
         cut_short: str | None,
     ) -> InvocationRecord:
-        end = InvocationEnd.CRASHED
+        """Return what there is to say of an invocation; no outcome: the user ended it."""
+        end = InvocationEnd.INTERRUPTED if outcome is None else InvocationEnd.CRASHED
         if isinstance(outcome, InvocationOutput) and outcome.status is not None:
             end = InvocationEnd(outcome.status.value)
         pending = () if self._service.is_over else self._service.waiting_operations()
@@ -353,7 +381,7 @@ class _Driver:
             began_because=began_because(invocation, woken_by),
             ended_because=ended_because(end, outcome, pending, self._clock.now, cut_short),
             end=end,
-            error=outcome.error,
+            error=None if outcome is None else outcome.error,
             handed_operations=len(invocation.input.operations) - 1,
             woken_by=woken_by,
             pending=pending,
@@ -433,16 +461,16 @@ def _elapsed() -> float:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return 0.0
-    return loop.time() if isinstance(loop, VirtualTimeLoop) else 0.0
+    return loop.elapsed if isinstance(loop, VirtualTimeLoop) else 0.0
 
 
 def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> InvocationOutput | Crash:
     if isinstance(outcome, InvocationOutput):
         return outcome
     if outcome.stuck:
-        return timeout_crash(invocation.request_id, FUNCTION_TIMEOUT_SECONDS)
+        return timeout_crash(invocation.request_id, outcome.stuck_seconds)
     if outcome.exit_status is not None:
-        return exit_crash(invocation.request_id, outcome.exit_status)
+        return exit_crash(invocation.request_id, outcome.exit_status, outcome.error)
     return Crash(outcome.error) if outcome.error else exit_crash(invocation.request_id)
 
 

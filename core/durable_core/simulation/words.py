@@ -66,7 +66,7 @@ def began_because(invocation: Invocation, woken_by: Sequence[Operation]) -> str:
 
 def ended_because(
     end: InvocationEnd,
-    outcome: InvocationOutput | Crash,
+    outcome: InvocationOutput | Crash | None,
     pending: Sequence[Operation],
     now: datetime,
     cut_short: str | None = None,
@@ -79,9 +79,14 @@ def ended_because(
             return f"its checkpoint token was taken back: {cut_short}"
         case InvocationEnd.PENDING:
             return f"waits for {_some([_wait(each, now) for each in pending]) or 'nothing'}"
-    error = outcome.error
+        case InvocationEnd.INTERRUPTED:
+            return "you ended the simulation"
+    error = None if outcome is None else outcome.error
     text = "no error was given" if error is None else str(error)
-    return text if end is InvocationEnd.CRASHED else f"the handler failed: {text}"
+    if end is not InvocationEnd.CRASHED:
+        return f"the handler failed: {text}"
+    cause = outcome.cause if isinstance(outcome, Crash) else None
+    return text if cause is None else f"{text}; it raised {cause}"
 
 
 def _wait(operation: Operation, now: datetime) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final
 from weakref import WeakSet
 
 from durable_core.adapters.aws_sdk.desk import Desk, Died, ServiceError
-from durable_core.adapters.aws_sdk.installed import Sdk
+from durable_core.adapters.aws_sdk.installed import PACKAGE, Sdk
 from durable_core.adapters.aws_sdk.observed import Observed, sub_type_of, type_of
 from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
 from durable_core.errors import WireError
-from durable_core.limits import KIB
+from durable_core.handler_clock import body_takes_time
+from durable_core.limits import KIB, LIMITS
 from durable_core.model import OperationType, is_batch
 from durable_core.native.bodies import running_body
 from durable_core.safe_text import shown
@@ -111,10 +113,7 @@ class Client:
         first, but never when it comes while a request is being gathered.
         """
         self._taken = update
-        payload = getattr(update, "payload", None)
-        if not isinstance(payload, str) or len(payload) * 6 < BATCH_BYTES:
-            return
-        size = len(json.dumps(update.to_dict()))
+        size = _size_of(update)
         if size > BATCH_BYTES:
             self._oversized[update.operation_id, update.action.value] = HandlerStuck(
                 _named(update),
@@ -200,19 +199,26 @@ class Client:
             key = f"{identifier.operation_id}/{attempt}" if recorded else None
             token = running_body.set(key)
             try:
-                result = body(*args, **keywords)
+                with body_takes_time() if recorded else nullcontext():
+                    result = body(*args, **keywords)
                 if not recorded:
                     units = getattr(result, "all", None) if has_units else None
                     self.observed.came_to(identifier, units, rebuilt=is_replay_children)
                 return result
-            except SystemExit:
-                self.queue.settle()
+            except BaseException as error:
+                if ends_process(error):
+                    self.queue.settle()
                 raise
             finally:
                 running_body.reset(token)
                 self.observed.ends()
 
         return seen
+
+    def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass for the handler, after what is queued was sent: it was before."""
+        self.queue.settle()
+        self._desk.pass_time(seconds)
 
     def die(self, status: int) -> None:
         """Send what is queued, and nothing ever after: the process of the invocation ends."""
@@ -225,9 +231,48 @@ class Client:
         self.observed.reads(operation_id)
 
 
+MOST_BYTES_OF_A_CHARACTER: Final = 12
+"""In the JSON that the SDK estimates by: two escaped surrogates."""
+
+
+def _size_of(update: Any) -> int:
+    """Return the size of an update by the SDK's own estimate; 0 where it can't be large, or where
+    it is no JSON, at which the SDK fails by itself."""
+    if update is None or _characters_of(update) * MOST_BYTES_OF_A_CHARACTER < BATCH_BYTES:
+        return 0
+    try:
+        return len(json.dumps(update.to_dict()))
+    except (TypeError, ValueError):
+        return 0
+
+
+def _characters_of(update: Any) -> int:
+    """Return how many characters an update has in what a handler decides."""
+    error, invoke = update.error, update.chained_invoke_options
+    texts = [update.payload, update.name, update.sub_type]
+    if error is not None:
+        texts += [error.message, error.type, error.data, *(error.stack_trace or ())]
+    if invoke is not None:
+        texts += [invoke.function_name, getattr(invoke, "tenant_id", None)]
+    return sum(len(each) for each in texts if isinstance(each, str))
+
+
+def ends_process(error: BaseException) -> bool:
+    """Return True for what ends the process where nothing catches it: all but an Exception, and but
+    what the SDK itself passes through bodies to suspend them."""
+    module = type(error).__module__.partition(".")[0]
+    return not isinstance(error, Exception) and module != PACKAGE
+
+
 def _named(update: Any) -> str:
     """Return an update as a person would name it: `STEP charge`."""
     if update is None:
         return "(no operation)"
     name = update.operation_id if update.name is None else shown(update.name)
+    if len(name) > LIMITS.name_length:
+        name = f"{name[:_SHOWN]}... ({len(name):,} characters)"
     return f"{update.operation_type.value} {name}"
+
+
+_SHOWN: Final = 40
+"""How much is shown of a name that is longer than the service takes."""

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from durable_core.adapters.aws_sdk.observed import Observed
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
-from durable_core.native.signals import ProcessDied
+from durable_core.native.signals import Overdue, ProcessDied
 from durable_core.service.made_ids import made_uuid
 from durable_core.service.values import THROTTLED, CheckpointAnswer, StatePage
 from durable_core.simulation.link import ServiceLink
@@ -120,6 +121,13 @@ class Desk:
         if due is not None:
             longest = (due - self._link.began).total_seconds() - self.elapsed - SHORT_OF_DUE
         self.elapsed += max(0.0, min(seconds, longest))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let virtual time pass for the handler. Raises Overdue at the function's timeout."""
+        with self._lock:
+            self.elapsed = min(self.elapsed + seconds, FUNCTION_TIMEOUT_SECONDS)
+            if self.elapsed >= FUNCTION_TIMEOUT_SECONDS:
+                raise Overdue
 
     def get_state(self, token: str, marker: str) -> StatePage:
         """Return a page of the state. Raises Died and ServiceError."""

@@ -33,6 +33,7 @@ class UpdateQueue(queue.Queue[Any]):
         self._ended: BaseException | None = None
         self._waits = False
         self._settling = False
+        self._has_news = False
         self._settled = threading.Event()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
@@ -46,6 +47,7 @@ class UpdateQueue(queue.Queue[Any]):
                 self._waits = True
                 self._unanswered.add(answer)
             if self._ended is None:
+                self._has_news = True
                 self._put(item)
                 self.unfinished_tasks += 1
                 self.not_empty.notify()
@@ -77,6 +79,9 @@ class UpdateQueue(queue.Queue[Any]):
         more, that is done.
         """
         with self.mutex:
+            if not self._has_news:
+                return
+            self._has_news = False
             self._settling = True
             self.not_empty.notify_all()
         for _ in range(2):

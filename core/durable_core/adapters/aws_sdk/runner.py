@@ -20,9 +20,13 @@ from durable_core.adapters.aws_sdk.desk import Desk
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.aws_sdk.shapes import Converter, output_of
 from durable_core.errors import DurableError
+from durable_core.exceptions import escaped
+from durable_core.handler_clock import HandlerClock
+from durable_core.interrupts import is_interrupted
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
-from durable_core.native.signals import exit_status
+from durable_core.native.signals import Overdue, exit_status
+from durable_core.process_clocks import served_by
 from durable_core.sdks import Sdk
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
@@ -97,7 +101,14 @@ class AwsSdkRunner(Runner):
         desk = Desk(link, observed)
         client = self._client = Client(self._sdk, self._convert, desk, observed)
         with _process_settings(f"{options.seed}:{link.invocation.number}"):
-            outcome = self._outcome(given, desk, client, link)
+            clock = HandlerClock(
+                link.began,
+                lambda: desk.elapsed,
+                client.pass_time,
+                real_durations=options.real_durations,
+            )
+            with served_by(clock):
+                outcome = self._outcome(given, desk, client, link)
         return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
 
     def die(self, status: int) -> None:
@@ -112,13 +123,18 @@ class AwsSdkRunner(Runner):
         context = context_of(link, self._memory_mb)
         try:
             answer = self.handler(handed, context)
-        except SystemExit as error:
-            return Lost(exit_status=exit_status(error))
         except DurableError:
             raise
         except Exception as error:
             if not desk.dead and client.stuck is None:
                 return Lost(ErrorObject(message=str(error), type=type(error).__name__))
+        except Overdue:
+            return Lost(stuck=True)
+        except BaseException as error:
+            if is_interrupted():
+                return Lost(interrupted=True)
+            if not desk.dead and client.stuck is None:
+                return Lost(escaped(error), exit_status(error))
         finally:
             desk.close()
         if client.stuck is not None:

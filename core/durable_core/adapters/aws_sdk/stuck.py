@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, printable
 
 LOOK_SECONDS: Final = 0.05
 LOOKS: Final = 4
@@ -32,7 +32,9 @@ class HandlerStuck(DurableError):
         self.why = why
 
     def __str__(self) -> str:
-        return f"{self.operation}: {self.why}; in the cloud the invocation would time out"
+        return printable(
+            f"{self.operation}: {self.why}; in the cloud the invocation would time out"
+        )
 
 
 class UnitsEnded(threading.Event):

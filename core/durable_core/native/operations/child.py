@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -77,10 +76,6 @@ async def _live(call: Call, body: Body, options: ChildOptions) -> Completed:
         raise
     except Exception as error:
         await fail(call, error_object(error))
-    except asyncio.CancelledError as error:
-        if _is_asked_to_stop(call):
-            raise
-        await fail(call, error_object(error))
     await succeed(call, payload, stripped=stripped)
     return completed
 
@@ -115,18 +110,7 @@ async def _virtual(call: Call, body: Body, options: ChildOptions) -> Completed:
         raise
     except Exception as error:
         raise_recorded(error_object(error), ChildContextError)
-    except asyncio.CancelledError as error:
-        if _is_asked_to_stop(call):
-            raise
-        raise_recorded(error_object(error), ChildContextError)
     return completed
-
-
-def _is_asked_to_stop(call: Call) -> bool:
-    """Tell a stop from outside apart from a CancelledError that the body raises by itself."""
-    task = asyncio.current_task()
-    outside = task is not None and task.cancelling() > 0
-    return outside or call.scope.stopped or call.execution.ending
 
 
 async def _run(

@@ -121,8 +121,10 @@ class Coordinator:
             )
             unit.status = UnitStatus.SUCCEEDED
             unit.value, unit.payload = completed.value, completed.payload
-        except asyncio.CancelledError:
-            if not self._call.execution.ending:
+        except asyncio.CancelledError as error:
+            if not unit.call.is_asked_to_stop():
+                unit.fatal = error
+            elif not self._call.execution.ending:
                 unit.call.note(Did.STOPPED)
         except (ExecutionError, InvocationError) as error:
             unit.fatal = error
