@@ -159,8 +159,8 @@ TABLE = "| a | b |\n|---|---|\n| {} | {} |"
 def test_whatever_the_text_it_is_shown_and_is_nothing_else(text: str, around: str) -> None:
     found = texts_of("first\n\n" + around.replace("{}", escaped(text)) + "\n\nlast\n")
     assert_nothing_is_found(found)
-    shown = [each.replace(GAP, "").replace("\0", "").strip(" ") for each in found[1:-1]]
-    expected = clean(text).strip(" ")
+    shown = [each.replace(GAP, "").replace("\0", "").strip() for each in found[1:-1]]
+    expected = clean(text).strip()
     if around == TABLE:
         assert shown == ["a", "b", expected, expected]
     elif expected:

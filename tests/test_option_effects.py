@@ -52,6 +52,9 @@ async def waits(event, ctx):
     for number in range(30):
         await ctx.wait(timedelta(hours=1), name="pause")
 
+async def works(event, ctx):
+    await ctx.step(lambda step: sum(range(1_000_000)), name="one")
+
 async def retries(event, ctx):
     await ctx.step(fail, name="fails")
 
@@ -198,6 +201,7 @@ PROBES = {
             ["--invocation-type", "Event"],
             TABLE_JSON,
         ),
+        simulates("old:works", "--real-durations"),
         simulates("old:waits", "--max-invocations", "2"),
         simulates("old:waits", "--execution-timeout", "5"),
         simulates("old:waits", "--limits", "limits.toml"),
@@ -215,7 +219,7 @@ CAPS = {
     "replay": {"--jobs", "--timeout"},
     "inspect-batch": set[str](),
     "fetch": {"--interval", "--depth", "--max-rate", "--timeout"},
-    "simulate": set[str](),
+    "simulate": {"--timeout"},
 }
 """Options that say how much or how long at most, which no call has to reach: tested elsewhere."""
 
