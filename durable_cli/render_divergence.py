@@ -41,6 +41,9 @@ def divergence_lines(found: Divergence, is_first: bool, surface: Surface) -> lis
         lines += wrapped(where + function, surface, "    ")
         if found.where.text:
             lines += [f"          {fit(clean(found.where.text), surface.width - 10)}"]
+    lines += wrapped(f"breaks: {breaks_text(found)}", surface, "    ")
+    if found.leak:
+        lines += wrapped(f"because: {found.leak}", surface, "    ")
     if found.consequence:
         lines += wrapped(f"if deployed: {found.consequence}", surface, "    ")
     if found.traceback:
@@ -52,7 +55,24 @@ def difference_text(found: Difference) -> str:
     """Return a difference as a sentence."""
     place = f" at {found.position} {found.operation or ''}".rstrip() if found.position else ""
     line = f" [{found.where}]" if found.where else ""
-    return f"difference{place}{line}: {found.what}: recorded {found.recorded}, now {found.current}"
+    return f"difference{place}{line}: {found}"
+
+
+def breaks_text(found: Divergence) -> str:
+    """Return whom a divergence breaks, and which of the two verifications has found it."""
+    if found.breaks is None:
+        whom = "no execution: it comes after all that the completed context recorded"
+    elif found.found_by == "deep":
+        whom = f"executions {found.breaks}; those past it answer from its checkpoint"
+    else:
+        whom = f"executions {found.breaks}"
+    return f"{whom} ({_FOUND_BY[found.found_by]})"
+
+
+_FOUND_BY: Final = {
+    "shallow": "found in what the service's replay does",
+    "deep": "found in the body of a completed context",
+}
 
 
 def wrapped(text: str, surface: Surface, indent: str = "  ") -> list[str]:

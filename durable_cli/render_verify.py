@@ -9,8 +9,7 @@ from durable_cli.output import Surface, clean
 from durable_cli.render_divergence import difference_text, divergence_lines, wrapped
 from durable_cli.words import plural
 from durable_core.errors import DurableError
-from durable_core.model import ExecutionStatus
-from durable_core.verifying.verification import Verdict, Verification
+from durable_core.verifying.verification import Fate, Verdict, Verification
 
 VERDICT_STYLES = {
     Verdict.COMPATIBLE: "good",
@@ -35,7 +34,7 @@ def render(results: Sequence[Result], skipped: int, surface: Surface) -> str:
             continue
         lines += _history(outcome, surface)
     if len(results) + skipped > 1:
-        lines += ["", summary_text(results, skipped)]
+        lines += ["", summary_text(results, skipped), fates_text(results)]
     return "\n".join(lines)
 
 
@@ -54,6 +53,25 @@ def summary_text(results: Sequence[Result], skipped: int) -> str:
     return f"{histories(len(results))}: {', '.join(counts)}"
 
 
+def fates_text(results: Sequence[Result]) -> str:
+    """Return what a deploy of the code means for the running executions, and how many records it
+    diverges from: `12 running: 11 safe, 1 breaks; code diverges from 3 of 40 records`."""
+    outcomes = [outcome for _, outcome in results if isinstance(outcome, Verification)]
+    running = [each for each in outcomes if each.this_execution is not Fate.ENDED]
+    counts = [
+        f"{count:,} {word}"
+        for fate, word in _FATE_WORDS.items()
+        if (count := sum(each.this_execution is fate for each in running)) or fate is not None
+    ]
+    fates = f": {', '.join(counts)}" if running else ""
+    diverged = sum(each.verdict is Verdict.DIVERGED for each in outcomes)
+    records = plural(len(outcomes), "record")
+    return f"{len(running):,} running{fates}; code diverges from {diverged:,} of {records}"
+
+
+_FATE_WORDS: Final = {Fate.SAFE: "safe", Fate.BREAKS: "breaks", None: "not known"}
+
+
 def histories(count: int) -> str:
     """Return a number of histories in words."""
     return "1 history" if count == 1 else f"{count:,} histories"
@@ -61,8 +79,10 @@ def histories(count: int) -> str:
 
 def _history(outcome: Verification, surface: Surface) -> list[str]:
     word = VERDICT_WORDS[outcome.verdict]
+    safe = "this execution is safe" if outcome and outcome.this_execution is Fate.SAFE else ""
     facts = [
         outcome.status,
+        safe,
         plural(outcome.operations, "operation"),
         plural(outcome.invocations, "invocation"),
         outcome.runtime,
@@ -83,14 +103,16 @@ def _history(outcome: Verification, surface: Surface) -> list[str]:
         lines += wrapped(difference_text(difference), surface)
     for note in outcome.notes:
         lines += wrapped(f"note: {note}", surface)
-    if outcome.divergences and outcome.status in _ENDED:
-        lines += wrapped(_STANDS_FOR_OTHERS, surface)
+    if outcome.divergences and outcome.this_execution is not None:
+        lines += wrapped(THIS_EXECUTION[outcome.this_execution], surface)
     if outcome.divergences:
         lines.append("")
     return lines
 
 
-_ENDED: Final = {each.value for each in ExecutionStatus if not each.is_open}
-_STANDS_FOR_OTHERS: Final = (
-    "note: this execution has ended and is not replayed any more; it stands for those in flight"
-)
+THIS_EXECUTION: Final = {
+    Fate.ENDED: "note: this execution has ended and is not replayed any more; it stands for those "
+    "in flight",
+    Fate.SAFE: "this execution: safe: its replay doesn't come to that code",
+    Fate.BREAKS: "this execution: breaks: its replay comes to that code",
+}

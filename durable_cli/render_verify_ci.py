@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from durable_cli.markdown import escaped
 from durable_cli.output import clean
-from durable_cli.render_divergence import listed, said
-from durable_cli.render_verify import VERDICT_WORDS, Result, summary_text
+from durable_cli.render_divergence import breaks_text, listed, said
+from durable_cli.render_verify import VERDICT_WORDS, Result, fates_text, summary_text
 from durable_core.errors import DurableError
 from durable_core.verifying.verification import (
     CodeLine,
-    Difference,
     Divergence,
     Doubt,
     Verdict,
@@ -19,20 +18,22 @@ from durable_core.verifying.verification import (
 )
 
 
-def _reason(outcome: Verification | DurableError) -> str:
+def _reason(outcome: Verification | DurableError, *, says_whom: bool = True) -> str:
     if isinstance(outcome, DurableError):
         return str(outcome)
     if outcome.doubts:
         return "; ".join(_doubt(each) for each in outcome.doubts)
     if outcome.first is not None:
-        return f"diverged at {outcome.first.position}: {outcome.first.why}"
+        first = outcome.first
+        whom = f"; breaks {_breaks(first)}" if says_whom else ""
+        return f"diverged at {first.position}: {first.why}{whom}"
     if outcome.verdict is Verdict.DIVERGED:
-        return "; ".join(map(_difference, outcome.differences))
+        return "; ".join(map(str, outcome.differences))
     return ""
 
 
-def _difference(found: Difference) -> str:
-    return f"{found.what}: recorded {found.recorded}, now {found.current}"
+def _breaks(found: Divergence) -> str:
+    return "no execution" if found.breaks is None else f"executions {found.breaks}"
 
 
 def _doubt(doubt: Doubt) -> str:
@@ -85,6 +86,8 @@ def _details(outcome: Verification | DurableError) -> list[str]:
     if isinstance(outcome, DurableError):
         return []
     todo = [clean(f"do: {each.remedy}") for each in outcome.doubts]
+    if outcome.divergences and outcome.this_execution is not None:
+        todo.append(f"this execution: {outcome.this_execution.value}")
     return [*todo, *(line for each in outcome.divergences for line in _divergence_lines(each))]
 
 
@@ -98,6 +101,9 @@ def _divergence_lines(found: Divergence) -> list[str]:
         lines.append(f"  the same at {listed(found.also_at)}")
     if found.where is not None:
         lines.append(f"  code:     {found.where} {found.where.text}")
+    lines.append(f"  breaks:   {breaks_text(found)}")
+    if found.leak:
+        lines.append(f"  because:  {found.leak}")
     if found.consequence:
         lines.append(f"  if deployed: {found.consequence}")
     return [clean(line) for line in lines]
@@ -111,20 +117,24 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
     lines = [
         f"**{summary_text(results, skipped)}**",
         "",
-        "| history | verdict | where | why |",
-        "|---|---|---|---|",
+        fates_text(results),
+        "",
+        "| history | verdict | where | why | breaks | this execution |",
+        "|---|---|---|---|---|---|",
     ]
     for source, outcome in results:
         if isinstance(outcome, DurableError):
-            lines.append(f"| {escaped(source)} | cannot be read | | {escaped(str(outcome))} |")
+            lines.append(f"| {escaped(source)} | cannot be read | | {escaped(str(outcome))} | | |")
             continue
         first = outcome.first
+        breaks = "" if first is None else _breaks(first)
+        fate = "" if outcome.this_execution is None else outcome.this_execution.value
         where = "" if first is None else first.position
         if first is not None and first.where is not None:
             where += f" {first.where}"
         lines.append(
             f"| {escaped(source)} | {VERDICT_WORDS[outcome.verdict]} | {escaped(where)} "
-            f"| {escaped(_reason(outcome))} |"
+            f"| {escaped(_reason(outcome, says_whom=False))} | {escaped(breaks)} | {fate} |"
         )
     notes = [(source, notes) for source, each in results if (notes := _notes(each))]
     if notes:
@@ -144,10 +154,13 @@ def render_github(results: Sequence[Result]) -> str:
     for source, outcome in results:
         for annotation in _annotations(outcome):
             sources.setdefault(annotation, []).append(source)
-    return "\n".join(
+    lines = [
         f"::{level} {place}title={_title(said_of)}::{_message(text)}"
         for (level, place, text), said_of in sources.items()
-    )
+    ]
+    if any(isinstance(outcome, Verification) and outcome.divergences for _, outcome in results):
+        lines.append(f"::notice title=durable replay::{_message(fates_text(results))}")
+    return "\n".join(lines)
 
 
 def _annotations(outcome: Verification | DurableError) -> Iterator[tuple[str, str, str]]:
@@ -161,11 +174,11 @@ def _annotations(outcome: Verification | DurableError) -> Iterator[tuple[str, st
         return
     for each in outcome.divergences:
         also = f", the same at {listed(each.also_at)}" if each.also_at else ""
-        text = f"diverged at {each.position}: {each.why}{also}"
+        text = f"diverged at {each.position}: {each.why}{also}; breaks {_breaks(each)}"
         yield "error", _place(each.where), text
     if outcome.verdict is Verdict.DIVERGED and not outcome.divergences:
         for difference in outcome.differences:
-            yield "error", _place(difference.where), _difference(difference)
+            yield "error", _place(difference.where), str(difference)
 
 
 def _title(sources: Sequence[str]) -> str:

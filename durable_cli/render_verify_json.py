@@ -37,6 +37,7 @@ def history_object(source: str, outcome: Verification | DurableError) -> dict[st
     return {
         "source": outcome.source,
         "verdict": outcome.verdict.value,
+        "this_execution": outcome.this_execution and outcome.this_execution.value,
         "execution": {
             "name": outcome.name,
             "function": outcome.function,

@@ -21,7 +21,7 @@ import multiprocessing
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,17 +63,21 @@ CAUSES: dict[str, set[Cause]] = {
 """What a person who made the change would call it."""
 
 
-def verified(subject: Subject, tree: ast.Module) -> tuple[Verification, Examination]:
-    """Return the outcome for a changed source, and what its code asked for."""
+def verified(
+    subject: Subject, tree: ast.Module, begin: Callable[[], None] = lambda: None
+) -> tuple[Verification, Examination]:
+    """Return the outcome for a changed source, and what its code asked for in the run that entered
+    the most. `begin` is called before each run."""
     seen: list[Examination] = []
 
     def watch(examination: Examination) -> Any:
+        begin()
         seen.append(examination)
         return nullcontext()
 
     replayer = subject.replayer(subject.load(tree))
     outcome = verify_history(replayer, subject.history, VerifyOptions(), watch)
-    return outcome, seen[-1]
+    return outcome, max(reversed(seen), key=lambda each: len(each.entered))
 
 
 def seen_of(examination: Examination) -> Seen:
@@ -237,8 +241,7 @@ def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
         positions = asked_positions(original, str(subject.file))
         for mutant in mutants(subject.source, native=subject.is_native, mutations=CHANCE):
             if mutant.line in positions:
-                readings.begin_again()
-                outcome, _ = verified(subject, mutant.tree)
+                outcome, _ = verified(subject, mutant.tree, readings.begin_again)
                 key = (mutant.kind, subject.name, mutant.line, sorted(positions[mutant.line]))
                 pipe.send((key, outcome, readings.forget_reads()))
     pipe.send(None)

@@ -19,6 +19,7 @@ from durable_core.verifying.verification import (
     CodeLine,
     Divergence,
     Doubt,
+    Fate,
     Verdict,
     Verification,
 )
@@ -55,32 +56,64 @@ def combined(
     first = answers[0]
     if not isinstance(first, Verification):
         return None if isinstance(first, Lost) else first
+    if any(each.is_partial for each in verifications):
+        return _joined(verifications)
     for number in sorted(answers)[1:]:
         other = answers[number]
         if not isinstance(other, Verification):
             continue
-        if _said(other) != _said(first):
+        if _differ(first, other):
             return _non_deterministic(first, other, number, reads)
         first = _with_note(first, other, reads)
     return _with_all_given(first, given, reads) if first and given else first
 
 
+def are_to_be_whole(answers: Mapping[int, Outcome | Lost], *, reads: bool) -> bool:
+    """Return True where runs that verified parts of a history show anything, or read (`reads`) what
+    may have led them elsewhere: then each has to verify all of it."""
+    outcomes = [each for each in answers.values() if isinstance(each, Verification)]
+    if len(outcomes) < len(answers) or not any(each.is_partial for each in outcomes):
+        return False
+    if reads or any(not each or each.differences for each in outcomes):
+        return True
+    return len({_outside(each) for each in outcomes}) > 1
+
+
+def _outside(outcome: Verification) -> Any:
+    """Return what was asked for where the parts of a history ask for the same."""
+    return list(outcome.by_run.values())[-1].outside if outcome.by_run else ()
+
+
+def _joined(outcomes: Sequence[Verification]) -> Verification:
+    """Return the outcome of a history whose parts several runs found compatible."""
+    deep = max(outcomes, key=lambda each: each.compared)
+    fates = (each.this_execution for each in outcomes if each.this_execution is not None)
+    notes = dict.fromkeys((*deep.notes, *(note for each in outcomes for note in each.notes)))
+    return replace(deep, this_execution=next(fates, None), notes=tuple(notes), is_partial=False)
+
+
 _CANNOT: Final = Verdict.CANNOT_VERIFY
 
 
-def _said(outcome: Verification) -> Any:
-    """Return what two runs of a deterministic handler have in common."""
-    told = [
-        (each.position, each.cause, each.expected, each.current) for each in outcome.divergences
-    ]
-    return outcome.verdict, told, outcome.compared
+def _differ(first: Verification, other: Verification) -> bool:
+    """Return True where two runs differ in what those of a deterministic handler have in common:
+    compared are their runs of the same kind."""
+    same = first.by_run.keys() & other.by_run.keys()
+    if not same:
+        return first.verdict != other.verdict
+    return any(first.by_run[kind].told != other.by_run[kind].told for kind in same)
 
 
 def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) -> Verification:
     """Say what isn't the same in each run although the operations are: no replay stumbles over
     it, but it may not be what was meant."""
+    same = first.by_run.keys() & other.by_run.keys()
     ours, theirs = (
-        {(each.what, each.position, each.current) for each in outcome.differences}
+        {
+            (each.what, each.position, each.current)
+            for kind in same
+            for each in outcome.by_run[kind].differences
+        }
         for outcome in (first, other)
     )
     whats = sorted({f"{what} at {at}" if at else what for what, at, _ in ours ^ theirs})
@@ -149,7 +182,7 @@ def _non_deterministic(
     outcome = min(diverged, key=_place, default=other)
     seen = outcome.first
     if seen is None:
-        seen = Divergence("end", "the handler", Cause.NON_DETERMINISTIC, "")
+        seen = Divergence("end", "the handler", Cause.NON_DETERMINISTIC, "", "past end", "shallow")
     why = (
         f"{_read(reads)}; two runs on the same record, with other times, chance, ids and orders, "
         f"differ: run 1 {_short(first)}, run {number + 1} {_short(other)}"
@@ -157,10 +190,16 @@ def _non_deterministic(
     consequence = "each replay may go another way, also of executions that start after the deploy"
     if seen.consequence:
         consequence += f"; where it leaves the record, {seen.consequence}"
-    told = replace(seen, cause=Cause.NON_DETERMINISTIC, why=why, consequence=consequence)
+    # What is new at the end of a context in one run may be missing where another has recorded it.
+    breaks = seen.breaks or f"inside {seen.context}"
+    told = replace(
+        seen, cause=Cause.NON_DETERMINISTIC, why=why, consequence=consequence, breaks=breaks
+    )
+    fates = [each.this_execution for each in (first, other)]
     return replace(
         outcome,
         verdict=Verdict.DIVERGED,
+        this_execution=Fate.BREAKS if Fate.BREAKS in fates else outcome.this_execution,
         doubts=(),
         divergences=(told, *outcome.divergences[1:]),
     )

@@ -13,15 +13,27 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import wait
 from time import monotonic
+from typing import Final
 
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
-from durable_core.adapters.several_runs import Outcome, combined
-from durable_core.adapters.verify_worker import ENDED, Answer, Job, Lost, Ready, Task, Worker
+from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
+from durable_core.adapters.verify_worker import (
+    ENDED,
+    Answer,
+    Job,
+    Lost,
+    Ready,
+    Source,
+    Task,
+    Worker,
+)
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
+from durable_core.verifying.code_lines import is_installed
+from durable_core.verifying.passes import Part
 from durable_core.verifying.replay import unverified
 from durable_core.verifying.verification import Verification
 
@@ -51,6 +63,10 @@ def verify_sources(
         pool.close()
 
 
+_MANY: Final = 8
+"""With so many sources the runs of each share the work; of fewer each run verifies all."""
+
+
 class _Pool:
     def __init__(self, job: Job, sources: int, read: Callable[[str], RecordedHistory]) -> None:
         self._job = job
@@ -63,9 +79,12 @@ class _Pool:
         self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
         self._reads: dict[int, dict[Read, None]] = {}
+        self._reading: set[int] = set()
         self._all_reads: dict[Read, None] = {}
         self._given: dict[int, dict[int, Given]] = {}
         self._runtime = ""
+        self._whole: set[int] = set()
+        self._are_few = sources < _MANY
 
     def close(self) -> None:
         for worker in self._workers:
@@ -77,7 +96,7 @@ class _Pool:
         told = 0
         while told < len(sources):
             answers = self._answers.get(told, {})
-            if len(answers) == self._runs:
+            if len(answers) == self._runs and not self._looks_further(told, answers):
                 del self._answers[told]
                 yield sources[told], self._told(sources[told], told, answers)
                 self._histories.pop(sources[told], None)
@@ -86,6 +105,19 @@ class _Pool:
                 continue
             self._step(sources)
 
+    def _looks_further(
+        self, index: int, answers: dict[int, Verification | DurableError | Lost | None]
+    ) -> bool:
+        """Have each run verify all of a source of which they verified parts, if that has shown
+        anything; return False when it hasn't."""
+        if index in self._whole or not are_to_be_whole(answers, reads=index in self._reading):
+            return False
+        self._whole.add(index)
+        answers.clear()
+        for each in self._open:
+            each.appendleft(index)
+        return True
+
     def _told(
         self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
     ) -> Outcome:
@@ -93,9 +125,9 @@ class _Pool:
         given = self._given.pop(index, None)
         if not all(isinstance(each, Lost) for each in answers.values()):
             return combined(answers, tuple(reads), given=given)
-        task = self._task(source)  # no run of it got as far as saying what it is
+        recorded = self._source(source)  # no run of it got as far as saying what it is
         try:
-            history = load_history(task) if isinstance(task, str) else task
+            history = load_history(recorded) if isinstance(recorded, str) else recorded
         except DurableError as error:
             return error
         if isinstance(history, DurableError):
@@ -137,9 +169,12 @@ class _Pool:
         end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
         if answers:
             for index, answer in zip(worker.take(len(answers)), answers, strict=True):
-                if answer.reads:
-                    self._reads.setdefault(index, {}).update(dict.fromkeys(answer.reads))
-                    self._all_reads.update(dict.fromkeys(answer.reads))
+                reads = (*answer.reads, *answer.imported)
+                if reads:
+                    self._reads.setdefault(index, {}).update(dict.fromkeys(reads))
+                    self._all_reads.update(dict.fromkeys(reads))
+                if answer.reads or any(not is_installed(each.file) for each in answer.imported):
+                    self._reading.add(index)
                 if answer.given:
                     self._given.setdefault(index, {})[worker.number] = answer.given
                 self._answers.setdefault(index, {})[worker.number] = answer.outcome
@@ -164,13 +199,20 @@ class _Pool:
         lanes = sum(each.number == worker.number for each in self._workers)
         most = min(worker.turn, len(left) // lanes)
         todo = [left.popleft()]
-        tasks = [self._task(sources[todo[0]])]
-        while len(todo) < most and isinstance(tasks[-1], str) and _is_file(sources[left[0]]):
+        given = [self._source(sources[todo[0]])]
+        while len(todo) < most and isinstance(given[-1], str) and _is_file(sources[left[0]]):
             todo.append(left.popleft())
-            tasks.append(sources[todo[-1]])
-        worker.give(todo, tasks)
+            given.append(sources[todo[-1]])
+        each = zip(todo, given, strict=True)
+        worker.give(todo, [Task(one, self._part(index, worker.number)) for index, one in each])
 
-    def _task(self, source: str) -> Task:
+    def _part(self, index: int, number: int) -> Part | None:
+        """Return which part of a source a run verifies: of each part every other source."""
+        if self._are_few or self._runs == 1 or index in self._whole or not self._job.options.deep:
+            return None
+        return Part.BODIES if (index + number) % 2 else Part.SERVICE
+
+    def _source(self, source: str) -> Source:
         """Return what a worker is given: a file's name, or the history of what is no file."""
         if _is_file(source):
             return source

@@ -15,8 +15,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import field, replace
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
@@ -30,6 +30,8 @@ from durable_core.history import RecordedHistory
 from durable_core.interrupts import uninterrupted
 from durable_core.reads import Read
 from durable_core.values import dataclass
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.passes import Part
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions, Watch
 from durable_core.verifying.verification import CodeLine, Verification
@@ -57,8 +59,16 @@ class Job:
     function: str | None = None
 
 
-Task = str | RecordedHistory | DurableError
+Source = str | RecordedHistory | DurableError
 """What is to be verified: a file's name, or the history of what is no file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A source, and which part of it is verified; None: all."""
+
+    source: Source
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +93,12 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a task; None: a history of another function. `reads` are those outside of steps
-    in this run, and when the handler was imported; `given` is what operations are given, by their
-    labels, where something is read."""
+    in this run, `imported` those when the handler was imported; `given` is what operations are
+    given, by their labels, where something is read."""
 
     outcome: Verification | DurableError | Lost | None
     reads: tuple[Read, ...] = ()
+    imported: tuple[Read, ...] = ()
     given: Given = field(default_factory=dict)
 
 
@@ -294,7 +305,13 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
         imported = readings.forget_reads()
         pipe.send(Ready(replayer.runtime.name))
         notes = GivenNotes(readings)
-        watch = notes.watching(Guard(job.guard, stays=True))
+        guard = Guard(job.guard, stays=True)
+
+        def begin(examination: Examination) -> AbstractContextManager[None]:
+            readings.begin_again()  # what is read is the same in every run on a record
+            return guard(examination)
+
+        watch = notes.watching(begin)
         home = os.getcwd()  # noqa: PTH109
         while True:
             try:
@@ -302,12 +319,11 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
             except EOFError:
                 return
             for task in tasks:
-                readings.begin_again()
                 outcome = _verified(task, job, replayer, watch)
                 os.chdir(home)
                 given = notes.take() if isinstance(outcome, Verification) else {}
-                answers.add(Answer(outcome, (*readings.forget_reads(), *imported), given))
-                if not isinstance(task, str) or _size(task) > _LARGE:
+                answers.add(Answer(outcome, readings.forget_reads(), imported, given))
+                if not isinstance(task.source, str) or _size(task.source) > _LARGE:
                     gc.collect()  # a run leaves cycles, which would hold its history for long
             answers.send()
 
@@ -329,15 +345,18 @@ def _verified(
     from durable_core.adapters.lambda_environment import handed, recorded_variables
     from durable_core.verifying.replay import function_of, verify_history
 
-    if isinstance(task, DurableError):
-        return task
+    source, options = task.source, job.options
+    if isinstance(source, DurableError):
+        return source
+    if task.part is not None:
+        options = replace(options, part=task.part)
     try:
         with pausing_collection():
-            history = task if isinstance(task, RecordedHistory) else load_history(task)
+            history = source if isinstance(source, RecordedHistory) else load_history(source)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
-            return verify_history(replayer, history, job.options, watch)
+            return verify_history(replayer, history, options, watch)
     except DurableError as error:
         return error
     except BaseException as error:

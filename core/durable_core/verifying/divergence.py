@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from durable_core.ids import position_text
+from durable_core.ids import Path, position_text
 from durable_core.values import dataclass
 from durable_core.verifying.alignment import same
 from durable_core.verifying.causes import Likely, likely_cause
@@ -18,10 +18,16 @@ from durable_core.verifying.verification import Cause, CodeLine, Divergence, Ide
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A divergence and the moment at which the code met it."""
+    """A divergence and the moment at which the code met it.
+
+    `within` is the context whose record the code leaves: a map or parallel where its units are not
+    those recorded. `is_after_end`: all that the context recorded was asked for, and more.
+    """
 
     moment: int
     divergence: Divergence
+    within: Path = ()
+    is_after_end: bool = False
 
 
 SHOWN: Final = 3
@@ -48,14 +54,15 @@ def _raised(run: ContextRun) -> Found:
     last = len(run.asked)
     why = f"{run.label} is recorded as SUCCEEDED, its code now raises {run.error}"
     found = _divergence(run, last, Cause.RAISED, why, 0)
-    return Found(run.ended_at, found)
+    return Found(run.ended_at, found, run.path)
 
 
 def _found(run: ContextRun, index: int) -> Found:
     likely = likely_cause(run, index)
     moment = run.asked[index].moment if index < len(run.asked) else run.ended_at
     why = _why(likely, run, index)
-    return Found(moment, _divergence(run, index, likely.cause, why, likely.distance))
+    found = _divergence(run, index, likely.cause, why, likely.distance)
+    return Found(moment, found, run.path, index >= len(run.recorded))
 
 
 def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: int) -> Divergence:

@@ -56,24 +56,29 @@ def _compare_failure(examination: Examination, trace: Trace) -> None:
     if trace.outcome is Outcome.RETURNED:
         if was.partition(":")[0] == _NOT_WRITTEN:
             return  # the body did return: its result could not be written
-        examination.differ("context end", trace.path, f"failed with {was}", "returns", asked)
+        what, now = "context end", "returns"
+        examination.differ(what, trace.path, f"failed with {was}", now, asked, of_context=True)
     elif trace.outcome is Outcome.RAISED and trace.error != was:
-        examination.differ("context error", trace.path, was, trace.error, asked)
+        what = "context error"
+        examination.differ(what, trace.path, was, trace.error, asked, of_context=True)
 
 
 _NOT_WRITTEN: Final = "SerDesError"
 """What a context fails with, in every runtime, whose serdes raises."""
 
 
-def is_summarized(answer: Answer, payload: str | None) -> bool:
-    """Return True when a summary of the user's own must be what is stored.
+def is_summarized(examination: Examination, answer: Answer, payload: str | None) -> bool:
+    """Return True, and note it, when a summary of the user's own must be what is stored.
 
     No event says so; but what the body came to is over the limit, and what is stored isn't it.
     """
     operation = None if answer.recorded is None else answer.recorded.operation
     if payload is None or operation is None or operation.result in (None, payload):
         return False
-    return utf8_bytes(payload) > LIMITS.payload_bytes
+    if utf8_bytes(payload) <= LIMITS.payload_bytes:
+        return False
+    examination.summarized.add(answer.path)
+    return True
 
 
 def compare_result(examination: Examination, answer: Answer, payload: str | None) -> None:
@@ -112,7 +117,7 @@ def compare_flat_results(
             was, now = json_of(recorded[index]), json_of(current[index])
         if was is not None and now is not None and not same_json(was, now):
             path = (*answer.path, number)
-            examination.differ("unit result", path, was, now, asked)
+            examination.differ("unit result", path, was, now, asked, of_context=True)
 
 
 def returned(ends: Sequence[Ended]) -> dict[int, object]:
@@ -137,7 +142,8 @@ def _compare_payload(
     if examination.stand_ins is not None and not examination.stand_ins.compares(operation):
         return
     if not same_json(operation.result, payload):
-        examination.differ("context result", path, operation.result, payload, asked)
+        what = "context result"
+        examination.differ(what, path, operation.result, payload, asked, of_context=True)
 
 
 def compare_final_result(examination: Examination, payload: str | NotDone | None) -> None:

@@ -7,14 +7,14 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
-from durable_core.ids import Path, position_text
+from durable_core.ids import IdScheme, Path, position_text
 from durable_core.model import (
     ExecutionStatus,
     OperationStatus,
@@ -30,13 +30,14 @@ from durable_core.verifying.code_lines import (
 from durable_core.verifying.details import detail_differences
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.handed import Handed
+from durable_core.verifying.leaks import LeakWatch, running_body
 from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
 from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
 from durable_core.verifying.runs import Asked
-from durable_core.verifying.traces import Answer, Trace, status_of
+from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
 from durable_core.verifying.unknown import UnknownValue
 from durable_core.verifying.verification import (
@@ -64,12 +65,26 @@ _SHOWN: Final = 200
 """How much is shown of a value that isn't as recorded."""
 
 
+class NotedDifference(NamedTuple):
+    """A difference, the moment at which it was met, and the context that it is of or in."""
+
+    moment: int
+    within: Path
+    difference: Difference
+
+
 class Examination:
     """What one history holds, what one run asks of it, and what came of that.
 
     `uncertain` are the operations of which the code was handed a result or error that may not be
     whole, with the moment and the reason; `missing` is what of the recorded values isn't there.
 
+    A run does what the service would do: it answers a completed context from its checkpoint, and
+    runs the bodies of the others. `bodies` are the completed contexts, by operation id, whose
+    bodies run all the same. `answered` are those that the run answered, `entered` the moments at
+    which it entered others. `is_unclear_doubted`: what diverges inside of a context of which
+    isn't known what the service would do (see `looks_inside`) is a reason for doubt. `stored` are
+    those, by operation id, that are known by now to hold their results: they are answered.
     `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
     a new one; `matched` counts the operations that are as recorded, which tells how well that went:
     a named one twice, since an unnamed one may be another.
@@ -80,25 +95,35 @@ class Examination:
         tree: RecordedTree,
         facts: ExecutionFacts,
         *,
-        deep: bool = True,
+        bodies: Collection[str] = (),
+        is_unclear_doubted: bool = False,
+        stored: Collection[str] = (),
         is_pruned: bool = False,
         stand_ins: StandIns | None = None,
         borrows: bool = True,
+        leaks: LeakWatch | None = None,
     ) -> None:
         self.tree = tree
         self.facts = facts
         self.stand_ins = stand_ins
         if stand_ins is not None:
             stand_ins.hand_input(facts.input_payload)
-        self._deep = deep
+        self._bodies = bodies
+        self.is_unclear_doubted = is_unclear_doubted
+        self._stored = stored
+        self.summarized: set[Path] = set()
+        self.answered: dict[str, Path] = {}
+        self.entered: dict[str, int] = {}
         self._is_pruned = is_pruned
         self.borrows = borrows
+        self.leaks = leaks
         self.matched = 0
         self.moment = 0
         self.traces: list[Trace] = []
+        self._nodes: dict[Path, Node] = {}
         self.batches: list[BatchRun] = []
         self.doubts: list[tuple[int, Doubt]] = []
-        self.differences: list[Difference] = []
+        self.differences: list[NotedDifference] = []
         self.remarks: list[str] = []
         self.unlooked = 0
         self.extra: list[Found] = []
@@ -130,6 +155,8 @@ class Examination:
     def follow(self, trace: Trace) -> Trace:
         """Note that the body of a context runs in this run."""
         self.traces.append(trace)
+        if trace.node is not None:
+            self._nodes[trace.path] = trace.node
         return trace
 
     @property
@@ -162,6 +189,8 @@ class Examination:
         where = line or calling_line() or trace.where
         asked = Asked(identity, where, self.moment)
         path = (*trace.path, index + 1)
+        if self.leaks is not None:
+            self._note_stray(self.leaks, trace, asked)
         fits = is_known = trace.alignment.takes_own(identity)
         if fits:
             node = trace.sequence[index]
@@ -179,6 +208,27 @@ class Examination:
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)
         return Answer(path, identity, node, is_known, trace, index)
+
+    def _note_stray(self, leaks: LeakWatch, trace: Trace, asked: Asked) -> None:
+        """Note where the body of a completed context asks in a context around it."""
+        at = running_body.get()
+        if at is None or trace.path[: len(at)] == at:
+            return
+        for node in self.completed_around(at):
+            if trace.path[: len(node.path)] != node.path:
+                label = str(line_at(node.path, identity_of(node) or asked.identity))
+                leaks.strayed(label, str(asked.identity), asked.where)
+                return
+
+    def watched(self, answer: Answer, *functions: object) -> AbstractContextManager[None]:
+        """Watch for what the body of a context does outside of itself, where it runs although a
+        replay answers it: `functions` are its code."""
+        node = answer.node
+        if self.leaks is None or node is None or not self.is_answered(node):
+            return nullcontext()
+        label = str(line_at(answer.path, answer.identity))
+        where = answer.trace.asked[answer.asked_at].where
+        return self.leaks.body(label, functions, where)
 
     def _left(self, trace: Trace, asked: Asked, path: Path) -> tuple[Asked, Node | None, bool]:
         """Return what is told of an operation that isn't recorded at its own position, what answers
@@ -236,7 +286,7 @@ class Examination:
         is_result = recorded.operation.status is OperationStatus.SUCCEEDED
         what = "payload" if is_result else "error"
         why = f"the {what} of {answer.identity} was left out of the history (Truncated)"
-        if not is_result or self.answered_by(position_text(answer.path)) is None:
+        if not is_result or not self.completed_around(answer.path[:-1]):
             self.doubt(why, TRUNCATED, answer.path)
         # In a completed context only we read it: no replay does.
         return (
@@ -308,30 +358,25 @@ class Examination:
 
     def is_stripped(self, recorded: Recorded | None) -> bool:
         """Return True when the value isn't stored: the service would have the body run again."""
-        if recorded is None or recorded.operation.type is not OperationType.CONTEXT:
-            return False
-        operation = recorded.operation
-        details = operation.context_details
-        is_said = details is not None and details.replay_children is not None
-        is_batch = operation.is_batch
-        summary = read_summary(operation.result) if is_batch and not is_said else None
-        return replay_children_of(
-            operation, summary, payload_known=not recorded.truncated, scheme=self.tree.scheme
-        ).value
+        return recorded is not None and is_stripped(recorded, self.tree.scheme)
 
-    def answered_by(self, position: str) -> str | None:
-        """Return the outermost completed context around a position that a replay answers from its
-        checkpoint, so that what is in it doesn't run; None: there is none."""
-        node = self.tree.root
-        for number in map(int, position.split(".")[:-1]):
-            found = node.children.get(number)
-            if found is None:
-                return None
-            node = found
-            if node.is_terminal and not self.is_stripped(node.recorded):
-                identity = identity_of(node)
-                return None if identity is None else str(line_at(node.path, identity))
-        return None
+    def completed_around(self, path: Path) -> list[Node]:
+        """Return the completed contexts that a replay answers from their checkpoints, so that what
+        is in them doesn't run: of those at a path and around it, the outermost first."""
+        around = (path[:size] for size in range(1, len(path) + 1))
+        found = (self._nodes.get(each) or self.tree.root.at(each) for each in around)
+        return [each for each in found if each is not None and self.is_answered(each)]
+
+    def is_answered(self, node: Node) -> bool:
+        """Return True for a completed context that a replay answers from its checkpoint."""
+        recorded = node.recorded
+        return (
+            recorded is not None
+            and recorded.operation.type is OperationType.CONTEXT
+            and node.is_terminal
+            and node.path not in self.summarized
+            and not self.is_stripped(recorded)
+        )
 
     def can_look_inside(self, answer: Answer) -> bool:
         """Return True where the operations of a completed context are in the source: from a state
@@ -345,18 +390,43 @@ class Examination:
         event says whether what is stored is one, and its body runs for us to know whether that
         matters; see `found`.
         """
-        if self.is_stripped(answer.recorded):
+        node, recorded = answer.node, answer.recorded
+        if self.is_stripped(recorded):
             return True
         if not self.can_look_inside(answer):
             self.unlooked += 1
             return False
-        if self._deep or answer.recorded is None:
-            return self._deep and answer.recorded is not None
-        if summarizes and answer.recorded.operation.status is OperationStatus.SUCCEEDED:
-            details = answer.recorded.operation.context_details
+        if node is None or recorded is None:
+            return False
+        if recorded.operation.type is not OperationType.CONTEXT:
+            return True  # the code has left the record, and is followed to tell the cause
+        if self._enters(node):
+            return True
+        if summarizes and recorded.operation.status is OperationStatus.SUCCEEDED:
+            details = recorded.operation.context_details
             if details is None or details.replay_children is None:
                 self.unclear[answer.path] = answer.identity
-                return True
+                return recorded.operation.id not in self._stored
+        return False
+
+    def looks_inside_unit(self, unit: UnitAnswer) -> bool:
+        """Return True when the body of a unit is to run, which the map or parallel has begun."""
+        node = unit.node
+        if node is None or not self.is_answered(node):
+            return True
+        if self._is_pruned and not node.children:
+            self.unlooked += 1
+            return False
+        return self._enters(node)
+
+    def _enters(self, node: Node) -> bool:
+        """Return True for a completed context whose body runs although a replay answers it."""
+        assert node.recorded is not None
+        operation_id = node.recorded.operation.id
+        if operation_id in self._bodies:
+            self.entered.setdefault(operation_id, self.moment)
+            return True
+        self.answered[operation_id] = node.path
         return False
 
     # -- logging -------------------------------------------------------------------------------
@@ -396,12 +466,33 @@ class Examination:
         recorded: str | None,
         now: str | None,
         asked: Asked | None = None,
+        *,
+        of_context: bool = False,
     ) -> None:
-        """Note what isn't as recorded, though no replay stumbles over it; of `asked`, if any."""
+        """Note what isn't as recorded, though no replay stumbles over it; of `asked`, if any.
+
+        `of_context`: it is what the body of the context at `path` came to.
+        """
         position = None if path is None else position_text(path)
         operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
         before, after = excerpts(recorded, now, _SHOWN)
-        self.differences.append(Difference(what, position, before, after, operation, where))
+        within = () if path is None else path if of_context else path[:-1]
+        told = Difference(what, position, before, after, operation, where)
+        self.differences.append(NotedDifference(self.moment, within, told))
+
+
+def is_stripped(recorded: Recorded, scheme: IdScheme | None) -> bool:
+    """Return True for a context whose value isn't stored, so that a replay runs its body again."""
+    operation = recorded.operation
+    if operation.type is not OperationType.CONTEXT:
+        return False
+    details = operation.context_details
+    is_said = details is not None and details.replay_children is not None
+    is_batch = operation.is_batch
+    summary = read_summary(operation.result) if is_batch and not is_said else None
+    return replay_children_of(
+        operation, summary, payload_known=not recorded.truncated, scheme=scheme
+    ).value
 
 
 def _weight(identity: Identity) -> int:

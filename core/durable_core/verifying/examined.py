@@ -13,7 +13,7 @@ from durable_core.verifying.recorded_tree import identity_of
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.unit_divergence import batch_divergence
-from durable_core.verifying.verification import Cause, Doubt, line_at
+from durable_core.verifying.verification import GOES_ON, Cause, Doubt, line_at
 
 
 def divergences_of(examination: Examination) -> list[Found]:
@@ -43,7 +43,20 @@ def divergences_of(examination: Examination) -> list[Found]:
             found.append(each)
     found += moved_units(examination, units)
     found = [each for each in found if not _is_unclear(examination, each)]
-    return moved_operations(sorted(found, key=lambda each: each.moment))
+    found = moved_operations(sorted(found, key=lambda each: each.moment))
+    return [each for each in found if not _is_new_at_the_end(examination, each)]
+
+
+def _is_new_at_the_end(examination: Examination, found: Found) -> bool:
+    """Return True, and note it, for an operation after the recorded end of the execution: it breaks
+    nobody."""
+    if not found.is_after_end or found.within:
+        return False
+    root = examination.root
+    asked = root.asked[len(root.sequence)]
+    path = (len(root.sequence) + 1,)
+    examination.differ(GOES_ON, path, None, str(asked.identity), asked)
+    return True
 
 
 def _is_named_by_another(trace: Trace, found: Found) -> bool:
@@ -60,6 +73,8 @@ def _is_named_by_another(trace: Trace, found: Found) -> bool:
 
 def _is_unclear(examination: Examination, found: Found) -> bool:
     path = _path_of(found)
+    if not examination.is_unclear_doubted:
+        return False
     for around, identity in examination.unclear.items():
         if path[: len(around)] == around and len(path) > len(around):
             doubt = Doubt(

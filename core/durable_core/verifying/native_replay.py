@@ -20,6 +20,7 @@ from durable_core.native.signals import InvocationEnding
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_result, note_end
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.handler_state import HandlerState
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.replay_call import VerifyingExecution
 from durable_core.verifying.replay_context import VerifyingContext
@@ -35,9 +36,16 @@ class NativeReplayer:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
+        self._state = HandlerState([handler])
+
+    @property
+    def function(self) -> Handler:
+        """The handler."""
+        return self._handler
 
     def replay(self, examination: Examination, arn: str) -> None:
         """Run it once."""
+        self._state.restore()
         run = _NativeRun(self._handler, examination, arn)
         loop = VirtualTimeLoop(run.on_idle)
         # How everything ended is noted; what asyncio finds wrong besides is the handler's affair.

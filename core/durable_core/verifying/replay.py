@@ -1,45 +1,52 @@
-"""Verifying a handler against what was recorded: the run, and what it comes to.
+"""Verifying a handler against what was recorded: the runs, and what they come to.
 
-The handler runs once on the whole record, or once for each invocation that was recorded. Nothing
-that the record holds is done again and nothing new is done; see `examination`.
+The handler runs on the whole record, or also as each recorded invocation left it, and there more
+than once: see `passes`. Nothing that the record holds is done again and nothing new is done; see
+`examination`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from durable_core.arns import UNKNOWN_ARN
-from durable_core.events import INVOCATION_COMPLETED
-from durable_core.fold import Folded, fold, folded_of, has_suspended
+from durable_core.fold import Folded, fold, folded_of
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
-from durable_core.model import ExecutionStatus
 from durable_core.values import dataclass
 from durable_core.verifying.code_lines import shown
-from durable_core.verifying.consequences import Runtime, with_consequence
-from durable_core.verifying.divergence import Found
+from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_error
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.examined import divergences_of
+from durable_core.verifying.findings import (
+    differences_seen,
+    divergences_seen,
+    doubts_seen,
+    is_of_service,
+    outcome_by_run,
+)
+from durable_core.verifying.leaks import LeakWatch
+from durable_core.verifying.passes import Part, Passes, Run, run_passes
+from durable_core.verifying.pictures import (
+    Picture,
+    completed_contexts,
+    end_divergence,
+    pictures_of,
+)
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
-from durable_core.verifying.runs import Outcome
+from durable_core.verifying.told import told_alike
 from durable_core.verifying.verifiability import (
     doubts_of,
     notes_of,
     scheme_doubt,
     uncertain_doubts,
 )
-from durable_core.verifying.verification import (
-    Cause,
-    Divergence,
-    Doubt,
-    Verdict,
-    Verification,
-)
+from durable_core.verifying.verification import Cause, Doubt, Fate, Verdict, Verification
 
 if TYPE_CHECKING:
     from durable_core.verifying.stand_ins import StandIns
@@ -52,6 +59,10 @@ class Replayer(Protocol):
     def runtime(self) -> Runtime: ...
     @property
     def scheme(self) -> IdScheme: ...
+    @property
+    def function(self) -> Any:
+        """The function of the user's that runs."""
+
     def replay(self, examination: Examination, arn: str) -> None:
         """Run the handler once, to its end or as far as it can go, and note how it ended."""
 
@@ -61,29 +72,17 @@ class Replayer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """How a history is verified. `most` is how many divergences are told."""
+    """How a history is verified. `most` is how many divergences are told.
+
+    `deep`: the bodies of completed contexts are verified too. `part`, which needs `deep`: only that
+    part is verified, as long as nothing is found; another run verifies the other.
+    """
 
     deep: bool = True
     every_invocation: bool = False
     strict: bool = False
     most: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """What one run is compared with: a record as it stood. `number` of the invocation, if one.
-
-    `suspended`: the invocation ended and the execution went on; `proven`: something came after it,
-    or the service said of the execution that it runs.
-    `left_at` is after which event the last invocation left it, where something came since that the
-    code may go on with.
-    """
-
-    folded: Folded
-    number: int | None = None
-    suspended: bool = False
-    proven: bool = True
-    left_at: int | None = None
+    part: Part | None = None
 
 
 Watch = Callable[[Examination], AbstractContextManager[None]]
@@ -103,10 +102,13 @@ def verify_history(
     outcome = _before(history, folded, replayer.runtime.name)
     if not outcome:
         return outcome
-    for picture in _pictures(history, folded, options):
-        outcome = _run(replayer, history, picture, options, outcome, watch)
-        if outcome.verdict is not Verdict.COMPATIBLE:
-            break
+    for picture in pictures_of(history, folded, every_invocation=options.every_invocation):
+        if outcome.verdict is Verdict.COMPATIBLE:
+            outcome = _Verifier(replayer, history, picture, options, watch).verify(outcome)
+    # What the service does with this execution shows at its end, whatever an invocation found.
+    if outcome.this_execution is None and outcome.divergences and options.every_invocation:
+        last = _Verifier(replayer, history, picture, replace(options, deep=False), watch)
+        outcome = replace(outcome, this_execution=last.verify(outcome).this_execution)
     if options.strict and outcome.verdict is Verdict.COMPATIBLE and outcome.differences:
         outcome = replace(outcome, verdict=Verdict.DIVERGED)
     return replace(outcome, seconds=perf_counter() - began)
@@ -119,113 +121,180 @@ def unverified(history: RecordedHistory, runtime: str) -> Verification:
 
 def _before(history: RecordedHistory, folded: Folded, runtime: str) -> Verification:
     doubts = tuple(doubts_of(history, folded))
+    status = folded.execution.status
     return Verification(
         source=history.source,
         verdict=Verdict.CANNOT_VERIFY if doubts else Verdict.COMPATIBLE,
         doubts=doubts,
-        status=folded.execution.status.value,
+        status=status.value,
         operations=len(folded.operations),
         invocations=len(folded.invocations) or 1,
         runtime=runtime,
         name=folded.execution.name,
         function=function_of(history.arn),
+        this_execution=None if status.is_open else Fate.ENDED,
     )
 
 
-def _run(
-    replayer: Replayer,
-    history: RecordedHistory,
-    picture: _Picture,
-    options: VerifyOptions,
-    so_far: Verification,
-    watch: Watch,
-) -> Verification:
-    tree = tree_of(picture.folded.operations, replayer.scheme)
-    doubt = scheme_doubt(tree, replayer.scheme)
-    if doubt is not None:
-        return _unsure(so_far, doubt)
-    examination, found = _examined(replayer, history, picture, tree, options, watch)
-    stand_ins = examination.stand_ins
-    ended = _end_divergence(examination, picture)
-    if ended is not None and not found and picture.left_at is not None:
-        left = fold(history.events[: picture.left_at])
-        earlier = _Picture(left, picture.number, picture.suspended)
-        tree = tree_of(earlier.folded.operations, replayer.scheme)
-        again, _ = _examined(replayer, history, earlier, tree, options, watch)
-        ended = _end_divergence(again, earlier)
-    if ended is not None and not found:
-        found = [ended]
-    if not found:
-        compare_final_error(examination)
-    compared = max(so_far.compared, sum(len(trace.asked) for trace in examination.traces))
-    new = (replace(each, where=shown(each.where)) for each in examination.differences)
-    differences = tuple(dict.fromkeys((*so_far.differences, *new)))
-    outcome = replace(
-        so_far,
-        compared=compared,
-        differences=differences,
-        notes=tuple(notes_of(examination, is_green=not found)),
-    )
-    first = found[0].moment if found else None
-    doubts = tuple(each for moment, each in examination.doubts if first is None or moment < first)
-    if first is not None and not doubts:
-        doubts = uncertain_doubts(examination, found[0])
-    if doubts:
-        return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=doubts)
-    if not found:
+class _Verifier:
+    """One record of an execution, verified."""
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        history: RecordedHistory,
+        picture: Picture,
+        options: VerifyOptions,
+        watch: Watch,
+    ) -> None:
+        self._replayer = replayer
+        self._history = history
+        self._picture = picture
+        self._options = options
+        self._watch = watch
+        self._has_watched = False
+
+    def verify(self, so_far: Verification) -> Verification:
+        """Return what comes of it on top of what is known."""
+        scheme = self._replayer.scheme
+        tree = tree_of(self._picture.folded.operations, scheme)
+        doubt = scheme_doubt(tree, scheme)
+        if doubt is not None:
+            return _unsure(so_far, doubt)
+        picture = self._picture
+        # The bodies of completed contexts are verified once, when all that complete have.
+        deep = self._options.deep and picture.is_whole
+        passes = run_passes(
+            lambda bodies, stored: self._run(tree, picture, bodies, stored),
+            tree,
+            completed_contexts(picture, tree.scheme) if deep else None,
+            part=self._options.part,
+            needs_service=self._needs_service,
+        )
+        if passes.service is not None:
+            passes.service = self._with_end(passes.service)
+        if passes.service is not None and passes.bodies:
+            passes.bodies[0] = self._with_same_end(passes.bodies[0])
+        return self._outcome(so_far, passes)
+
+    # -- running -------------------------------------------------------------------------------
+
+    def _run(
+        self,
+        tree: RecordedTree,
+        picture: Picture,
+        bodies: Collection[str],
+        stored: Collection[str],
+    ) -> Run:
+        """Run the handler, and again where its code left the record by an operation that may be
+        new.
+
+        Code that has left its record can only be followed on a supposition: that the operation is
+        the recorded one, changed, or that it is a new one. The one on which more is as recorded is
+        told.
+        """
+
+        def run(borrows: bool) -> Run:
+            examination = Examination(
+                tree,
+                picture.folded.execution,
+                bodies=bodies,
+                is_unclear_doubted=not self._options.deep,
+                stored=stored,
+                is_pruned=self._history.operations is not None,
+                stand_ins=_stand_ins_of(self._history),
+                borrows=borrows,
+                leaks=LeakWatch(self._replayer.function) if watches else None,
+            )
+            with self._watch(examination):
+                self._replayer.replay(examination, self._history.arn or UNKNOWN_ARN)
+            return Run(examination, divergences_of(examination))
+
+        watches = bool(bodies) and not self._has_watched
+        self._has_watched = self._has_watched or watches
+        one = run(True)
+        if not one.found or one.found[0].divergence.cause not in _MAY_BE_NEW:
+            return one
+        other = run(False)
+        if not other.found:
+            return one
+        first, second = (each.found[0].divergence.position for each in (one, other))
+        is_better = other.examination.matched > one.examination.matched
+        return other if first == second and is_better else one
+
+    def _needs_service(self, run: Run) -> bool:
+        return end_divergence(run.examination, self._picture) is not None
+
+    def _with_end(self, service: Run) -> Run:
+        """Return the run with how it ended, where that is a divergence of its own or another error
+        than the execution is recorded to have failed with."""
+        if any(is_of_service(service.examination, each) for each in service.found):
+            return service
+        picture = self._picture
+        ended = end_divergence(service.examination, picture)
+        if ended is not None and picture.left_at is not None:
+            left = fold(self._history.events[: picture.left_at])
+            earlier = Picture(left, picture.number, suspended=picture.suspended)
+            tree = tree_of(earlier.folded.operations, self._replayer.scheme)
+            again = self._run(tree, earlier, (), ())
+            ended = end_divergence(again.examination, earlier)
+        if ended is not None:
+            return replace(service, found=[*service.found, ended])
+        compare_final_error(service.examination)
+        return service
+
+    def _with_same_end(self, run: Run) -> Run:
+        """Return a run of bodies with how it ended, to be held against the service's replay."""
+        ended = end_divergence(run.examination, self._picture)
+        return run if ended is None else replace(run, found=[*run.found, ended])
+
+    # -- what comes of it ----------------------------------------------------------------------
+
+    def _outcome(self, so_far: Verification, passes: Passes) -> Verification:
+        seen = divergences_seen(passes)
+        examination = passes.widest.examination
+        number, by_run = self._picture.number, outcome_by_run(passes)
+        compared = sum(len(trace.asked) for trace in examination.traces)
+        new = (replace(each, where=shown(each.where)) for each in differences_seen(passes))
+        outcome = replace(
+            so_far,
+            compared=max(so_far.compared, compared),
+            differences=tuple(dict.fromkeys((*so_far.differences, *new))),
+            notes=tuple(notes_of(passes, is_green=not seen)),
+            is_partial=passes.is_partial,
+            by_run={**so_far.by_run, **{(kind, number): told for kind, told in by_run.items()}},
+        )
+        doubts = doubts_seen(passes, seen)
+        if seen and not doubts:
+            doubts = list(uncertain_doubts(seen[0].run.examination, seen[0].found))
+        if doubts:
+            return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=tuple(doubts))
+        is_running = self._picture.is_whole and so_far.this_execution is None
+        if is_running and passes.service is not None:
+            breaks = any(each.inside is None for each in seen)
+            outcome = replace(outcome, this_execution=Fate.BREAKS if breaks else Fate.SAFE)
+        if not seen:
+            return self._green(outcome, examination.stand_ins)
+        alike = told_alike(seen, self._replayer.runtime)
+        outcome = replace(
+            outcome,
+            verdict=Verdict.DIVERGED,
+            divergences=tuple(
+                replace(each, where=shown(each.where), invocation=number)
+                for each in alike[: self._options.most]
+            ),
+            more_divergences=max(0, len(alike) - self._options.most),
+        )
+        stand_ins = seen[0].run.examination.stand_ins
+        doubt = stand_ins.doubt(seen[0].found) if stand_ins is not None else None
+        return outcome if doubt is None else _unsure(outcome, doubt)
+
+    def _green(self, outcome: Verification, stand_ins: StandIns | None) -> Verification:
         if stand_ins is None:
             return outcome
-        doubt = stand_ins.strict_doubt() if options.strict else None
+        doubt = stand_ins.strict_doubt() if self._options.strict else None
         noted = replace(outcome, notes=(stand_ins.note(), *outcome.notes))
         return noted if doubt is None else _unsure(outcome, doubt)
-    alike = _alike(found, examination)
-    told = tuple(
-        _told(each, replayer.runtime, picture.number, examination) for each in alike[: options.most]
-    )
-    outcome = replace(
-        outcome,
-        verdict=Verdict.DIVERGED,
-        divergences=told,
-        more_divergences=len(alike) - len(told),
-    )
-    doubt = stand_ins.doubt(found[0]) if stand_ins is not None else None
-    return outcome if doubt is None else _unsure(outcome, doubt)
-
-
-def _examined(
-    replayer: Replayer,
-    history: RecordedHistory,
-    picture: _Picture,
-    tree: RecordedTree,
-    options: VerifyOptions,
-    watch: Watch,
-) -> tuple[Examination, list[Found]]:
-    """Run the handler, and again where its code left the record by an operation that may be new.
-
-    Code that has left its record can only be followed on a supposition: that the operation is the
-    recorded one, changed, or that it is a new one. The one on which more is as recorded is told.
-    """
-
-    def run(borrows: bool) -> tuple[Examination, list[Found]]:
-        examination = Examination(
-            tree,
-            picture.folded.execution,
-            deep=options.deep,
-            is_pruned=history.operations is not None,
-            stand_ins=_stand_ins_of(history),
-            borrows=borrows,
-        )
-        with watch(examination):
-            replayer.replay(examination, history.arn or UNKNOWN_ARN)
-        return examination, divergences_of(examination)
-
-    examination, found = run(True)
-    if not found or found[0].divergence.cause not in _MAY_BE_NEW:
-        return examination, found
-    other, others = run(False)
-    if others and others[0].divergence.position == found[0].divergence.position:
-        return (other, others) if other.matched > examination.matched else (examination, found)
-    return examination, found
 
 
 def _stand_ins_of(history: RecordedHistory) -> StandIns | None:
@@ -239,108 +308,10 @@ def _stand_ins_of(history: RecordedHistory) -> StandIns | None:
 _MAY_BE_NEW: Final = (Cause.RENAMED, Cause.TYPE_CHANGED, Cause.REPLACED)
 
 
-def _alike(found: Sequence[Found], examination: Examination) -> list[Divergence]:
-    """Return the divergences, those that one line of code makes in several contexts as one."""
-    alike: dict[Any, list[Divergence]] = {}
-    for each in found:
-        one = each.divergence
-        sides = [
-            line and replace(line, position="", status=None) for line in (one.expected, one.current)
-        ]
-        answered = examination.answered_by(one.position)
-        place = one.where or one.position
-        key = (one.cause, one.why, place, *sides, answered)
-        alike.setdefault(key, []).append(one)
-    return [
-        replace(first, also_at=tuple(each.position for each in rest))
-        for first, *rest in alike.values()
-    ]
-
-
 def _unsure(outcome: Verification, doubt: Doubt) -> Verification:
-    return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,))
-
-
-def _told(
-    divergence: Divergence, runtime: Runtime, invocation: int | None, examination: Examination
-) -> Divergence:
-    divergence = with_consequence(divergence, runtime, examination.answered_by(divergence.position))
-    return replace(divergence, where=shown(divergence.where), invocation=invocation)
-
-
-def _pictures(
-    history: RecordedHistory, folded: Folded, options: VerifyOptions
-) -> Iterator[_Picture]:
-    """Return the records to compare with: as each invocation left it, then the whole."""
-    invocations = folded.invocations
-    if options.every_invocation:
-        for each in invocations[:-1]:
-            events = history.events[: each.stop]
-            cut = fold(events)
-            suspended = has_suspended(each, folded.execution.pauses)
-            yield _Picture(cut, each.number, suspended)
-    last = invocations[-1] if invocations else None
-    suspended = last is not None and has_suspended(last, folded.execution.pauses)
-    number = len(invocations) if options.every_invocation else None
-    known = None if history.execution is None else history.execution.status
-    proven = (known is not None and known.is_open) or (
-        bool(history.events) and history.events[-1].event_type != INVOCATION_COMPLETED
-    )
-    is_open = folded.execution.status.is_open
-    came_since = last is not None and suspended and last.stop < len(history.events)
-    left_at = last.stop if last is not None and is_open and came_since else None
-    yield _Picture(folded, number, suspended, proven, left_at)
-
-
-def _end_divergence(examination: Examination, picture: _Picture) -> Found | None:
-    """Return where the handler ends although the invocation is recorded to have suspended, or
-    suspends although the execution is recorded to have succeeded."""
-    root, status = examination.root, picture.folded.execution.status
-    position = str(len(root.asked) + 1)
-    if status is ExecutionStatus.SUCCEEDED and root.outcome is Outcome.SUSPENDED:
-        why = "the code waits for something that the recorded run did not wait for"
-        return Found(
-            root.ended_at,
-            Divergence(position, root.label, Cause.WAITS, why, where=_last_line(examination)),
-        )
-    if not status.is_open or not picture.suspended:
-        return None
-    waiting = list(examination.tree.root.open_operations())
-    if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):
-        return None
-    label = f'{waiting[0].sub_type or waiting[0].type} "{waiting[0].name or ""}"'
-    if not picture.proven:
-        # Nobody need wait for what was asked for: a callback, a task that lost a race. The
-        # invocation may have been about to end the execution.
-        examination.doubt(
-            f"the code ends without waiting for {label}, and the history stops where the recorded "
-            "run either waited for it or had just ended too",
-            "fetch the history again: it says by now which of the two",
-        )
-        return None
-    if root.outcome is Outcome.RETURNED:
-        why = f"the code ends where it is recorded to wait for {label}"
-        cause = Cause.ENDED_EARLY
-    else:
-        why = f"the code raises {root.error} where it is recorded to wait for {label}"
-        cause = Cause.RAISED
-    return Found(
-        root.ended_at,
-        Divergence(
-            position,
-            root.label,
-            cause,
-            why,
-            where=root.raised_where or _last_line(examination),
-            traceback=root.traceback,
-            escapes=root.escapes,
-        ),
-    )
-
-
-def _last_line(examination: Examination) -> Any:
-    asked = examination.root.asked
-    return asked[-1].where if asked else None
+    running = outcome.this_execution in (Fate.SAFE, Fate.BREAKS)
+    fate = None if running else outcome.this_execution
+    return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,), this_execution=fate)
 
 
 def function_of(arn: str | None) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from durable_core.decide import Decision, Verb
 from durable_core.exceptions import (
@@ -49,6 +49,7 @@ from durable_core.verifying.endings import (
     note_end,
     returned,
 )
+from durable_core.verifying.leaks import running_body
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.replay_call import VerifyingCall, VerifyingExecution, end_look
@@ -148,6 +149,7 @@ class VerifyingContext(TellingContext):
         scope = Scope(self._scope)
 
         async def run() -> Ended:
+            running_body.set(trace.path)  # of this task, and of those that it begins
             try:
                 return Ended(Outcome.RETURNED, await body(scope))
             except InvocationEnding:
@@ -203,7 +205,8 @@ class VerifyingContext(TellingContext):
             value = self._outcome(call, config.serdes)
             if not is_unknown(value) or not examination.can_look_inside(answer):
                 return value
-        ended = await self._look(call, trace, body)
+        with examination.watched(answer, body):
+            ended = await self._look(call, trace, body)
         if answer.is_terminal and not examination.is_stripped(answer.recorded):
             if self._is_as_stored(call, ended, config.serdes):
                 value = self._outcome(call, config.serdes)
@@ -227,7 +230,7 @@ class VerifyingContext(TellingContext):
             return True  # the body is compared by what it asks for; its value is a difference only
         if isinstance(payload, NotDone):
             return True
-        if is_summarized(call.answer, payload):
+        if is_summarized(self._verified.examination, call.answer, payload):
             return False
         compare_result(self._verified.examination, call.answer, payload)
         return True
@@ -276,7 +279,8 @@ class VerifyingContext(TellingContext):
         if looks:
             units = batches.make_units(call, Scope(call.scope), planned, options)
             each = zip(units, found.units, strict=True)
-            ends = list(await asyncio.gather(*(self._unit(*one, options) for one in each)))
+            with examination.watched(answer, *(unit.body for unit in planned[:_MOST_WATCHED])):
+                ends = list(await asyncio.gather(*(self._unit(*one, options) for one in each)))
         if not found.is_complete:
             await self._forever(call)
         recorded = call.recorded
@@ -335,10 +339,15 @@ class VerifyingContext(TellingContext):
         recorded = None if answer.node is None else answer.node.recorded
         identity = Identity("CONTEXT", unit.call.sub_type, unit.call.name)
         self._plant(unit.call, planted(recorded, unit.call.id, unit.call.parent_id, identity))
-        ended = await self._look(unit.call, answer.trace, lambda scope: unit.body(unit.call, scope))
+        examination, call = self._verified.examination, cast(VerifyingCall, unit.call)
+
+        async def look() -> Ended:
+            return await self._look(call, answer.trace, lambda scope: unit.body(call, scope))
+
+        looks = examination.looks_inside_unit(answer)
+        ended = await look() if looks else _NOT_RUN
         operation = None if recorded is None else recorded.operation
         succeeded = operation is not None and operation.status is OperationStatus.SUCCEEDED
-        examination, call = self._verified.examination, cast(VerifyingCall, unit.call)
         serdes, where = options.unit_serdes, (answer.trace.path, str(identity))
         if operation and succeeded and not examination.is_stripped(recorded):
             if ended.outcome is Outcome.RETURNED:
@@ -348,10 +357,14 @@ class VerifyingContext(TellingContext):
                         compare_unit_result(examination, answer, payload)
             value = lost_unit(examination, answer)
             value = call.read(serdes, operation.result, *where) if value is None else value
+            if is_unknown(value) and not looks:
+                ended = await look()
             if is_unknown(value) and ended.outcome is Outcome.RETURNED:
                 examination.missing.rebuilt(answer.trace.path, identity, ended.value)
                 value = ended.value
             return Ended(Outcome.RETURNED, value)
+        if not looks:
+            return _failed_as_recorded(call)
         if ended.outcome is Outcome.RETURNED:
             try:
                 return Ended(Outcome.RETURNED, call.round_trip_of(serdes, ended.value, *where))
@@ -382,6 +395,17 @@ class VerifyingContext(TellingContext):
 
 
 _NOT_RUN = Ended(Outcome.NOT_RUN)
+_MOST_WATCHED: Final = 50
+"""Of how many units the code is looked at: of a map it is the same function."""
+
+
+def _failed_as_recorded(call: Call) -> Ended:
+    """Return what a completed unit is recorded to have failed with."""
+    operation = call.recorded
+    try:
+        raise_recorded(operation.error if operation else None, ChildContextError)
+    except (ChildContextError, SerDesError) as error:
+        return Ended(Outcome.RAISED, error=error)
 
 
 def _has_unknown(inline: BatchResult[Any] | UnknownValue | None) -> bool:
@@ -422,7 +446,14 @@ def _rebuilt(
         status = unit.status or UnitStatus.STARTED
         value = ended.value if status is UnitStatus.SUCCEEDED else None
         error: ErrorObject | None = None
-        if status is UnitStatus.FAILED and ended.error is not None:
-            error = error_object(ended.error)
+        if status is UnitStatus.FAILED:
+            error = _error_of(unit, ended)
         items.append(BatchItem(index, status, value, error, planned[index].name))
     return BatchResult(items, reason or CompletionReason.ALL_COMPLETED)
+
+
+def _error_of(unit: UnitAnswer, ended: Ended) -> ErrorObject | None:
+    recorded = None if unit.node is None else unit.node.recorded
+    if recorded is not None and recorded.operation.error is not None:
+        return recorded.operation.error
+    return None if ended.error is None else error_object(ended.error)

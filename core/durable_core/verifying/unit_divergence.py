@@ -115,4 +115,5 @@ def _units_found(
             where=run.where,
             distance=1,
         ),
+        run.path,
     )

@@ -201,6 +201,7 @@ def _note_failures(
                 traceback=unit.traceback,
                 escapes=unit.escapes,
             ),
+            unit.path,
         )
     )
 

@@ -12,6 +12,8 @@ from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.findings import leaks_of, parting_of
+from durable_core.verifying.passes import Passes
 from durable_core.verifying.record_checks import impossible_in
 from durable_core.verifying.recorded_tree import RecordedTree
 from durable_core.verifying.verification import Doubt, Identity
@@ -77,12 +79,23 @@ def uncertain_doubts(examination: Examination, found: Found) -> tuple[Doubt, ...
     )
 
 
-def notes_of(examination: Examination, *, is_green: bool) -> Iterator[str]:
+def notes_of(passes: Passes, *, is_green: bool) -> Iterator[str]:
     """Yield what a verdict leaves open, in sentences: of a green one what could not be seen."""
-    yield from dict.fromkeys(examination.remarks)
-    yield from _missing(examination)
+    examination = passes.widest.examination
+    runs = (*passes.bodies, *([] if passes.service is None else [passes.service]))
+    yield from dict.fromkeys(each for run in runs for each in run.examination.remarks)
+    yield from dict.fromkeys(each for run in runs for each in _missing(run.examination))
     if is_green:
+        leaks = leaks_of(passes)
+        yield from (f"{each}. No harm yet in this record" for each in leaks)
+        if not leaks and (parting := parting_of(passes)):
+            yield parting
         yield from _unseen(examination)
+    if passes.unseen:
+        yield (
+            f"{passes.unseen:,} completed contexts were not looked into: what the bodies of others "
+            "do outside of themselves leads the code elsewhere before it comes to them"
+        )
     if examination.unlooked:
         yield (
             f"{examination.unlooked:,} completed contexts were not looked into: this source is a "

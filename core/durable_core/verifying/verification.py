@@ -7,8 +7,9 @@ order in which the code asks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import field
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
@@ -21,6 +22,14 @@ class Verdict(Word):
     COMPATIBLE = "compatible"
     DIVERGED = "diverged"
     CANNOT_VERIFY = "cannot-verify"
+
+
+class Fate(Word):
+    """What a deploy of the code means for the recorded execution itself."""
+
+    ENDED = "ended"
+    SAFE = "safe"
+    BREAKS = "breaks"
 
 
 class Cause(Word):
@@ -115,12 +124,20 @@ class Divergence:
     which the same line of code diverges in the same way. `distance` is how many edits lie between
     the two sequences of the context. `consequence` is what the runtime of the handler would
     do there in production. `escapes`: what is raised there is no Exception, and has no answer.
+
+    `breaks` are the executions that are hurt: `past POSITION`, where a replay meets it, or `inside
+    CONTEXT`, a completed one: those past it answer it from its checkpoint. `found_by` is `shallow`
+    (what the service's replay does) or `deep` (the body of a completed context). `leak` says of
+    one that isn't there while bodies of completed contexts run what those do outside of themselves.
     """
 
     position: str
     context: str
     cause: Cause
     why: str
+    breaks: str | None = None
+    found_by: str = ""
+    leak: str | None = None
     expected: Line | None = None
     current: Line | None = None
     where: CodeLine | None = None
@@ -137,6 +154,10 @@ class Divergence:
     invocation: int | None = None
 
 
+GOES_ON: Final = "goes on after the recorded end"
+"""What of a Difference: an operation that comes after all that is recorded, which breaks nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Something that a replay doesn't stumble over, but that isn't as it was recorded.
@@ -151,6 +172,11 @@ class Difference:
     operation: str | None = None
     where: CodeLine | None = None
 
+    def __str__(self) -> str:
+        if self.what == GOES_ON:
+            return f"{self.what}: {self.current}"
+        return f"{self.what}: recorded {self.recorded}, now {self.current}"
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -162,13 +188,25 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What runs on a record came to. Those of a deterministic handler tell the same, each time, and
+    ask for the same `outside` of the completed contexts that a replay answers."""
+
+    told: tuple[Any, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    outside: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The outcome for one history. Truthy when it is compatible.
 
     `divergences` come in the order in which the code met them, at most one a context, those that
     one line of code makes in several contexts as one. `notes` are sentences
     about what a green verdict leaves open. `operations` counts what the history holds, `compared`
-    what the code asked for.
+    what the code asked for. `this_execution` says what the service would do with this one; None
+    where that isn't known. `by_run` is what each kind of run came to: several runs of a history are
+    compared by it. `is_partial`: another run looks into the rest.
     """
 
     source: str
@@ -185,7 +223,10 @@ class Verification:
     runtime: str = ""
     name: str | None = None
     function: str | None = None
+    this_execution: Fate | None = None
     seconds: float = field(default=0.0, compare=False)
+    is_partial: bool = field(default=False, compare=False)
+    by_run: Mapping[Any, RunOutcome] = field(default_factory=dict, compare=False)
 
     def __bool__(self) -> bool:
         return self.verdict is Verdict.COMPATIBLE
@@ -207,8 +248,10 @@ class Verification:
             return f"{self.source}: cannot verify: {'; '.join(each.reason for each in self.doubts)}"
         found = self.first
         where = f" [{found.where}]" if found and found.where else ""
-        said = f"{found.position}: {found.why}{where}" if found else "diverged"
-        return f"{self.source}: diverged at {said}"
+        if found is None:
+            return f"{self.source}: diverged: {'; '.join(map(str, self.differences))}"
+        whom = "no execution" if found.breaks is None else f"executions {found.breaks}"
+        return f"{self.source}: diverged at {found.position}: {found.why}{where}; breaks {whom}"
 
 
 class NotCompatible(AssertionError):

@@ -37,6 +37,7 @@ from durable_core.simulation.link import ServiceLink
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_result
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.handler_state import HandlerState
 from durable_core.verifying.raised import told
 from durable_core.verifying.runs import Outcome
 
@@ -56,8 +57,10 @@ class AwsReplayer:
         self._sdk = attached_sdk()
         self._parts = load_parts(self._sdk.version)
         self._run: ReplayRun | None = None
+        self.function = _users_function(handler)
+        self._state = HandlerState([self.function])
         with _without_plugins():
-            self._handler = self._parts.durable_execution(self._spy_on(_users_function(handler)))
+            self._handler = self._parts.durable_execution(self._spy_on(self.function))
         self.runtime = Runtime(
             f"AWS's SDK {self._sdk.version}", is_native=False, compares=self._parts.compares
         )
@@ -79,6 +82,7 @@ class AwsReplayer:
 
     def replay(self, examination: Examination, arn: str) -> None:
         """Run it once."""
+        self._state.restore()
         self._run = run = ReplayRun(self._sdk, self._parts, examination, arn)
         execution = Operation(
             id=arn.rpartition("/")[2],  # where the SDK looks for it

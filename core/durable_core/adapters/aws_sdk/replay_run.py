@@ -38,6 +38,7 @@ from durable_core.verifying.endings import (
     note_end,
 )
 from durable_core.verifying.examination import Examination
+from durable_core.verifying.leaks import running_body
 from durable_core.verifying.planting import planted
 from durable_core.verifying.raised import is_from_outside
 from durable_core.verifying.runs import Outcome
@@ -232,6 +233,7 @@ class ReplayRun:
 
     def look(self, trace: Trace, body: Callable[[], Any]) -> Ended:
         """Run a body to its end, or until it asks for what isn't recorded."""
+        token = running_body.set(trace.path or None)
         try:
             ended = Ended(Outcome.RETURNED, body())
         except self.parts.suspend:
@@ -240,6 +242,8 @@ class ReplayRun:
             if is_from_outside(error):
                 raise
             ended = Ended(Outcome.RAISED, error=error)
+        finally:
+            running_body.reset(token)
         note_end(self.examination, trace, ended)
         return ended
 
@@ -265,7 +269,8 @@ class ReplayRun:
                 return value
         if operation is not None and self._is_unread(executor, original, operation, answer):
             self._unread.add(operation_id)
-        ended = self.look(trace, executor.func)
+        with examination.watched(answer, executor.func):
+            ended = self.look(trace, executor.func)
         is_context = answer.recorded is not None and (
             answer.recorded.operation.type is OperationType.CONTEXT
         )
@@ -318,7 +323,7 @@ class ReplayRun:
                 payload = self._payload(executor, ended.value)
         except Exception:
             return True  # the body is compared by what it asks for; its value is a difference only
-        if is_summarized(answer, payload):
+        if is_summarized(self.examination, answer, payload):
             return False
         compare_result(self.examination, answer, payload)
         return True
@@ -440,7 +445,8 @@ class ReplayRun:
         virtual = bool(getattr(executor, "is_virtual", False))
         identifier = executor.operation_identifier
         recorded: Recorded | None = None if unit.node is None else unit.node.recorded
-        ended = self.look(unit.trace, executor.func)
+        looks = recorded is None or self.examination.looks_inside_unit(unit)
+        ended = self.look(unit.trace, executor.func) if looks else Ended(Outcome.NOT_RUN)
         has_ended = recorded is not None and recorded.operation.is_terminal
         if has_ended and not virtual and not self.examination.is_stripped(recorded):
             identity = _identity(executor, virtual=False)
@@ -455,6 +461,8 @@ class ReplayRun:
             value = lost_unit(self.examination, unit)
             if value is None:
                 value = self._unit_value(executor, original, unit)
+            if is_unknown(value) and not looks:
+                ended = self.look(unit.trace, executor.func)
             if is_unknown(value) and ended.outcome is Outcome.RETURNED:
                 missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
                 return ended.value
@@ -467,9 +475,11 @@ class ReplayRun:
         try:
             return original(executor)
         except self.parts.serdes_errors as error:
-            self.examination.unreadable(
-                unit.trace.identity, unit.trace.path, error, is_default=_is_default(executor)
-            )
+            recorded = None if unit.node is None else unit.node.recorded
+            if recorded is None or recorded.operation.status is OperationStatus.SUCCEEDED:
+                self.examination.unreadable(
+                    unit.trace.identity, unit.trace.path, error, is_default=_is_default(executor)
+                )
             raise
 
     def _result(
