@@ -11,6 +11,7 @@ from durable_core.errors import AwsError, DurableError
 if TYPE_CHECKING:
     from durable_core.simulation.crash_runs import CrashReport
     from durable_core.simulation.determinism import DeterminismReport
+    from durable_core.simulation.races import RaceReport
     from durable_core.simulation.report import SimulationReport
 
 
@@ -57,6 +58,7 @@ def code_of_simulation(
     report: SimulationReport,
     crashes: CrashReport | None = None,
     determinism: DeterminismReport | None = None,
+    races: RaceReport | None = None,
 ) -> Exit:
     """Return the exit code of a simulation and of what was checked with it.
 
@@ -77,5 +79,9 @@ def code_of_simulation(
     if determinism is not None and determinism.differences:
         codes.append(Exit.FINDING)
     elif determinism is not None and determinism.unclear:
+        codes.append(Exit.CANNOT_VERIFY)
+    if races is not None and races.races:
+        codes.append(Exit.FINDING)
+    elif races is not None and (races.unclear or races.unscheduled):
         codes.append(Exit.CANNOT_VERIFY)
     return worst(codes)

@@ -201,6 +201,8 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--crash": [],
         "--save-failing": [needs("--crash")],
         "--check-determinism": [],
+        "--check-races": [],
+        "--interleaving": [],
         "--seed": [],
         "--runtime": [],
         "--isolate": [],

@@ -71,7 +71,8 @@ class RecordedFiles:
             message(f"nothing failed: {path} isn't written")
             return
         faults = Faults((smallest.fault,))
-        failing = replace(scenario, seed=runs.simulation.seed, faults=faults)
+        first = runs.simulation
+        failing = replace(scenario, seed=first.seed, interleaving=first.interleaving, faults=faults)
         write_whole(Path(path), scenario_text(failing), force=self.force)
         message(f"wrote the smallest failure to {path}")
 

@@ -28,6 +28,7 @@ from durable_core.reads import Source
 from durable_core.simulation.crash_runs import CrashReport, fault_text
 from durable_core.simulation.determinism import DeterminismReport, Difference
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
+from durable_core.simulation.races import RaceReport
 from durable_core.simulation.report import Doing, InvocationBlock, SimulationReport
 
 _DID_STYLES: Final = {
@@ -70,6 +71,8 @@ def render(
         out += _crashes(runs.crashes, surface)
     if runs.determinism is not None:
         out += _determinism(runs.determinism, surface)
+    if runs.races is not None:
+        out += _races(runs.races, surface)
     if runs.skipped is not None:
         out += pair("not checked", [(runs.skipped, "warn")], surface)
     out += _answers_wanted(report.simulation, surface)
@@ -93,7 +96,9 @@ def _heading(runs: SimulationRuns, report: SimulationReport, surface: Surface) -
     out += pair("time", [(f"{virtual}, {real}; {invocations}", "")], surface)
     for pause in report.explained.pauses:
         out += pair("paused", [(clean(pause_text(pause, report.explained)), "")], surface)
-    return out + pair("seed", [(str(simulation.seed), "")], surface)
+    number = simulation.interleaving
+    seed = f"{simulation.seed}, interleaving {number:,}" if number else str(simulation.seed)
+    return out + pair("seed", [(seed, "")], surface)
 
 
 def _runtime(runs: SimulationRuns) -> str:
@@ -174,7 +179,8 @@ def _footer(report: SimulationReport, surface: Surface) -> list[str]:
     out += _listed("waits for", [each.label for each in simulation.waiting_for], surface)
     late = [f"{each.label} timed out, and no entry answers it" for each in simulation.unanswered]
     out += _listed("no answer", late, surface)
-    return out + _listed("never used", simulation.unused, surface)
+    out += _listed("never used", simulation.unused, surface)
+    return out + _listed("not scheduled", simulation.unscheduled, surface)
 
 
 def _listed(title: str, texts: Sequence[str], surface: Surface) -> list[str]:
@@ -275,6 +281,21 @@ def _differences(found: Sequence[Difference], style: str, surface: Surface) -> l
         for line in _difference(each):
             out += pair("", [(clean(line), style)], surface)
     return out + _and_more(len(found), surface)
+
+
+def _races(report: RaceReport, surface: Surface) -> list[str]:
+    orders = f"{plural(report.interleavings, 'other order')} of threads or tasks"
+    if not report.races:
+        out = pair("races", [(f"{orders} came to the same", "good")], surface)
+        for why in report.unclear[:_MOST_SHOWN]:
+            out += pair("", [(clean(f"not compared: {why}"), "warn")], surface)
+        return out + _listed("not scheduled", report.unscheduled, surface)
+    text = f"{len(report.races):,} of {orders} came to something else; the first is"
+    out = pair("races", [(text, "bad")], surface)
+    first = report.races[0]
+    what = first.operation or "the end of the execution"
+    out += pair("", [(clean(f"{what}: {first.how}"), "bad")], surface)
+    return out + pair("", [(f"see it with --interleaving {first.interleaving}", "dim")], surface)
 
 
 def _difference(found: Difference) -> Iterator[str]:

@@ -25,6 +25,7 @@ from durable_core.simulation.crash_runs import CrashReport, fault_text
 from durable_core.simulation.determinism import DeterminismReport, Difference
 from durable_core.simulation.findings import SdkFinding
 from durable_core.simulation.outcome import WaitingFor
+from durable_core.simulation.races import RaceReport
 from durable_core.simulation.report import InvocationBlock, SimulationReport, Story
 from durable_core.wire import error_to_wire
 
@@ -47,6 +48,7 @@ def as_document(
         "sdk_version": runs.sdk_version,
         "isolated": runs.isolated,
         "seed": simulation.seed,
+        "interleaving": simulation.interleaving,
         "execution": {
             "arn": simulation.arn,
             "status": simulation.status.value,
@@ -74,6 +76,8 @@ def as_document(
         "findings": [_finding_document(finding) for finding in report.findings],
         "crashes": _crashes_document(runs.crashes),
         "determinism": _determinism_document(runs.determinism),
+        "races": _races_document(runs.races),
+        "not_scheduled": list(simulation.unscheduled),
         "not_checked": runs.skipped,
     }
 
@@ -212,4 +216,18 @@ def _difference_document(found: Difference) -> dict[str, Any]:
             {"function": read.function, "file": read.file, "line": read.line}
             for read in found.reads
         ],
+    }
+
+
+def _races_document(report: RaceReport | None) -> dict[str, Any] | None:
+    if report is None:
+        return None
+    return {
+        "interleavings": report.interleavings,
+        "races": [
+            {"interleaving": each.interleaving, "operation": each.operation, "problem": each.how}
+            for each in report.races
+        ],
+        "unclear": list(report.unclear),
+        "not_scheduled": list(report.unscheduled),
     }

@@ -30,6 +30,7 @@ from durable_core.simulation.outcome import (
     Simulation,
     Stopped,
 )
+from durable_core.simulation.races import RaceReport, check_races
 from durable_core.values import dataclass
 
 
@@ -45,22 +46,32 @@ class SimulationRuns:
     real_seconds: float
     crashes: CrashReport | None = None
     determinism: DeterminismReport | None = None
+    races: RaceReport | None = None
     skipped: str | None = None
     sdk_version: str | None = None
     isolated: bool = False
     interrupted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What is checked by further runs: crashes of a mode, how many runs for determinism and in how
+    many other interleavings."""
+
+    mode: CrashMode | None = None
+    determinism_runs: int | None = None
+    interleavings: int | None = None
+
+
 def run_all(
     request: SimulationRequest,
-    mode: CrashMode | None,
-    determinism_runs: int | None,
+    checks: Checks,
     handler_output: str | None,
     *,
     verbose: bool,
     give_up: Callable[[SimulationRuns], int],
 ) -> SimulationRuns:
-    """Run the handler, and run it again for the checks. With a `mode` the scenario's own faults are
+    """Run the handler, and run it again for the checks. For crashes the scenario's own faults are
     left out. Ctrl-C ends it, and what came of it until then is returned.
 
     `give_up` shows that in place of the caller where a handler goes on in spite of Ctrl-C, and
@@ -68,7 +79,7 @@ def run_all(
 
     Raises a HandlerError, SourceError for a file that can't be written, RunLost.
     """
-    if mode is not None:
+    if checks.mode is not None:
         request = replace(request, scenario=replace(request.scenario, faults=NO_FAULTS))
     progress = Progress()
     loader = HandlerLoader()
@@ -87,9 +98,9 @@ def run_all(
     began = time.perf_counter()
     try:
         with in_place(), CtrlC(given_up):
-            first = _first(request, mode, loader, progress, handler_output, verbose, user_of)
+            first = _first(request, checks.mode, loader, progress, handler_output, verbose, user_of)
             done.append(first)
-            return _checked(request, first, mode, determinism_runs, loader, progress)
+            return _checked(request, first, checks, loader, progress)
     except KeyboardInterrupt:
         if not done:
             raise
@@ -105,8 +116,7 @@ _INTERRUPTED: Final = "you ended the command before all was checked"
 def _checked(
     request: SimulationRequest,
     runs: SimulationRuns,
-    mode: CrashMode | None,
-    determinism_runs: int | None,
+    checks: Checks,
     loader: HandlerLoader,
     progress: Progress,
 ) -> SimulationRuns:
@@ -115,22 +125,27 @@ def _checked(
     if runs.isolated and not request.isolate:
         message(_WHY_ISOLATED.format(runs.sdk_version))
         request = replace(request, isolate=True)
+    if checks == Checks():
+        return runs
     if runs.interrupted:
-        return replace(runs, skipped=_INTERRUPTED) if mode or determinism_runs else runs
-    if (mode or determinism_runs) and simulation.stopped is not Stopped.OVER:
+        return replace(runs, skipped=_INTERRUPTED)
+    if simulation.stopped is not Stopped.OVER:
         return replace(runs, skipped="the checks need an execution that ends")
-    if mode is not None:
-        found = _crashes(request, loader, simulation, mode, progress)
+    if checks.mode is not None:
+        found = _crashes(request, loader, simulation, checks.mode, progress)
         runs = replace(runs, crashes=found)
         if found.unmade:
             why = f"you ended the command: {plural(found.unmade, 'crash run')} not made"
             return replace(runs, interrupted=True, skipped=why)
-    if determinism_runs is not None:
-        try:
-            determinism = _determinism(request, simulation, determinism_runs, progress)
-        except KeyboardInterrupt:
-            return replace(runs, interrupted=True, skipped=_INTERRUPTED)
-        runs = replace(runs, determinism=determinism)
+    try:
+        if checks.determinism_runs is not None:
+            determinism = _determinism(request, simulation, checks.determinism_runs, progress)
+            runs = replace(runs, determinism=determinism)
+        if checks.interleavings is not None:
+            races = _races(request, loader, simulation, checks.interleavings, progress)
+            runs = replace(runs, races=races)
+    except (KeyboardInterrupt, Interrupted):
+        return replace(runs, interrupted=True, skipped=_INTERRUPTED)
     return runs
 
 
@@ -216,23 +231,47 @@ def _crashes(
     progress: Progress,
 ) -> CrashReport:
     def once_more(faults: Faults) -> Simulation:
-        loader.forget()
         scenario = replace(request.scenario, faults=faults)
-        user = UserRunner(
-            loader,
-            request.spec,
-            request.runtime,
-            isolate=request.isolate,
-            timeout=request.timeout,
-            prepare=partial(redirect_here, os.devnull, False),
-        )
-        return run_request(replace(request, scenario=scenario), user)
+        return _from_cold(replace(request, scenario=scenario), loader)
 
     def heard(done: int, total: int) -> None:
         progress.show(f"crash run {done:,} of {total:,}")
 
     with discarded():
         return crash_runs(clean, mode, once_more, heard)
+
+
+def _races(
+    request: SimulationRequest,
+    loader: HandlerLoader,
+    clean: Simulation,
+    interleavings: int,
+    progress: Progress,
+) -> RaceReport:
+    def once_more(number: int) -> Simulation:
+        if number == 0:
+            return _from_cold(request, loader)
+        return _from_cold(replace(request, interleaving=number), loader)
+
+    def heard(done: int, total: int) -> None:
+        progress.show(f"interleaving {done:,} of {total:,}")
+
+    with discarded():
+        return check_races(clean, interleavings, once_more, heard)
+
+
+def _from_cold(request: SimulationRequest, loader: HandlerLoader) -> Simulation:
+    """Run the handler once more, with its modules imported anew."""
+    loader.forget()
+    user = UserRunner(
+        loader,
+        request.spec,
+        request.runtime,
+        isolate=request.isolate,
+        timeout=request.timeout,
+        prepare=partial(redirect_here, os.devnull, False),
+    )
+    return run_request(request, user)
 
 
 def _determinism(

@@ -69,7 +69,7 @@ def test_the_file_of_the_design_is_read_as_meant() -> None:
     [
         ("seed = ", "s.toml: not TOML: Invalid value (at end of document)"),
         ("seed = 'x'", "s.toml: seed: expected a whole number, found 'x'"),
-        ("sed = 1", "s.toml: unknown key 'sed', expected one of callback, crash, invoke, "),
+        ("sed = 1", "s.toml: unknown key 'sed', expected one of callback, crash, interleaving, "),
         ("[callback]\nname = 'a'", "s.toml: write [[callback]], one table for each"),
         ("[[callback]]\n", "s.toml: [[callback]] 1: name is missing"),
         (

@@ -77,6 +77,14 @@ def command(
         int | None,
         typer.Option(min=1, metavar="N", help="Run it N times with other times, chance, hashes."),
     ] = None,
+    check_races: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Run it in N other orders of its threads or tasks."),
+    ] = None,
+    interleaving: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Run it in the order that a race was found in."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="All chance comes from it (default: the scenario's, else 0).")
     ] = None,
@@ -139,7 +147,7 @@ def command(
     from durable_cli.exits import Exit, code_of_simulation
     from durable_cli.output import Output
     from durable_cli.recorded_files import RecordedFiles
-    from durable_cli.simulation_runs import run_all
+    from durable_cli.simulation_runs import Checks, run_all
     from durable_core.adapters.handler import HandlerKind
     from durable_core.adapters.price_file import read_prices
     from durable_core.adapters.runners import SimulationRequest
@@ -157,6 +165,7 @@ def command(
         event=None if event is None else read_event(event),
         scenario=read_scenario_file(scenario) if scenario else Scenario(),
         seed=seed,
+        interleaving=interleaving,
         runtime=HandlerKind(runtime.value) if runtime else None,
         isolate=isolate,
         timeout=timeout,
@@ -191,10 +200,16 @@ def command(
             to.write(_rendered(runs, report, cost, format, to, expand=expand))
         if runs.interrupted:
             return Exit.INTERRUPTED
-        return code_of_simulation(report, runs.crashes, runs.determinism)
+        return code_of_simulation(report, runs.crashes, runs.determinism, runs.races)
 
     return shown(
-        run_all(request, mode, check_determinism, handler_output, verbose=verbose, give_up=shown)
+        run_all(
+            request,
+            Checks(mode, check_determinism, check_races),
+            handler_output,
+            verbose=verbose,
+            give_up=shown,
+        )
     )
 
 

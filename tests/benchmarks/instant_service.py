@@ -51,7 +51,7 @@ class InstantRunner(AwsSdkRunner):
         while True:
             link: Any = SimpleNamespace(began=NOW, elapsed=None)
             observed = Observed(())
-            desk = Desk(link, observed)
+            desk = Desk(link, observed, self._scheduler)
             client = InstantClient(self._sdk, self._convert, desk, observed)
             client.operations = operations
             handed = self._sdk.invocation_input(

@@ -9,6 +9,7 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
+from durable_core.adapters.chance import drawn_from, seeded_names
 from durable_core.adapters.handler import (
     HandlerKind,
     HandlerLoader,
@@ -23,6 +24,7 @@ from durable_core.adapters.process_exit import (
     exit_is_refused,
     watch_exits,
 )
+from durable_core.adapters.threads.patches import schedulable
 from durable_core.arns import names_of_handler
 from durable_core.handler_clock import STARTS_AT, StandingClock
 from durable_core.limits import LIMITS, ServiceLimits
@@ -110,7 +112,7 @@ class UserRunner(Runner):
 
     def _start(self, now: datetime) -> tuple[LoadedHandler, Runner]:
         with exit_fails_import(), served_by(StandingClock(now)):
-            loaded = self.loader.load(self._spec)
+            loaded = load_schedulable(self.loader, self._spec)
         kind = self._runtime or loaded.kind
         if kind is HandlerKind.PLAIN:
             raise NotAHandler(
@@ -143,7 +145,7 @@ class UserRunner(Runner):
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
-            return _Unwound(NativeRunner(self._watched(target)))
+            return _Unwound(_NativeRunner(self._watched(target)))
         return _Unwound(_aws_sdk_runner(target))
 
     def _watched(self, target: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,6 +159,16 @@ class UserRunner(Runner):
                 raise
 
         return watched
+
+
+class _NativeRunner(NativeRunner):
+    """Runs a native handler whose chance comes from the seed."""
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        with drawn_from(f"{options.seed}:{link.invocation.number}"):
+            return super().invoke(given, link, options)
 
 
 class _Unwound(Runner):
@@ -184,10 +196,17 @@ class _Unwound(Runner):
             return self._runner.invoke(given, link, options)
 
 
+def load_schedulable(loader: HandlerLoader, spec: str) -> LoadedHandler:
+    """Load a handler such that the locks and queues that its modules make, and the functions that
+    they import by name, are those in which its threads can be scheduled. Raises a HandlerError."""
+    with schedulable(), seeded_names():
+        return loader.load(spec)
+
+
 def _runner_there(folder: str, spec: str, kind: HandlerKind) -> Runner:
     """Return the runner that works inside of an invocation's own process."""
-    target = HandlerLoader(Path(folder)).load(spec).target
-    return NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
+    target = load_schedulable(HandlerLoader(Path(folder)), spec).target
+    return _NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
 
 
 def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
@@ -200,11 +219,11 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
     """Return the handler of a chained invoke as the driver takes it: a runner for a durable one,
     the function itself for a plain one. Raises a HandlerError."""
     with exit_fails_import(), served_by(StandingClock(STARTS_AT)):
-        loaded = loader.load(spec)
+        loaded = load_schedulable(loader, spec)
     if loaded.kind is HandlerKind.AWS_SDK:
         return _Unwound(_aws_sdk_runner(loaded.target))
     if loaded.kind is HandlerKind.NATIVE:
-        return _Unwound(NativeRunner(loaded.target))
+        return _Unwound(_NativeRunner(loaded.target))
     return exit_ends_invocation(lambda status: None)(loaded.target)
 
 
@@ -221,6 +240,7 @@ class SimulationRequest:
     event: Any = None
     scenario: Scenario = field(default_factory=Scenario)
     seed: int | None = None
+    interleaving: int | None = None
     runtime: HandlerKind | None = None
     isolate: bool = False
     timeout: float | None = None
@@ -252,6 +272,7 @@ def run_request(
         request.event,
         scenario=request.scenario,
         seed=request.seed,
+        interleaving=request.interleaving,
         limits=request.limits,
         max_invocations=request.max_invocations,
         execution_timeout=request.execution_timeout,
@@ -271,6 +292,7 @@ def request_to_json(request: SimulationRequest) -> dict[str, Any]:
         "event": request.event,
         "scenario": scenario_text(request.scenario),
         "seed": request.seed,
+        "interleaving": request.interleaving,
         "runtime": request.runtime,
         "timeout": request.timeout,
         "real_durations": request.real_durations,
@@ -288,6 +310,7 @@ def request_from_json(raw: Mapping[str, Any]) -> SimulationRequest:
         event=raw["event"],
         scenario=read_scenario(raw["scenario"]),
         seed=raw["seed"],
+        interleaving=raw["interleaving"],
         runtime=HandlerKind(raw["runtime"]) if raw["runtime"] else None,
         timeout=raw["timeout"],
         real_durations=raw["real_durations"],

@@ -14,10 +14,13 @@ from __future__ import annotations
 import asyncio
 import math
 import selectors
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
+from durable_core.interleavings import Order
 from durable_core.native.signals import Overdue
 
 
@@ -47,8 +50,61 @@ class _Selector(selectors.DefaultSelector):
         return []
 
 
+class _Turn:
+    """A task that can go on. `begun` counts the tasks that have run at all."""
+
+    __slots__ = ("begun", "handle", "number")
+
+    def __init__(self, handle: asyncio.Handle, number: int, begun: int) -> None:
+        self.handle = handle
+        self.number = number
+        self.begun = begun
+
+
+class _Turns(deque[Any]):
+    """What a loop has ready: its tasks in the order of an interleaving, other callbacks before them
+    as they come, so that a task is never run before what asyncio has to do first."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__()
+        self._order = order
+        self._numbers: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+        self._begun: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._tasks: list[_Turn] = []
+        self._passed_over = 0
+
+    def __len__(self) -> int:
+        return super().__len__() + len(self._tasks)
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def clear(self) -> None:
+        super().clear()
+        self._tasks.clear()
+
+    def popleft(self) -> Any:
+        while super().__len__():
+            handle = super().popleft()
+            task = getattr(handle._callback, "__self__", None)
+            if not isinstance(task, asyncio.Task):
+                return handle
+            number = self._numbers.setdefault(task, len(self._numbers) + 1)
+            self._tasks.append(_Turn(handle, number, number if task in self._begun else 0))
+            self._begun.add(task)
+        index = self._order(self._tasks) if self._passed_over < _MOST_PASSED_OVER else 0
+        self._passed_over = self._passed_over + 1 if index else 0
+        return self._tasks.pop(index).handle
+
+
+_MOST_PASSED_OVER = 100
+"""How often the task that has waited longest is passed over in a row: others may wait for it in a
+loop that never waits."""
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """The loop. `on_idle` is called whenever it is idle and must make something ready.
+    """The loop. `on_idle` is called whenever it is idle and must make something ready. `order` is
+    that of its tasks; None: asyncio's own, first come, first served.
 
     Running it raises Overdue when the virtual time comes to `limit` seconds. Its time begins at
     `begins_at`. `real_durations`: the virtual time passes while something outside is waited for.
@@ -61,6 +117,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         *,
         begins_at: float = 0.0,
         real_durations: bool = False,
+        order: Order | None = None,
     ) -> None:
         self.elapsed = 0.0
         self.real_durations = real_durations
@@ -71,12 +128,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._watch = _Selector()
         self._watch.loop = self
         super().__init__(self._watch)
+        if order is not None:
+            self._ready = _Turns(order)
         self._own_files = len(self._watch.get_map())
 
     @property
     def is_busy(self) -> bool:
         """True when something besides what runs now is ready to go on."""
-        return bool(self._ready)  # type: ignore[attr-defined]
+        return bool(self._ready)
 
     def time(self) -> float:
         """Return the virtual time in seconds."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
 from durable_core.handler_clock import HandlerClock, monotonic_of
 from durable_core.ids import position_text
+from durable_core.interleavings import order_of
 from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
@@ -83,12 +84,14 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Invoked:
-    """What came of an invocation, and what it did. `elapsed_seconds` are virtual."""
+    """What came of an invocation, and what it did. `elapsed_seconds` are virtual. `unscheduled` are
+    sentences on what ran in real time, so that it may run in another order the next time."""
 
     outcome: InvocationOutput | Lost
     notes: tuple[Note, ...]
     requests: tuple[SentRequest, ...]
     elapsed_seconds: float
+    unscheduled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,12 @@ class InvocationOptions:
     their bodies are not run, the same is written again. `tell` hears of each note when it is made,
     so that it is known of an invocation that gives no answer. `began` is when it begins in virtual
     time, which the handler reads then; with `real_durations` what bodies take passes in it too.
+    `interleaving` is the number of the order in which threads or tasks that can go on take turns;
+    0: the one that the seed gives.
     """
 
     seed: int = 0
+    interleaving: int = 0
     limits: ServiceLimits = LIMITS
     rules: SdkRules = field(default_factory=lambda: SDKS[Sdk.DOTNET])
     flush_window: float = 0.0
@@ -129,6 +135,7 @@ def invoke_handler(
         FUNCTION_TIMEOUT_SECONDS,
         begins_at=0.0 if options.began is None else monotonic_of(options.began.timestamp()),
         real_durations=options.real_durations,
+        order=order_of(options.seed, options.interleaving) if options.interleaving else None,
     )
     loop.set_exception_handler(_report_others)
     with served_by(_clock_of(loop, options)):

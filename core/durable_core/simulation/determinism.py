@@ -37,6 +37,8 @@ class Asked:
     said: tuple[tuple[str, str], ...]
     own_result: str | None = None
     """A digest of what the body of a step returned or raised."""
+    own_shown: str = field(default="", compare=False)
+    """It as text; not known of a run of another process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,13 @@ def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
         identity=identity,
         said=tuple(said),
         own_result=_digest(repr(results)) if is_step else None,
+        own_shown=_last_end(updates) if is_step else "",
     )
+
+
+def _last_end(updates: Sequence[OperationUpdate]) -> str:
+    last = updates[-1]
+    return last.payload or "nothing" if last.error is None else str(last.error)
 
 
 def _said(update: OperationUpdate, is_step: bool) -> Iterator[tuple[str, str]]:
@@ -165,36 +173,61 @@ class Unclear:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What isn't the same in another run. `operation` is its label; None: the end of the
+    execution. `in_body`: what the body of a step came to; `in_outcome`: nothing but what an
+    operation came to."""
+
+    id: str | None
+    operation: str | None
+    how: str
+    in_body: bool = False
+    in_outcome: bool = False
+
+
 def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Unclear | None:
-    """Return where another run departs from the first one, or None where it doesn't."""
+    """Return where another run departs from the first one, or None where it doesn't, or where
+    `compare_given` tells: what follows then isn't compared."""
+    found = next(departures(first, other), None)
+    if found is None:
+        return None
+    if found.in_body and found.id is not None:
+        if _is_given_otherwise(first, other, found.id):
+            return None
+        return Unclear(
+            f"the body of {found.operation} came to something else in run {run}: it reads what "
+            "isn't controlled here, and what follows from it isn't compared"
+        )
+    if found.in_outcome and given_difference(first.given, other.given):
+        return None
+    return Difference(run, found.operation, found.how)
+
+
+def departures(first: Fingerprint, other: Fingerprint) -> Iterator[Departure]:
+    """Yield where another run departs from the first one, in the order in which that one asked for
+    operations; last the end of the execution."""
     theirs = {each.id: each for each in other.operations}
     for ours in first.operations:
         found = theirs.get(ours.id)
         if found is None:
-            return Difference(run, ours.label, _missing(other, "it wasn't asked for"))
-        if how := _departure(ours, found):
-            if _differ_in_outcome(ours, found) and given_difference(first.given, other.given):
-                return None  # `compare_given` tells; what follows isn't compared
-            return Difference(run, ours.label, how)
-        if ours.own_result != found.own_result:
-            if _is_given_otherwise(first, other, ours.id):
-                return None
-            why = (
-                f"the body of {ours.label} came to something else in run {run}: it reads what "
-                "isn't controlled here, and what follows from it isn't compared"
-            )
-            return Unclear(why)
+            yield Departure(ours.id, ours.label, _missing(other, "it wasn't asked for"))
+        elif how := _departure(ours, found):
+            in_outcome = _differ_in_outcome(ours, found)
+            yield Departure(ours.id, ours.label, how, in_outcome=in_outcome)
+        elif ours.own_result != found.own_result:
+            now, before = excerpts(found.own_shown, ours.own_shown, SHOWN)
+            differs = f"its result was {now}, and {before} in the first run"
+            yield Departure(ours.id, ours.label, differs, in_body=True)
     known = {each.id for each in first.operations}
     for found in other.operations:
         if found.id not in known:
-            return Difference(run, found.label, "it was asked for, and wasn't in the first run")
+            yield Departure(found.id, found.label, "it was asked for, and wasn't in the first run")
     if (first.status, first.error) != (other.status, other.error):
-        return Difference(run, None, _missing(other, f"it ended {other.status}"))
-    if first.result != other.result:
+        yield Departure(None, None, _missing(other, f"it ended {other.status}"))
+    elif first.result != other.result:
         now, before = excerpts(other.result, first.result, SHOWN)
-        ends = f"{now or 'nothing'}, not {before or 'nothing'}"
-        return Difference(run, None, f"the result is {ends}")
-    return None
+        yield Departure(None, None, f"the result is {now or 'nothing'}, not {before or 'nothing'}")
 
 
 def compare_given(first: Fingerprint, other: Fingerprint, run: int) -> Difference | None:

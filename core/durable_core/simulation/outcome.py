@@ -57,7 +57,7 @@ class InvocationRecord:
     `began_because` and `ended_because` are words for a report; `woken_by` are the operations that
     the service had moved, `pending` those that the invocation left waiting. `notes` are in the
     order in which things happened, `requests` in the order in which they were sent; those that were
-    turned down say why.
+    turned down say why. `unscheduled` are sentences on what ran in real time.
     """
 
     number: int
@@ -73,6 +73,7 @@ class InvocationRecord:
     pending: tuple[Operation, ...]
     notes: tuple[Note, ...]
     requests: tuple[SentRequest, ...]
+    unscheduled: tuple[str, ...] = ()
 
     def did(self, *what: Did) -> tuple[Note, ...]:
         """Return the notes of these kinds."""
@@ -122,6 +123,15 @@ class Simulation:
     asynchronous: bool = False
     pause: PauseDetails | None = None
     expected_timeout: datetime | None = None
+    interleaving: int = 0
+
+    @property
+    def unscheduled(self) -> tuple[str, ...]:
+        """Sentences on what ran in real time, so that another run may come to something else."""
+        found = dict.fromkeys(each for record in self.invocations for each in record.unscheduled)
+        for child in self.children.values():
+            found |= dict.fromkeys(child.unscheduled)
+        return tuple(found)
 
     @property
     def virtual_seconds(self) -> float:

@@ -87,13 +87,14 @@ class PauseScript:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What the world does. `seed` None: the file names none."""
+    """What the world does. `seed` and `interleaving` None: the file names none."""
 
     seed: int | None = None
     callbacks: tuple[CallbackScript, ...] = ()
     invokes: tuple[InvokeScript, ...] = ()
     faults: Faults = NO_FAULTS
     pauses: tuple[PauseScript, ...] = ()
+    interleaving: int | None = None
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -113,17 +114,20 @@ class _Reader:
         self._source = source
 
     def scenario(self, document: Mapping[str, Any]) -> Scenario:
-        known = {"seed", "callback", "invoke", "pause", *_FAULT_TABLES}
+        known = {"seed", "interleaving", "callback", "invoke", "pause", *_FAULT_TABLES}
         self._check_keys(document, known, None)
-        seed = document.get("seed")
+        seed, interleaving = document.get("seed"), document.get("interleaving")
         if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
             raise self._wrong("seed", "a whole number", seed)
+        if interleaving is not None and (type(interleaving) is not int or interleaving < 0):
+            raise self._wrong("interleaving", "a whole number from 0", interleaving)
         faults: list[Fault] = []
         for table, read in _FAULT_TABLES.items():
             for where, entry in self._entries(document, table):
                 faults.append(read(self, entry, where))
         return Scenario(
             seed=seed,
+            interleaving=interleaving,
             callbacks=tuple(self._callback(*each) for each in self._entries(document, "callback")),
             invokes=tuple(self._invoke(*each) for each in self._entries(document, "invoke")),
             faults=Faults(tuple(faults)),
@@ -329,6 +333,8 @@ def scenario_text(scenario: Scenario) -> str:
     blocks: list[str] = []
     if scenario.seed is not None:
         blocks.append(f"seed = {scenario.seed}\n")
+    if scenario.interleaving:
+        blocks.append(f"interleaving = {scenario.interleaving}\n")
     blocks += [callback_text(each) for each in scenario.callbacks]
     blocks += [invoke_text(each) for each in scenario.invokes]
     blocks += [fault_text(each) for each in scenario.faults.faults]

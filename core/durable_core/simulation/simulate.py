@@ -129,6 +129,7 @@ def simulate(
     *,
     scenario: Scenario | None = None,
     seed: int | None = None,
+    interleaving: int | None = None,
     limits: ServiceLimits = LIMITS,
     faults: Faults = NO_FAULTS,
     max_invocations: int = 1_000,
@@ -144,13 +145,14 @@ def simulate(
 ) -> Simulation:
     """Run a handler to the end of its execution and return what came of it.
 
-    `event` is any JSON value. `seed` goes before the scenario's; without either it is 0. `faults`
-    go before the scenario's too. The function and the execution are named after the handler's
-    module and name, unless they are named here. `execution_timeout` is in seconds. `load` finds the
-    handlers that the scenario names for chained invokes, before anything runs. `on_invocation`
-    hears of each invocation when it has ended. With `check_every_request` the invariant is checked
-    after each checkpoint, not only at the end. `asynchronous`: the execution is started with the
-    invocation type Event, which has less room for its input and its result.
+    `event` is any JSON value. `seed` goes before the scenario's; without either it is 0, and so do
+    `interleaving`, the number of the order in which threads or tasks take turns, and `faults`. The
+    function and the execution are named after the handler's module and name, unless they are named
+    here. `execution_timeout` is in seconds. `load` finds the handlers that the scenario names for
+    chained invokes, before anything runs. `on_invocation` hears of each invocation when it has
+    ended. With `check_every_request` the invariant is checked after each checkpoint, not only at
+    the end. `asynchronous`: the execution is started with the invocation type Event, which has less
+    room for its input and its result.
 
     What the handler reads of the time is virtual, and what it sleeps passes in virtual time; with
     `real_durations` so does what its bodies take in real time.
@@ -168,7 +170,11 @@ def simulate(
         script=Script(scenario),
         targets=_targets(scenario, load),
         options=InvocationOptions(
-            seed=seed, limits=limits, flush_window=flush_window, real_durations=real_durations
+            seed=seed,
+            interleaving=(scenario.interleaving or 0) if interleaving is None else interleaving,
+            limits=limits,
+            flush_window=flush_window,
+            real_durations=real_durations,
         ),
         faults=faults if faults else scenario.faults,
         max_invocations=max_invocations,
@@ -387,6 +393,7 @@ class _Driver:
             pending=pending,
             notes=invoked.notes,
             requests=invoked.requests,
+            unscheduled=invoked.unscheduled,
         )
 
     def _simulation(self, stopped: Stopped) -> Simulation:
@@ -395,6 +402,7 @@ class _Driver:
             status=service.status,
             stopped=stopped,
             seed=self._start.seed,
+            interleaving=self._plan.options.interleaving,
             result=service.result,
             error=service.error,
             arn=service.arn,

@@ -14,9 +14,10 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from durable_core.adapters.aws_sdk.client import Client
+from durable_core.adapters.aws_sdk.clock import attach_clock
 from durable_core.adapters.aws_sdk.installed import Sdk, SdkChanged, load_sdk
-from durable_core.adapters.aws_sdk.queue import UpdateQueue
-from durable_core.adapters.aws_sdk.stuck import UnitsEnded
+from durable_core.adapters.aws_sdk.stuck import TimersEnded, UnitsEnded
+from durable_core.adapters.threads.tasks import current_task
 
 
 def attached_sdk() -> Sdk:
@@ -27,6 +28,8 @@ def attached_sdk() -> Sdk:
     _attach_semantics(sdk.step)
     _attach_units(sdk.concurrent_executor)
     _attach_peeks(sdk.context)
+    _attach_timers(sdk.timer_scheduler)
+    attach_clock()
     return sdk
 
 
@@ -106,9 +109,7 @@ def _telling_its_end(send: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def _attach_watch(state_class: Any) -> None:
     wrap = getattr(state_class, "wrap_user_function", None)
-    if wrap is None:
-        UpdateQueue.alone = False
-    else:
+    if wrap is not None:
 
         @wraps(wrap)
         def attached_wrap(
@@ -192,15 +193,30 @@ def _attach_units(concurrent_executor: Any) -> None:
             complete(self, *args, **keywords)
         except BaseException as error:
             if isinstance(self._completion_event, UnitsEnded):
-                if self._completion_event.ended:
+                if self._completion_event.has_ended:
                     return  # nobody waits any more: it would only be logged
                 self.durable_cli_lost = error
-                self._completion_event.look_up(can_resume=True)
             raise
 
     concurrent_executor.execute = attached_execute
     concurrent_executor._on_task_complete = attached_complete
     concurrent_executor.durable_cli_lost = None
+
+
+def _attach_timers(timer_scheduler: Any) -> None:
+    """Let the thread that resumes units in 1.x look whether it is to end when that may be so."""
+    if timer_scheduler is None or hasattr(timer_scheduler, "durable_cli_attached"):
+        return
+    init = timer_scheduler.__init__
+
+    @wraps(init)
+    def attached_init(self: Any, *args: Any, **keywords: Any) -> None:
+        init(self, *args, **keywords)
+        if current_task() is not None:  # the thread that was started hasn't had its turn yet
+            self._shutdown = TimersEnded(lambda: bool(self._pending_resumes))
+
+    timer_scheduler.__init__ = attached_init
+    timer_scheduler.durable_cli_attached = True
 
 
 def _telling_reads(read: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Final
-from weakref import WeakSet
 
 from durable_core.adapters.aws_sdk.desk import Desk, Died, ServiceError
 from durable_core.adapters.aws_sdk.installed import PACKAGE, Sdk
@@ -14,6 +13,7 @@ from durable_core.adapters.aws_sdk.observed import Observed, sub_type_of, type_o
 from durable_core.adapters.aws_sdk.queue import UpdateQueue
 from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
+from durable_core.adapters.threads.tasks import offer_turn
 from durable_core.errors import WireError
 from durable_core.handler_clock import body_takes_time
 from durable_core.limits import KIB, LIMITS
@@ -35,7 +35,7 @@ class Client:
         self._desk = desk
         self._oversized: dict[tuple[str, str], HandlerStuck] = {}
         self._taken: Any = None
-        self._waiting: WeakSet[UnitsEnded] = WeakSet()
+        self._waiting: list[UnitsEnded] = []
         self.observed = observed
         self.queue = UpdateQueue(self._take)
         self.failure: BaseException | None = None
@@ -75,7 +75,7 @@ class Client:
             raise self._sdk.checkpoint_error.from_exception(error) from None
 
     def _answer(self, answer: CheckpointAnswer) -> Any:
-        operations = self._convert(answer.operations, self._desk)
+        operations = self._convert(answer.operations)
         # An empty token is how the SDKs before 2.0 take it that the execution is over.
         return self._sdk.checkpoint_output(
             checkpoint_token=answer.checkpoint_token or "",
@@ -97,7 +97,7 @@ class Client:
         except ServiceError as error:
             raise self._sdk.state_error.from_exception(error) from None
         self.observed.handed(page.operations)
-        operations = self._convert(page.operations, self._desk)
+        operations = self._convert(page.operations)
         return self._sdk.state_output(operations=operations, next_marker=page.next_marker)
 
     # -- called by what `attach` puts into the SDK ----------------------------------------
@@ -156,11 +156,14 @@ class Client:
             raised: BaseException = self._sdk.background_error("lost a unit", self.stuck or error)
             return raised
 
-        event = UnitsEnded(lambda: executor.executables_with_state, lost)
-        self._waiting.add(event)
-        if self.failure is not None:
-            event.look_up(can_resume=False)
+        event = UnitsEnded(lost)
+        self._waiting.append(event)
         return event
+
+    def end_a_wait(self) -> bool:
+        """Let the innermost map or parallel that waits learn that its units won't all end; return
+        whether there is one. To be asked when no thread can go on."""
+        return any(each.give_up() for each in reversed(self._waiting))
 
     def _why_lost(self, error: BaseException) -> str:
         if self.failure is None:
@@ -175,8 +178,6 @@ class Client:
         """Note that no checkpoint can succeed any more."""
         if self.failure is None:
             self.failure = error
-        for event in list(self._waiting):
-            event.look_up(can_resume=False)
 
     # -- what runs -------------------------------------------------------------------------
 
@@ -192,8 +193,7 @@ class Client:
         def seen(*args: Any, **keywords: Any) -> Any:
             kind = type_of(identifier)
             has_units = is_batch(kind, sub_type_of(identifier))
-            if has_units:
-                self.queue.alone = False  # a map or parallel has threads of its own
+            offer_turn()
             self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
             recorded = kind == OperationType.STEP
             key = f"{identifier.operation_id}/{attempt}" if recorded else None
@@ -214,11 +214,6 @@ class Client:
                 self.observed.ends()
 
         return seen
-
-    def pass_time(self, seconds: float) -> None:
-        """Let virtual time pass for the handler, after what is queued was sent: it was before."""
-        self.queue.settle()
-        self._desk.pass_time(seconds)
 
     def die(self, status: int) -> None:
         """Send what is queued, and nothing ever after: the process of the invocation ends."""

@@ -90,6 +90,7 @@ class Sdk:
     child: Any
     step: Any
     concurrent_executor: Any
+    timer_scheduler: Any
     invocation_input: Any
     initial_state: Any
     operation: Any
@@ -129,6 +130,7 @@ def load_sdk() -> Sdk:
             child,
             step,
             executor.ConcurrentExecutor,
+            getattr(executor, "TimerScheduler", None),
             execution.DurableExecutionInvocationInputWithClient,
             execution.InitialExecutionState,
             lambda_service.Operation,

@@ -3,105 +3,114 @@
 from __future__ import annotations
 
 import queue
-import threading
-import time
 from collections.abc import Callable
-from typing import Any, Final
-from weakref import WeakSet
+from itertools import count
+from typing import Any
+from weakref import WeakValueDictionary
 
-SETTLING_SECONDS: Final = 1.0
-"""How long `settle` waits for the SDK's thread, which takes microseconds unless it has died."""
+from durable_core.adapters.threads.tasks import Task, Wait, Waiter, current_task
 
 
 class UpdateQueue(queue.Queue[Any]):
-    """The SDK's queue of updates, whose reader doesn't wait for what can't come any more.
+    """The SDK's queue of updates, whose reader waits in the order of the invocation's threads.
 
     The SDK's checkpoint thread reads it with a timeout: 0.1 s until it looks whether it is to stop,
-    and 1 ms (before 2.0 0.1 s) for more updates to join a batch that somebody waits for. Here the
-    read ends at once, as if the time were up, when the invocation is over, and when the only thread
-    that there is waits for the batch. So no batch is another one than with all the time waited.
+    and 1 ms (before 2.0 0.1 s) for more updates to join those that it has taken. On virtual time
+    the one is a look when nothing else happens, and the other as long as any other thread can go
+    on: so a request holds what all threads queue until they wait, as it does in the cloud where
+    they take less than that time.
     """
-
-    alone = True
-    """Whether no map or parallel was seen yet: False for all where the SDK tells of none."""
 
     def __init__(self, taken: Callable[[Any], None]) -> None:
         super().__init__()
         self.stopping = False
         self._taken = taken
-        self._unanswered: WeakSet[Any] = WeakSet()
+        self._unanswered: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        self._numbers = count()
         self._ended: BaseException | None = None
-        self._waits = False
-        self._settling = False
-        self._has_news = False
-        self._settled = threading.Event()
+        self._reader: Task | None = None
+        self._reading: Waiter | None = None
+        self._gathers = False
+        self._settling: Waiter | None = None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Add an item; note whether whoever adds it waits until it is sent.
-
-        When its reader has ended nobody is left waiting.
-        """
+        """Add an item. When its reader has ended nobody is left waiting."""
         answer = getattr(item, "completion_event", None)
         with self.mutex:
             if answer is not None:
-                self._waits = True
-                self._unanswered.add(answer)
+                self._unanswered[next(self._numbers)] = answer
             if self._ended is None:
-                self._has_news = True
                 self._put(item)
                 self.unfinished_tasks += 1
                 self.not_empty.notify()
+                self._wake_reader()
             elif answer is not None:
                 answer.set(self._ended)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return the next item. Raises queue.Empty in time, or when none can come."""
-        if not block or timeout is None:
+        task = current_task()
+        if not block or timeout is None or task is None:
             return super().get(block, timeout)
-        end = time.monotonic() + timeout
-        with self.not_empty:
-            while not self._qsize():
-                left = end - time.monotonic()
-                if left <= 0 or self.stopping or self._settling or (self.alone and self._waits):
-                    self._waits = False
-                    self._settled.set()
-                    raise queue.Empty
-                self.not_empty.wait(left)
-            self.not_full.notify()
+        self._reader = task
+        if not self._qsize() and not self._wait_for_item(task):
+            self._gathers = False
+            raise queue.Empty
+        with self.mutex:
             item = self._get()
+        self._gathers = True
         self._taken(getattr(item, "operation_update", None))
         return item
 
-    def settle(self) -> None:
-        """Return when all that is queued has been sent. Never to be called by the queue's reader.
+    def _wait_for_item(self, task: Task) -> bool:
+        if self.stopping:
+            return False
+        if self._settling is not None:
+            self._settling.release()  # it is sent what was gathered, or there is nothing
+            if self._gathers:
+                return False
+        waiter = self._reading = Waiter(task)
+        waiter.acquire()
+        kind = Wait.PATIENT if self._gathers else Wait.POLLING
+        task.scheduler.wait(waiter, kind=kind)
+        self._reading = None
+        return self._qsize() > 0
 
-        The reader sends what it has read when it finds the queue empty; when it finds it empty once
-        more, that is done.
-        """
-        with self.mutex:
-            if not self._has_news:
-                return
-            self._has_news = False
-            self._settling = True
-            self.not_empty.notify_all()
-        for _ in range(2):
-            self._settled.clear()
-            if self.stopping or not self._settled.wait(SETTLING_SECONDS):
-                break
-        with self.mutex:
-            self._settling = False
+    def _wake_reader(self) -> None:
+        if self._reading is not None:
+            self._reading.release()
+
+    def settle(self) -> None:
+        """Return when all that is queued has been sent, and let no other thread go on meanwhile.
+        Never to be called by the queue's reader."""
+        task = current_task()
+        if task is None or self._ended is not None:
+            return
+        if self._reader is None:  # its thread has not had a turn yet
+            self._settle_once(task)
+        if (reader := self._reader) is not None:
+            with task.scheduler.preferring(reader, task):
+                while (self._qsize() or self._gathers) and not self.stopping and not reader.ended:
+                    self._settle_once(task)
+
+    def _settle_once(self, task: Task) -> None:
+        waiter = self._settling = Waiter(task)
+        waiter.acquire()
+        self._wake_reader()
+        task.scheduler.wait(waiter, kind=Wait.PATIENT)
+        self._settling = None
 
     def stop(self) -> None:
         """Let nobody wait any more."""
-        with self.mutex:
-            self.stopping = True
-            self.not_empty.notify_all()
+        self.stopping = True
+        self._wake_reader()
 
     def end(self, error: BaseException) -> None:
         """Give `error` to all who wait for an answer, now or later: nobody reads any more."""
         with self.mutex:
             self._ended = error
-            unanswered = [each for each in self._unanswered if not each.is_set()]
+            unanswered = [each for each in self._unanswered.values() if not each.is_set()]
+            self._unanswered.clear()
             self.queue.clear()
         for answer in unanswered:
             answer.set(error)

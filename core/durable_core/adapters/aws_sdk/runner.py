@@ -7,22 +7,29 @@ as AWS's testing library does. What that boundary doesn't give is in `attach`, a
 from __future__ import annotations
 
 import logging
-import random
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
-from typing import Any, Final
+from typing import Any
+from weakref import finalize
 
 from durable_core.adapters.aws_sdk.attach import attached_sdk
 from durable_core.adapters.aws_sdk.client import Client
+from durable_core.adapters.aws_sdk.clock import ThreadsClock
 from durable_core.adapters.aws_sdk.desk import Desk
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.aws_sdk.shapes import Converter, output_of
+from durable_core.adapters.aws_sdk.stuck import threads_stuck
+from durable_core.adapters.chance import drawn_from
+from durable_core.adapters.threads.patches import schedulable
+from durable_core.adapters.threads.scheduler import Scheduler
+from durable_core.adapters.threads.tasks import SECOND, Stuck
 from durable_core.errors import DurableError
 from durable_core.exceptions import escaped
-from durable_core.handler_clock import HandlerClock
+from durable_core.interleavings import Order, order_of
 from durable_core.interrupts import is_interrupted
+from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.signals import Overdue, exit_status
@@ -32,32 +39,20 @@ from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.simulate import Runner
 
-SWITCH_SECONDS: Final = 0.05
-"""How long a thread of an invocation may go on before another one's turn (Python's own: 0.005).
-
-The SDK's threads mostly wait for each other. Taking turns less often halves the time of a large map
-and makes the order of things less a matter of chance.
-"""
-
 
 @contextmanager
-def _process_settings(seed: str) -> Iterator[None]:
+def _process_settings() -> Iterator[None]:
     """Set what is the process's, not the invocation's, and set it back.
 
     What is logged goes to the handlers that were set up, and nowhere where there are none: Python
     would print warnings then.
     """
-    interval, chance = sys.getswitchinterval(), random.getstate()
     nowhere = logging.NullHandler()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    random.seed(seed)
     logging.getLogger().addHandler(nowhere)
     try:
         yield
     finally:
         logging.getLogger().removeHandler(nowhere)
-        sys.setswitchinterval(interval)
-        random.setstate(chance)
 
 
 class AwsSdkRunner(Runner):
@@ -74,6 +69,12 @@ class AwsSdkRunner(Runner):
         self.handler = handler
         self._memory_mb = memory_mb
         self._client: Client | None = None
+        self._scheduler = self._new_scheduler()
+
+    def _new_scheduler(self) -> Scheduler:
+        scheduler = Scheduler()
+        finalize(self, scheduler.close).atexit = False
+        return scheduler
 
     @property
     def sdk_version(self) -> str:
@@ -98,18 +99,25 @@ class AwsSdkRunner(Runner):
         Raises HandlerStuck where it would never end.
         """
         observed = Observed(given.operations, tell=options.tell)
-        desk = Desk(link, observed)
+        scheduler = self._scheduler
+        scheduler.on_stuck = lambda: client.end_a_wait()
+        scheduler.unscheduled.clear()
+        desk = Desk(link, observed, scheduler)
         client = self._client = Client(self._sdk, self._convert, desk, observed)
-        with _process_settings(f"{options.seed}:{link.invocation.number}"):
-            clock = HandlerClock(
-                link.began,
-                lambda: desk.elapsed,
-                client.pass_time,
-                real_durations=options.real_durations,
-            )
-            with served_by(clock):
-                outcome = self._outcome(given, desk, client, link)
-        return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed)
+        clock = ThreadsClock(link.began, scheduler, real_durations=options.real_durations)
+        number = link.invocation.number
+        order = order_of(options.seed, options.interleaving, number)
+        try:
+            with _process_settings(), drawn_from(f"{options.seed}:{number}"), schedulable():
+                outcome = self._outcome(given, desk, client, link, order, clock)
+        finally:
+            scheduler.on_stuck = lambda: False
+            if scheduler.is_over:
+                self._scheduler = self._new_scheduler()
+        if isinstance(outcome, Lost) and outcome.exit_status is not None:  # with all of its threads
+            self._scheduler = self._new_scheduler()
+        unscheduled = tuple(scheduler.unscheduled)
+        return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed, unscheduled)
 
     def die(self, status: int) -> None:
         """Send what is queued, and nothing after it."""
@@ -117,12 +125,25 @@ class AwsSdkRunner(Runner):
             self._client.die(status)
 
     def _outcome(
-        self, given: InvocationInput, desk: Desk, client: Client, link: ServiceLink
+        self,
+        given: InvocationInput,
+        desk: Desk,
+        client: Client,
+        link: ServiceLink,
+        order: Order,
+        clock: ThreadsClock,
     ) -> InvocationOutput | Lost:
-        handed = self._handed(given, desk, client)
+        handed = self._handed(given, client)
         context = context_of(link, self._memory_mb)
         try:
-            answer = self.handler(handed, context)
+            answer = self._scheduler.run(
+                partial(self._served, handed, context, clock),
+                began=desk.began,
+                order=order,
+                limit=FUNCTION_TIMEOUT_SECONDS * SECOND,
+            )
+        except Stuck as stuck:
+            raise client.stuck or threads_stuck(stuck) from None
         except DurableError:
             raise
         except Exception as error:
@@ -141,13 +162,17 @@ class AwsSdkRunner(Runner):
             raise client.stuck
         return Lost(exit_status=desk.exit_status) if desk.dead else output_of(answer)
 
-    def _handed(self, given: InvocationInput, desk: Desk, client: Client) -> Any:
+    def _served(self, handed: Any, context: Any, clock: ThreadsClock) -> Any:
+        with served_by(clock):
+            return self.handler(handed, context)
+
+    def _handed(self, given: InvocationInput, client: Client) -> Any:
         updated = {"updated_operation_ids": list(given.updated_operation_ids or ())}
         return self._sdk.invocation_input(
             durable_execution_arn=given.durable_execution_arn,
             checkpoint_token=given.checkpoint_token,
             initial_execution_state=self._sdk.initial_state(
-                operations=self._convert(given.operations, desk),
+                operations=self._convert(given.operations),
                 next_marker=given.next_marker or "",
             ),
             service_client=client,

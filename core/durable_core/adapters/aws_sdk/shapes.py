@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from durable_core.adapters.aws_sdk.desk import Desk
 from durable_core.adapters.aws_sdk.installed import Sdk
 from durable_core.model import (
     InvocationOutput,
@@ -27,26 +26,21 @@ class Converter:
         self._from_dict = sdk.operation.from_dict
         self._made: dict[str, tuple[Operation, Any]] = {}
 
-    def __call__(self, operations: Sequence[Operation], desk: Desk) -> list[Any]:
+    def __call__(self, operations: Sequence[Operation]) -> list[Any]:
         """Return the operations as the SDK's own."""
-        return [self._converted(each, desk) for each in operations]
+        return [self._converted(each) for each in operations]
 
-    def _converted(self, operation: Operation, desk: Desk) -> Any:
+    def _converted(self, operation: Operation) -> Any:
         known = self._made.get(operation.id)
         if known is not None and known[0] is operation:
             return known[1]
-        made = self._from_dict(_as_answered(operation, desk))
-        if operation.is_terminal:  # the timers of others are different in each invocation
-            self._made[operation.id] = (operation, made)
+        made = self._from_dict(_as_answered(operation))
+        self._made[operation.id] = (operation, made)
         return made
 
 
-def _as_answered(operation: Operation, desk: Desk) -> dict[str, Any]:
-    """Return an operation as botocore would parse it: the wire form, timestamps as datetimes.
-
-    A timer that is still set is given in real time. The SDK compares it with the real clock, and
-    would wait for one that lies ahead, or spin on one that seems to be over.
-    """
+def _as_answered(operation: Operation) -> dict[str, Any]:
+    """Return an operation as botocore would parse it: the wire form, timestamps as datetimes."""
     wire = operation_to_wire(operation)
     for key, moment in (
         ("StartTimestamp", operation.start_timestamp),
@@ -61,7 +55,7 @@ def _as_answered(operation: Operation, desk: Desk) -> dict[str, Any]:
     )
     for (details, key), moment in zip(_TIMERS, moments, strict=True):
         if moment is not None:
-            wire[details][key] = moment if operation.is_terminal else desk.real_moment(moment)
+            wire[details][key] = moment
     return wire
 
 

@@ -1,21 +1,18 @@
-"""What AWS's SDK would wait for, for ever, and how that is found.
+"""What AWS's SDK, or the handler's own threads, would wait for without end, and how that is found.
 
-Nothing here goes by the time that something takes, but by what has happened after which nothing
-more can come: the SDK's thread that sends checkpoints has ended, an update has been passed over,
-every unit of a map or parallel has ended and it still waits.
+Nothing here goes by the time that something takes: when every thread of an invocation waits, and
+nothing is due at any moment, none of them can ever go on.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any
 
+from durable_core.adapters.threads.standing import users_line
+from durable_core.adapters.threads.tasks import Stuck, Wait, Waiter, current_task
 from durable_core.errors import DurableError, printable
-
-LOOK_SECONDS: Final = 0.05
-LOOKS: Final = 4
-"""How often a map or parallel has to look the same: its threads may be about to tell of a unit."""
 
 
 class HandlerStuck(DurableError):
@@ -37,57 +34,79 @@ class HandlerStuck(DurableError):
         )
 
 
+def threads_stuck(stuck: Stuck) -> HandlerStuck:
+    """Return what to say of threads that wait for each other: where, in the user's code."""
+    places = {}
+    for name, frame in stuck.waiting:
+        line = users_line(frame)
+        if line is not None:
+            places[name] = f"{name} at {line}" + (f" ({line.text})" if line.text else "")
+    where = ", ".join(places.values()) or "none of them in the handler's code"
+    return HandlerStuck("the handler", f"all of its threads wait, and nothing ends that: {where}")
+
+
 class UnitsEnded(threading.Event):
     """What a map or parallel of SDK 1.x waits for: that its units have ended.
 
     It doesn't learn of a unit that ended with a BaseException, as every thread does that waits for
-    a checkpoint which fails, and waits on. Here it learns of it, as from 2.0 on, once no unit is at
-    work any more that could still decide it: the others may be enough for its completion policy.
+    a checkpoint which fails, and waits on. Here it learns of it, as from 2.0 on, when no thread of
+    the invocation can go on any more: the other units may be enough for its completion policy.
     Seen in 1.0.0 and 1.7.0 (`ConcurrentExecutor._on_task_complete`).
     """
 
-    def __init__(self, units: Callable[[], Iterable[Any]], lost: Callable[[], BaseException]):
+    def __init__(self, lost: Callable[[], BaseException]) -> None:
         super().__init__()
-        self._units = units
         self._lost = lost
-        self.ended = False
-        self._can_resume = True
+        self._waits = False
+        self.has_ended = False
 
     def set(self) -> None:
         """Tell whoever waits that the units have ended."""
-        self.ended = True
+        self.has_ended = True
         super().set()
 
-    def look_up(self, *, can_resume: bool) -> None:
-        """Tell whoever waits that something happened of which nobody else tells.
-
-        `can_resume`: whether units that wait for a moment will go on at that moment.
-        """
-        self._can_resume = self._can_resume and can_resume
-        super().set()
+    def give_up(self) -> bool:
+        """Tell whoever waits that the units won't all end; return whether anybody waits."""
+        if self._waits:
+            super().set()
+        return self._waits
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return when the units have ended. Raises what there is to raise if they never will."""
-        super().wait(timeout)
-        before, alike = None, 0
-        while not self.ended:
-            picture = self._picture()
-            alike = alike + 1 if picture is not None and picture == before else 0
-            if alike >= LOOKS:
-                raise self._lost()
-            before = picture
-            threading.Event().wait(LOOK_SECONDS)
+        self._waits = True
+        try:
+            super().wait(timeout)
+        finally:
+            self._waits = False
+        if not self.has_ended:
+            raise self._lost()
         return True
 
-    def _picture(self) -> tuple[str, ...] | None:
-        """Return the statuses of the units; None while one of them is at work or will be."""
-        statuses = []
-        for unit in self._units():
-            future = getattr(unit, "_future", None)
-            status = unit.status.name
-            if future is not None and future.running():
-                return None
-            if self._can_resume and status == "SUSPENDED_WITH_TIMEOUT":
-                return None
-            statuses.append(status)
-        return tuple(statuses)
+
+class TimersEnded(threading.Event):
+    """What the thread that resumes units in SDK 1.x looks at every 0.1 s: whether it is to end.
+
+    While no unit is to be resumed nothing is due, however often it looks.
+    """
+
+    def __init__(self, is_due: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_due = is_due
+        self._looking: Waiter | None = None
+
+    def set(self) -> None:
+        """Tell the thread that it is to end."""
+        super().set()
+        if self._looking is not None:
+            self._looking.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait as an event does; without a unit to resume, until something else has happened."""
+        task: Any = current_task()
+        if task is None or self._is_due() or self.is_set():
+            return super().wait(timeout)
+        waiter = self._looking = Waiter(task)
+        waiter.acquire()
+        task.scheduler.wait(waiter, kind=Wait.POLLING)
+        self._looking = None
+        return self.is_set()

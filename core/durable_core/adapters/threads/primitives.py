@@ -1,0 +1,189 @@
+"""Locks and the simple queue, for threads that are scheduled and for those that are not.
+
+Python's own are C, which blocks where no scheduler sees it. These do what Python's do, but a thread
+of a scheduler that would block gives up its turn.
+"""
+
+from __future__ import annotations
+
+import _thread
+import queue
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final
+
+from durable_core.adapters.threads.tasks import Waiter, current_task, offer_turn
+from durable_core.verifying.code_lines import is_users
+
+REAL_LOCK: Final = _thread.allocate_lock
+REAL_RLOCK: Final = threading.RLock
+_LOCK_TYPE: Final = type(REAL_LOCK())
+_THREADING: Final = threading.__file__
+
+
+def waiter() -> Any:
+    """Return a new lock for one wait of the current thread, as `threading.Condition` needs one."""
+    task = current_task()
+    return REAL_LOCK() if task is None or task.starts_another else Waiter(task)
+
+
+class UsersLock:
+    """A lock of the user's code, which may be held while its thread waits."""
+
+    def __init__(self) -> None:
+        self._lock = REAL_LOCK()
+        self._waiting: deque[Waiter] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As `threading.Lock.acquire`."""
+        task = current_task()
+        if task is None or task.starts_another:
+            return self._lock.acquire(blocking, timeout)
+        if self._lock.acquire(False):
+            return True
+        if not blocking:
+            return False
+        scheduler = task.scheduler
+        until = None if timeout < 0 else scheduler.now + timeout * 1e6
+        while True:
+            mine = Waiter(task)
+            mine.acquire()
+            self._waiting.append(mine)
+            if self._lock.acquire(False):
+                self._leave(mine)
+                return True
+            left = None if until is None else (until - scheduler.now) / 1e6
+            if not scheduler.wait(mine, left) and not self._lock.acquire(False):
+                self._leave(mine)
+                return False
+            if mine not in self._waiting and self._lock.acquire(False):
+                return True
+
+    def _leave(self, mine: Waiter) -> None:
+        if mine in self._waiting:
+            self._waiting.remove(mine)
+
+    def release(self) -> None:
+        """As `threading.Lock.release`."""
+        self._lock.release()
+        if self._waiting:
+            self._waiting.popleft().release()
+
+    def locked(self) -> bool:
+        """As `threading.Lock.locked`."""
+        return self._lock.locked()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _at_fork_reinit(self) -> None:
+        self.__init__()  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"<{'locked' if self.locked() else 'unlocked'} lock of {__name__}>"
+
+
+class UsersRLock(threading._PyRLock):  # type: ignore[name-defined,misc]
+    """A reentrant lock of the user's code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._block = UsersLock()
+
+
+class _LockClass(type):
+    """A class that makes locks of either kind, and says of both that they are its instances."""
+
+    kinds: tuple[type, ...]
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, cls.kinds)
+
+
+class Lock(metaclass=_LockClass):
+    """What takes the place of `threading.Lock`."""
+
+    kinds = (_LOCK_TYPE, UsersLock)
+
+    def __new__(cls) -> Any:
+        return UsersLock() if _is_for_user(sys._getframe(1)) else REAL_LOCK()
+
+
+class RLock(metaclass=_LockClass):
+    """What takes the place of `threading.RLock`."""
+
+    kinds = (type(REAL_RLOCK()), UsersRLock)
+
+    def __new__(cls) -> Any:
+        return UsersRLock() if _is_for_user(sys._getframe(1)) else REAL_RLOCK()
+
+
+def _is_for_user(frame: FrameType | None) -> bool:
+    """Return True where the user's code makes a lock, or a condition or the like that has one.
+
+    Those of Python and of AWS's SDK are never held while their thread waits.
+    """
+    while frame is not None and frame.f_code.co_filename == _THREADING:
+        frame = frame.f_back
+    return frame is not None and is_users(frame.f_code.co_filename)
+
+
+class SimpleQueue:
+    """What takes the place of `queue.SimpleQueue`. Needs no lock: a deque's methods are atomic."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._waiting: deque[Any] = deque()
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add an item; never blocks."""
+        self._items.append(item)
+        if self._waiting:
+            with suppress(IndexError):  # whoever waited has looked again meanwhile
+                self._waiting.popleft().release()
+
+    def put_nowait(self, item: Any) -> None:
+        """Add an item."""
+        self.put(item)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next item, waiting for it. Raises queue.Empty and ValueError."""
+        if timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
+        while True:
+            try:
+                item = self._items.popleft()
+            except IndexError:
+                if not block:
+                    raise queue.Empty from None
+            else:
+                offer_turn(takes_up=True)
+                return item
+            mine = waiter()
+            mine.acquire()
+            self._waiting.append(mine)
+            if not self._items and not mine.acquire(True, -1 if timeout is None else timeout):
+                block = False  # a last look
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+
+    def get_nowait(self) -> Any:
+        """Return the next item. Raises queue.Empty."""
+        return self.get(block=False)
+
+    def empty(self) -> bool:
+        """Return True while it has no item."""
+        return not self._items
+
+    def qsize(self) -> int:
+        """Return how many items it has."""
+        return len(self._items)
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return cls
