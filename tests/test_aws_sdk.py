@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import select
 import subprocess
 import sys
 import time
@@ -218,8 +217,7 @@ def test_work_that_outlasts_a_wait_lets_the_waiting_branch_go_on_in_the_same_inv
             return "waited"
 
         def work(branch: DurableContext) -> str:
-            select.select([], [], [], 1.3)
-            return branch.step(lambda _: "worked")
+            return branch.step(lambda _: time.sleep(1.3) or "worked")
 
         return context.parallel([wait, work]).get_results()
 

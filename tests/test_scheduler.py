@@ -22,8 +22,9 @@ import pytest
 from durable_core.adapters.threads.patches import in_place
 from durable_core.adapters.threads.primitives import UsersLock
 from durable_core.adapters.threads.scheduler import Scheduler
-from durable_core.adapters.threads.tasks import SECOND, Overdue, Stuck, current_task
+from durable_core.adapters.threads.tasks import SECOND, Stuck, current_task
 from durable_core.interleavings import order_of
+from durable_core.native.signals import Overdue
 
 INTERLEAVINGS = range(6)
 

@@ -30,7 +30,7 @@ REAL_TIME: Final = frozenset(
 )
 """Packages whose code goes on reading the real time, and waits in it: they wait for what is outside
 of the process, sign requests, or are ours."""
-_THROUGH: Final = frozenset({__name__, "datetime", "time"})
+_THROUGH: Final = frozenset({__name__, "datetime", "durable_core.adapters.threads.patches", "time"})
 """Modules through which the time is read: who called them is the one who reads."""
 
 

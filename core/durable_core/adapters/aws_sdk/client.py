@@ -193,6 +193,7 @@ class Client:
         def seen(*args: Any, **keywords: Any) -> Any:
             kind = type_of(identifier)
             has_units = is_batch(kind, sub_type_of(identifier))
+            self.queue.meet_reader()
             offer_turn()
             self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
             recorded = kind == OperationType.STEP

@@ -80,14 +80,26 @@ class UpdateQueue(queue.Queue[Any]):
         if self._reading is not None:
             self._reading.release()
 
+    def meet_reader(self) -> None:
+        """Let the queue's reader have a first turn, before which it takes nothing."""
+        task = current_task()
+        if task is not None and self._reader is None and not self.stopping:
+            waiter = Waiter(task)
+            waiter.acquire()
+            task.scheduler.wait(waiter, kind=Wait.PATIENT)
+
+    def unsettled_reader(self) -> Task | None:
+        """Return the queue's reader where something isn't sent."""
+        is_settled = self.stopping or not (self._qsize() or self._gathers)
+        return None if is_settled else self._reader
+
     def settle(self) -> None:
         """Return when all that is queued has been sent, and let no other thread go on meanwhile.
         Never to be called by the queue's reader."""
         task = current_task()
         if task is None or self._ended is not None:
             return
-        if self._reader is None:  # its thread has not had a turn yet
-            self._settle_once(task)
+        self.meet_reader()
         if (reader := self._reader) is not None:
             with task.scheduler.preferring(reader, task):
                 while (self._qsize() or self._gathers) and not self.stopping and not reader.ended:

@@ -101,6 +101,7 @@ class AwsSdkRunner(Runner):
         observed = Observed(given.operations, tell=options.tell)
         scheduler = self._scheduler
         scheduler.on_stuck = lambda: client.end_a_wait()
+        scheduler.goes_on = lambda: client.queue.unsettled_reader()
         scheduler.unscheduled.clear()
         desk = Desk(link, observed, scheduler)
         client = self._client = Client(self._sdk, self._convert, desk, observed)
@@ -111,7 +112,7 @@ class AwsSdkRunner(Runner):
             with _process_settings(), drawn_from(f"{options.seed}:{number}"), schedulable():
                 outcome = self._outcome(given, desk, client, link, order, clock)
         finally:
-            scheduler.on_stuck = lambda: False
+            scheduler.on_stuck, scheduler.goes_on = lambda: False, lambda: None
             if scheduler.is_over:
                 self._scheduler = self._new_scheduler()
         if isinstance(outcome, Lost) and outcome.exit_status is not None:  # with all of its threads

@@ -46,6 +46,10 @@ LOOKS_AT_A_LOCK: Final = 2
 """The same where the thread stands at a lock that is none of the scheduler's."""
 OUTSIDE_SECONDS: Final = 0.002
 """How often it is looked whether what threads wait for outside of the process has happened."""
+LAST_SECONDS: Final = 2.0
+"""How long the thread that `goes_on` names may take when all is given up."""
+END_SECONDS: Final = 0.5
+"""How long threads that have been given up are waited for."""
 GRACE_SECONDS: Final = 0.2
 """How long a stuck invocation waits for threads that aren't the scheduler's, if there are any."""
 
@@ -98,13 +102,31 @@ class Scheduler(Waiting):
                 self._host_turn()
             thread.join()
         except BaseException:
+            if (last := self.goes_on()) is not None:
+                self._let_go_on(last)
             self.give_up()
+            until = real_monotonic() + END_SECONDS
+            while self._tasks and real_monotonic() < until:
+                self._called.acquire(timeout=0.01)  # they end at once, but for those that are busy
             raise
         good, came = box[0]
         if good:
             result: T = came
             return result
         raise came
+
+    def _let_go_on(self, task: Task) -> None:
+        """Let one thread go on until it waits, and no other, although the turn of another one may
+        still go on: it may do for good."""
+        holder, self._only = self._holder, task
+        if holder is not None and not self._host.acquire(blocking=False):
+            if holder is task:
+                return
+            holder.is_detached = True
+        following = self._next()
+        if following is not None:
+            self._hand_over(following)
+            self._host.acquire(timeout=LAST_SECONDS)
 
     def _host_turn(self) -> None:
         looks, before = 0, None

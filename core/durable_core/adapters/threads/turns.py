@@ -30,6 +30,8 @@ class Turns:
         self.now = 0
         """Virtual microseconds since 1970."""
         self.on_stuck: Callable[[], bool] = lambda: False
+        self.goes_on: Callable[[], Task | None] = lambda: None
+        """Asked, when all is given up, which thread is to go on until it waits."""
         self.unscheduled: dict[str, None] = {}
         self.turns = 0
         self.made = 0
@@ -48,6 +50,7 @@ class Turns:
         self._selecting: dict[Task, Callable[[], bool]] = {}
         self._outside: dict[Task, None] = {}
         self._asked = 0
+        self._only: Task | None = None
         self._root: Task | None = None
         self._host_ident = 0
         self._holder: Task | None = None
@@ -66,6 +69,8 @@ class Turns:
     def _next(self) -> Task | None:
         """Take out who is next; None where none can go on without time that really passes."""
         ready = self._ready
+        if self._only is not None:
+            return self._next_of(self._only)
         while not ready:
             if not self._bring_forward():
                 return None
@@ -75,6 +80,16 @@ class Turns:
             task = ready.pop(self._order(ready))
         task.is_queued = False
         return task
+
+    def _next_of(self, only: Task) -> Task | None:
+        """Take out the one that may go on while the others may not."""
+        if self._patient.pop(only, False) is None:
+            self._time_out(only)
+        if not only.is_queued:
+            return None
+        self._ready.remove(only)
+        only.is_queued = False
+        return only
 
     def _bring_forward(self) -> bool:
         """Bring about what is next at this moment, or the moment at which something is."""
@@ -102,6 +117,7 @@ class Turns:
         """Let virtual time pass, and end the waits whose time has come. Raises Overdue."""
         self.now = max(self.now, moment)
         if self._limit is not None and self.now >= self._limit:
+            self.now = self._limit
             raise Overdue
         while self._timers and self._timers[0][0] <= self.now:
             _, _, token, task = heapq.heappop(self._timers)
