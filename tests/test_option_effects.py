@@ -32,7 +32,7 @@ NOBODY = "http://127.0.0.1:9"
 """Where nobody listens."""
 
 APP = """
-import logging, os, random
+import asyncio, logging, os, random
 from datetime import timedelta
 from durable_core import CallbackConfig
 
@@ -51,6 +51,10 @@ async def asks(event, ctx):
 async def waits(event, ctx):
     for number in range(30):
         await ctx.wait(timedelta(hours=1), name="pause")
+
+async def side_by_side(event, ctx):
+    one = lambda step: 1
+    await asyncio.gather(*(ctx.step(one, name=f"step-{number}") for number in range(9)))
 
 async def works(event, ctx):
     await ctx.step(lambda step: sum(range(1_000_000)), name="one")
@@ -193,6 +197,8 @@ PROBES = {
             ["--save-failing", "out.toml"],
         ),
         Probe(["simulate", "--handler", "old:by_chance"], ["--check-determinism", "1"]),
+        Probe(["simulate", "--handler", "old:side_by_side"], ["--check-races", "1"]),
+        simulates("old:side_by_side", "--interleaving", "1"),
         simulates("old:retries", "--seed", "5"),
         simulates("old:handler", "--runtime", "aws-sdk"),
         Probe(["simulate", "--handler", "old:counts"], ["--isolate"]),
