@@ -11,9 +11,12 @@ from durable_cli.options import PriceFile
 from durable_cli.output import Color
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from durable_cli.output import Output
     from durable_cli.simulation_runs import SimulationRuns
     from durable_core.explaining.costs import Cost
+    from durable_core.explaining.report import Report
     from durable_core.simulation.report import SimulationReport
 
 
@@ -149,17 +152,15 @@ def command(
     from durable_cli.recorded_files import RecordedFiles
     from durable_cli.simulation_runs import Checks, run_all
     from durable_core.adapters.handler import HandlerKind
-    from durable_core.adapters.price_file import read_prices
     from durable_core.adapters.runners import SimulationRequest
     from durable_core.adapters.simulation_files import read_event, read_limits, read_scenario_file
-    from durable_core.explaining.costs import cost_of
     from durable_core.limits import LIMITS
     from durable_core.simulation.crash_runs import CrashMode
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
     _check(timeout)
-    priced = read_prices(prices) if prices is not None else None
+    priced = _pricing(prices, compute_is_known=real_durations)
     request = SimulationRequest(
         handler,
         event=None if event is None else read_event(event),
@@ -191,9 +192,7 @@ def command(
 
     def shown(runs: SimulationRuns) -> int:
         report = report_of(runs.simulation)
-        cost = None
-        if priced is not None:
-            cost = cost_of(report.explained, priced, compute_is_known=False)
+        cost = priced(report.explained) if priced is not None else None
         try:
             files.write(request.scenario, runs)
         finally:
@@ -211,6 +210,18 @@ def command(
             give_up=shown,
         )
     )
+
+
+def _pricing(prices: str | None, *, compute_is_known: bool) -> Callable[[Report], Cost] | None:
+    """Return what works out the cost of a report; None without prices."""
+    if prices is None:
+        return None
+    from functools import partial
+
+    from durable_core.adapters.price_file import read_prices
+    from durable_core.explaining.costs import cost_of
+
+    return partial(cost_of, prices=read_prices(prices), compute_is_known=compute_is_known)
 
 
 def _check(timeout: float | None) -> None:
@@ -237,9 +248,12 @@ def _rendered(
         from durable_cli.render_simulation_json import as_document
 
         return json_text(as_document(runs, report, cost))
-    from durable_cli.render_cost import cost_lines
     from durable_cli.render_simulation import render
 
     surface = to.surface()
-    shown = cost_lines(cost, surface) if cost is not None else []
+    shown: list[str] = []
+    if cost is not None:
+        from durable_cli.render_cost import cost_lines
+
+        shown = cost_lines(cost, surface)
     return render(runs, report, surface, expand=expand, cost=shown)
