@@ -4,10 +4,13 @@ simulator says what comes of that."""
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache, lru_cache
 from typing import Any
 
 import pytest
@@ -548,6 +551,94 @@ def test_a_variable_that_only_bodies_use_is_not_noted() -> None:
 
     outcome = verified(handler, recorded(simulate(handler)))
     assert not [each for each in outcome.notes if "changes seen" in each]
+
+
+@lru_cache
+def remembered(name: str) -> int:
+    return len(name)
+
+
+def cached_result(is_new: bool) -> Handler:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        async def body(inner: DurableContext) -> None:
+            await step(inner, "check")
+            remembered("check")
+
+        await ctx.run_in_child_context(body, name="child")
+        await alert_if(is_new, remembered.cache_info().currsize, ctx)
+        await ctx.wait(HOUR, name="settle")
+        await step(ctx, "close")
+
+    return handler
+
+
+@cache
+def kept(name: str) -> int:
+    return len(name)
+
+
+def result_that_is_kept(is_new: bool) -> Handler:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        async def body(inner: DurableContext) -> None:
+            await step(inner, "check")
+            kept("check")
+
+        await ctx.run_in_child_context(body, name="child")
+        await alert_if(is_new, kept.cache_info().currsize, ctx)
+        await ctx.wait(HOUR, name="settle")
+        await step(ctx, "close")
+
+    return handler
+
+
+def environment_variable(is_new: bool) -> Handler:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        async def body(inner: DurableContext) -> None:
+            await step(inner, "check")
+            os.environ["CHECKED"] = "yes"
+
+        await ctx.run_in_child_context(body, name="child")
+        await alert_if(is_new, "CHECKED" in os.environ, ctx)
+        await ctx.wait(HOUR, name="settle")
+        await step(ctx, "close")
+
+    return handler
+
+
+@pytest.mark.parametrize("make", [cached_result, result_that_is_kept, environment_variable])
+def test_what_one_run_left_in_the_process_hides_nothing_in_the_next(make: Make) -> None:
+    history = recorded(simulate(closure(False)))
+    remembered.cache_clear()
+    kept.cache_clear()
+    replayer = NativeReplayer(make(True))
+    verdicts = [verify_history(replayer, history).verdict for _ in range(3)]
+    assert verdicts == [Verdict.DIVERGED] * 3
+    assert "CHECKED" not in os.environ
+
+
+def test_a_client_that_is_made_once_and_kept_is_not_made_again() -> None:
+    @lru_cache
+    def client() -> threading.Lock:
+        made.append(1)
+        return threading.Lock()
+
+    made: list[int] = []
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        client()
+        await ctx.run_in_child_context(lambda inner: step(inner, "check"), name="child")
+        await step(ctx, "alert")
+        await ctx.wait(HOUR, name="settle")
+        await step(ctx, "close")
+
+    history = recorded(simulate(closure(False)))
+    client.cache_clear()
+    infos = []
+    replayer = NativeReplayer(handler)
+    for _ in range(3):
+        assert verify_history(replayer, history).verdict is Verdict.COMPATIBLE
+        infos.append(client.cache_info().misses)
+    assert infos == [1, 1, 1]
 
 
 def test_each_run_begins_with_the_modules_data_as_it_was() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from durable_core.ids import Path, position_text
 from durable_core.model import SubType
@@ -10,7 +11,7 @@ from durable_core.verifying.divergence import Found, first_divergence
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.moves import moved_operations, moved_units
 from durable_core.verifying.recorded_tree import identity_of
-from durable_core.verifying.runs import Outcome
+from durable_core.verifying.runs import ContextRun, Outcome
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.unit_divergence import batch_divergence
 from durable_core.verifying.verification import GOES_ON, Cause, Doubt, line_at
@@ -32,7 +33,7 @@ def divergences_of(examination: Examination) -> list[Found]:
             continue
         if trace.outcome is Outcome.NOT_RUN or trace.is_as_recorded:
             continue
-        each = first_divergence(trace.run())
+        each = first_divergence(_without_empty_ends(examination, trace))
         if each is None or _is_blocked(trace, each, diverged) or _is_named_by_another(trace, each):
             continue
         diverged.append(trace.path)
@@ -45,6 +46,27 @@ def divergences_of(examination: Examination) -> list[Found]:
     found = [each for each in found if not _is_unclear(examination, each)]
     found = moved_operations(sorted(found, key=lambda each: each.moment))
     return [each for each in found if not _is_new_at_the_end(examination, each)]
+
+
+def _without_empty_ends(examination: Examination, trace: Trace) -> ContextRun:
+    """Return what a context asked for, without virtual contexts at its end that ask for nothing:
+    nothing would be recorded of them."""
+    run = trace.run()
+    asked = list(trace.asked)
+    while len(asked) > len(trace.sequence) and asked[-1].identity.virtual:
+        if not _is_empty(examination, (*trace.path, len(asked))):
+            break
+        asked.pop()
+    return run if len(asked) == len(run.asked) else replace(run, asked=asked)
+
+
+def _is_empty(examination: Examination, path: Path) -> bool:
+    """Return True for a context that asks for nothing but virtual contexts that do neither."""
+    trace = next((each for each in examination.traces if each.path == path), None)
+    return trace is not None and all(
+        asked.identity.virtual and _is_empty(examination, (*path, number))
+        for number, asked in enumerate(trace.asked, 1)
+    )
 
 
 def _is_new_at_the_end(examination: Examination, found: Found) -> bool:

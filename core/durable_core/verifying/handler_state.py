@@ -1,17 +1,19 @@
-"""What the code of a handler can change and keep: variables, containers, attributes.
+"""What the code of a handler can change and keep: variables, containers, attributes, caches.
 
 Found by a walk from a function: what its closure holds, the global names that it uses, defaults of
-parameters, what is in containers, and the attributes of classes and objects of the user's own
-modules. Not found: what only installed packages or the standard library hold (but containers), and
-what is outside of the process.
+parameters, what is in containers, what `lru_cache` keeps, and the attributes of classes and objects
+of the user's own modules. Not found: what only installed packages or the standard library hold (but
+containers), and what is outside of the process.
 """
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from operator import is_
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -25,6 +27,7 @@ _LONGEST: Final = 2_000
 """Of a longer container no copy is held."""
 
 _PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
+_CACHED: Final = type(cache(len))
 _EMPTY: Final = object()
 """What a cell holds before its variable has a value."""
 
@@ -55,11 +58,26 @@ class HandlerState:
     def __init__(self, roots: Iterable[Any]) -> None:
         self.places: list[Place] = []
         self.codes: dict[CodeType, None] = {}
+        self._caches: list[_Cache] = []
         self._seen: dict[object, object] = {}
         self._todo: deque[tuple[str, str, Any]] = deque(("", "", each) for each in roots)
         while self._todo and len(self.places) < _MOST_PLACES:
             with suppress(Exception):  # what objects of the user's answer is theirs
                 self._visit(*self._todo.popleft())
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Begin a run with all as it was, and leave no environment variables behind."""
+        self.restore()
+        before = os.environ.copy()
+        try:
+            yield
+        finally:
+            for name in os.environ.keys() - before.keys():
+                del os.environ[name]
+            for name, value in before.items():
+                if os.environ.get(name) != value:
+                    os.environ[name] = value
 
     def restore(self) -> None:
         """Put back what has changed; but not over objects that aren't data, which code makes once
@@ -69,6 +87,8 @@ class HandlerState:
                 now = place.read()
                 if not _is_same(place.held, now) and all(map(_is_data, _values(now))):
                     place.write(place.held)
+        for each in self._caches:
+            each.restore()
 
     def changed(self) -> Iterator[Place]:
         """Yield what has changed."""
@@ -83,6 +103,9 @@ class HandlerState:
         self._seen[id(thing)] = thing
         if issubclass(kind, FunctionType):
             self._function(thing)
+        elif issubclass(kind, _CACHED):
+            self._caches.append(_Cache(thing))
+            self._function(thing.__wrapped__)
         elif issubclass(kind, MethodType):
             self._todo.append((type(thing.__self__).__name__, key, thing.__self__))
             self._add(key, thing.__func__)
@@ -208,6 +231,29 @@ class HandlerState:
             return {key: each for key, each in own.items() if key[:2] != "__"}
 
         self.places.append(Place(name, name, read, write, read(), is_object=True))
+
+
+class _Cache:
+    """What `lru_cache` keeps of a function's results."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._misses = function.cache_info().misses
+        self._own = {id(each) for each in gc.get_referents(function)}
+
+    def restore(self) -> None:
+        """Forget what is kept, where something came since, unless it is a client or the like."""
+        if self._function.cache_info().misses != self._misses and all(map(_is_data, self._held())):
+            self._function.cache_clear()
+            self._misses = 0
+
+    def _held(self) -> Iterator[Any]:
+        """Yield arguments and results. An unlimited cache has them in a dictionary."""
+        for each in gc.get_referents(self._function):
+            if id(each) not in self._own:
+                yield each
+            elif isinstance(each, dict) and "__wrapped__" not in each:
+                yield from (one for one in each.values() if type(one).__module__ != "functools")
 
 
 def _set_attributes(kind: type, held: Mapping[str, Any]) -> None:

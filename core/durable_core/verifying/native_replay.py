@@ -45,7 +45,10 @@ class NativeReplayer:
 
     def replay(self, examination: Examination, arn: str) -> None:
         """Run it once."""
-        self._state.restore()
+        with self._state.run():
+            self._run(examination, arn)
+
+    def _run(self, examination: Examination, arn: str) -> None:
         run = _NativeRun(self._handler, examination, arn)
         loop = VirtualTimeLoop(run.on_idle)
         # How everything ended is noted; what asyncio finds wrong besides is the handler's affair.

@@ -28,7 +28,11 @@ from durable_core.verifying.recorded_tree import Node, RecordedTree
 from durable_core.verifying.verification import Doubt
 
 MOST_RUNS: Final = 5
-"""How many runs there are of the bodies of completed contexts, and how many again."""
+"""How many runs there are of the bodies of completed contexts, and how many divergences in them are
+looked at again, each in a run of its own."""
+
+MOST_AGAIN: Final = 20
+"""How many such runs there are where all that they look at comes from bodies of others."""
 
 
 class Part(Word):
@@ -82,14 +86,14 @@ class Seen:
 class Passes:
     """All runs of one record. `service` None: not run, since the others show nothing.
 
-    `unseen` counts the completed contexts whose bodies could not be verified. `is_partial`: one of
+    `unseen` are the completed contexts whose bodies could not be verified. `is_partial`: one of
     the two parts was left to another verification.
     """
 
     service: Run | None = None
     bodies: list[Run] = field(default_factory=list)
     inside: list[Seen] = field(default_factory=list)
-    unseen: int = 0
+    unseen: set[str] = field(default_factory=set)
     is_partial: bool = False
 
     @property
@@ -203,6 +207,7 @@ class _BodyPass:
         self._own = {key for key, number in completed.items() if number in numbers}
         self._since = min(numbers)
         self._again = 0
+        self._real = 0
         self._confirmed: dict[Any, bool] = {}
 
     @cached_property
@@ -254,11 +259,16 @@ class _BodyPass:
         around = set(self._completed_around(key))
         began = run.examination.entered
         others = [each for each in began if each not in around and began[each] < began.get(key, 0)]
-        if not others or self._again >= MOST_RUNS:
+        if not others or self._real >= MOST_RUNS:
             return True
+        if self._again >= MOST_AGAIN:
+            self._passes.unseen.add(key)
+            return False
         self._again += 1
         alone = self._run({*around, key}, ())
-        return any(each == key for _, _, each in self._inside(alone))
+        is_real = any(each == key for _, _, each in self._inside(alone))
+        self._real += is_real
+        return is_real
 
     def _verify_apart(self, run: Run, astray: int) -> None:
         """Verify the contexts that come after bodies of others led the code astray, each with the
@@ -269,8 +279,8 @@ class _BodyPass:
             around = set(self._completed_around(key))
             if around & left:
                 continue  # in another one of them
-            if self._again >= MOST_RUNS:
-                self._passes.unseen += 1
+            if self._again >= MOST_AGAIN:
+                self._passes.unseen.add(key)
                 continue
             self._again += 1
             inside = set(_ids(self._nodes[key].walk())) | {key}

@@ -278,9 +278,8 @@ class VerifyingContext(TellingContext):
         ends: list[Ended] = [_NOT_RUN] * len(planned)
         if looks:
             units = batches.make_units(call, Scope(call.scope), planned, options)
-            each = zip(units, found.units, strict=True)
             with examination.watched(answer, *(unit.body for unit in planned[:_MOST_WATCHED])):
-                ends = list(await asyncio.gather(*(self._unit(*one, options) for one in each)))
+                await self._run_units(list(zip(units, found.units, strict=True)), ends, options)
         if not found.is_complete:
             await self._forever(call)
         recorded = call.recorded
@@ -331,6 +330,29 @@ class VerifyingContext(TellingContext):
         if recorded.is_lost or options.serdes is not None or options.unit_serdes is not None:
             return self._inline(call, options)
         return None
+
+    async def _run_units(
+        self,
+        units: Sequence[tuple[Unit, UnitAnswer]],
+        ends: list[Ended],
+        options: batches.BatchOptions,
+    ) -> None:
+        """Run units, at most `max_concurrency` at once, and put into `ends` how each ended.
+
+        One that waits keeps its place: then those that aren't recorded to have begun don't.
+        """
+        room = options.max_concurrency or max(1, len(units))
+        waiting, suspended = iter(units), 0
+
+        async def work() -> None:
+            nonlocal suspended
+            for unit, answer in waiting:
+                if answer.node is None and suspended >= room:
+                    continue
+                ends[unit.index] = ended = await self._unit(unit, answer, options)
+                suspended += ended.outcome is Outcome.SUSPENDED
+
+        await asyncio.gather(*(work() for _ in range(min(room, len(units)))))
 
     async def _unit(self, unit: Unit, answer: UnitAnswer, options: batches.BatchOptions) -> Ended:
         """Run the body of a unit; return what it is recorded to have come to, where it is."""

@@ -231,13 +231,14 @@ def _unit(
     elif complete:
         runs = status in (UnitStatus.SUCCEEDED, UnitStatus.FAILED) or has_ended
     else:
-        runs = has_begun
+        runs = has_begun or is_flat  # of a FLAT one without operations nothing is recorded
+    has_closed = complete or (node is not None and node.is_terminal)
     trace = Trace(
         path,
         identity,
         node,
-        not complete,
-        status is UnitStatus.SUCCEEDED and complete,
+        not has_closed,
+        status is UnitStatus.SUCCEEDED and has_closed,
         is_exact=answer.trace.is_exact and answer.is_known,
         where=answer.trace.asked[answer.asked_at].where,
         borrows=examination.borrows,

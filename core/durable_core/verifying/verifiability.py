@@ -93,8 +93,8 @@ def notes_of(passes: Passes, *, is_green: bool) -> Iterator[str]:
         yield from _unseen(examination)
     if passes.unseen:
         yield (
-            f"{passes.unseen:,} completed contexts were not looked into: what the bodies of others "
-            "do outside of themselves leads the code elsewhere before it comes to them"
+            f"{len(passes.unseen):,} completed contexts were not looked into: what the bodies of "
+            "others do outside of themselves leads the code elsewhere before it comes to them"
         )
     if examination.unlooked:
         yield (

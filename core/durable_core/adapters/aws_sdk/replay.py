@@ -82,7 +82,10 @@ class AwsReplayer:
 
     def replay(self, examination: Examination, arn: str) -> None:
         """Run it once."""
-        self._state.restore()
+        with self._state.run():
+            self._replay(examination, arn)
+
+    def _replay(self, examination: Examination, arn: str) -> None:
         self._run = run = ReplayRun(self._sdk, self._parts, examination, arn)
         execution = Operation(
             id=arn.rpartition("/")[2],  # where the SDK looks for it
