@@ -12,11 +12,13 @@ from durable_cli.commands import fetch, inspect_batch, replay, simulate
 
 
 class _Command(TyperCommand):
-    """A command that refuses an option without effect, and groups its options in its help."""
+    """A command that refuses an option without value or effect, and groups options in its help."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         from durable_cli.option_needs import refuse_without_effect
+        from durable_cli.option_values import refuse_empty_values
 
+        refuse_empty_values(ctx)
         refuse_without_effect(ctx)
         return super().invoke(ctx)
 

@@ -34,7 +34,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             *("--invocation-type", "--limits"),
         ),
         "Time": (*("--timeout", "--execution-timeout", "--max-invocations", "--real-durations"),),
-        "Checks": ("--crash", "--check-determinism"),
+        "Checks": ("--crash", "--check-determinism", "--check-races", "--interleaving"),
         "Files": ("--record", "--record-updates", "--save-failing", "--force"),
         "Report": (*_REPORT, "--expand", "--prices", "--verbose", "--handler-output"),
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,6 +18,9 @@ class Only(StrEnum):
     FAILED = "failed"
     LARGE = "large"
 
+
+A_DAY: Final = 86_400
+"""The longest time, in seconds, that a call can be told to wait for something."""
 
 Profile = Annotated[
     str | None, typer.Option("--profile", metavar="NAME", help="AWS profile, as for AWS CLI.")

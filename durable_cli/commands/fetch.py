@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import EndpointUrl, Profile, Region
+from durable_cli.options import A_DAY, EndpointUrl, Profile, Region
 from durable_cli.output import Color, Output
 from durable_core.values import dataclass
 
@@ -97,7 +97,10 @@ def command(
     interval: Annotated[
         float,
         typer.Option(
-            min=0.1, metavar="SECONDS", help="How long --follow waits before it asks again."
+            min=0.1,
+            max=A_DAY,
+            metavar="SECONDS",
+            help="How long --follow waits before it asks again.",
         ),
     ] = 2.0,
     with_children: Annotated[
@@ -122,12 +125,17 @@ def command(
     ] = None,
     max_rate: Annotated[
         float,
-        typer.Option(min=0.01, metavar="N", help="Most requests a second, over all downloads."),
+        typer.Option(
+            min=0.01, max=1_000, metavar="N", help="Most requests a second, over all downloads."
+        ),
     ] = 10.0,
     timeout: Annotated[
         float,
         typer.Option(
-            min=0.1, metavar="SECONDS", help="How long to wait for an answer to a request."
+            min=0.1,
+            max=A_DAY,
+            metavar="SECONDS",
+            help="How long to wait for an answer to a request.",
         ),
     ] = 60.0,
     profile: Profile = None,

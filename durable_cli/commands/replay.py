@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import EndpointUrl, Only, PriceFile, Profile, Region
+from durable_cli.options import A_DAY, EndpointUrl, Only, PriceFile, Profile, Region
 from durable_cli.output import Color, Output, join_lines
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def command(
         float,
         typer.Option(
             min=0.1,
+            max=A_DAY,
             metavar="SECONDS",
             help="How long one run of one history may take, in real time.",
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import PriceFile
+from durable_cli.options import A_DAY, PriceFile
 from durable_cli.output import Color
 
 if TYPE_CHECKING:
@@ -111,11 +111,17 @@ def command(
     ] = None,
     check_races: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Run it in N other orders of its threads or tasks."),
+        typer.Option(
+            min=1, metavar="N", help="Run the handler in N other orders of its threads or tasks."
+        ),
     ] = None,
     interleaving: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Run it in the order that a race was found in."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Run the handler in the order in which --check-races found something.",
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -135,6 +141,7 @@ def command(
         float | None,
         typer.Option(
             min=0.001,
+            max=A_DAY,
             metavar="SECONDS",
             help="End an invocation that takes longer than this in real time.",
         ),
@@ -215,7 +222,6 @@ def command(
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
-    _check(timeout)
     priced = _pricing(prices, compute_is_known=real_durations)
     request = SimulationRequest(
         handler,
@@ -278,15 +284,6 @@ def _pricing(prices: str | None, *, compute_is_known: bool) -> Callable[[Report]
     from durable_core.explaining.costs import cost_of
 
     return partial(cost_of, prices=read_prices(prices), compute_is_known=compute_is_known)
-
-
-def _check(timeout: float | None) -> None:
-    from math import isfinite
-
-    from durable_core.errors import UsageError
-
-    if timeout is not None and not isfinite(timeout):
-        raise UsageError(f"--timeout is a number of seconds, not {timeout}")
 
 
 def _rendered(
