@@ -12,13 +12,25 @@ from durable_cli.commands import fetch, inspect_batch, replay, simulate
 
 
 class _Command(TyperCommand):
-    """A command that refuses an option without effect before it does anything."""
+    """A command that refuses an option without value or effect, and groups options in its help."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         from durable_cli.option_needs import refuse_without_effect
+        from durable_cli.option_values import refuse_empty_values
 
+        refuse_empty_values(ctx)
         refuse_without_effect(ctx)
         return super().invoke(ctx)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        from durable_cli.help_text import write_options
+
+        write_options(ctx, formatter)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first paragraph of the help, whole: the list of commands shows it."""
+        paragraph, _, _ = (self.help or "").partition("\n\n")
+        return " ".join(paragraph.split())
 
 
 app = typer.Typer(
@@ -27,7 +39,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # rich help would import half of rich and Markdown before the first line
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command("replay", cls=_Command)(replay.command)
 app.command("inspect-batch", cls=_Command)(inspect_batch.command)

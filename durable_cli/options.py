@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,8 +19,11 @@ class Only(StrEnum):
     LARGE = "large"
 
 
+A_DAY: Final = 86_400
+"""The longest time, in seconds, that a call can be told to wait for something."""
+
 Profile = Annotated[
-    str | None, typer.Option("--profile", metavar="NAME", help="AWS profile, as in AWS CLI.")
+    str | None, typer.Option("--profile", metavar="NAME", help="AWS profile, as for AWS CLI.")
 ]
 Region = Annotated[
     str | None,
@@ -28,13 +31,15 @@ Region = Annotated[
 ]
 EndpointUrl = Annotated[
     str | None,
-    typer.Option("--endpoint-url", metavar="URL", help="Where Lambda is, such as a local runner."),
+    typer.Option(
+        "--endpoint-url", metavar="URL", help="Where Lambda answers, such as a local runner."
+    ),
 ]
 PriceFile = Annotated[
     str | None,
     typer.Option(
         "--prices",
         metavar="FILE.toml",
-        help="Show what it costs by these prices, or by those of 'default'.",
+        help="Show what an execution costs, by a file of prices or by those of 'default'.",
     ),
 ]

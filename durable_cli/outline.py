@@ -55,12 +55,16 @@ class Line:
 
 
 def select(rows: Sequence[Row], only: Only | None, depth: int | None) -> tuple[Row, ...]:
-    """Return the rows that match, with their ancestors, down to a depth (1: the top level)."""
-    if depth is not None:
-        rows = [row for row in rows if row.depth < depth]
-    if only is None:
-        return tuple(rows)
-    matches = _MATCHES[only]
+    """Return the rows that match, with their ancestors, down to a depth (1: the top level).
+
+    An ancestor of a match is shown also where the match itself lies too deep for it.
+    """
+    if only is not None:
+        rows = _matching(rows, _MATCHES[only])
+    return tuple(row for row in rows if depth is None or row.depth < depth)
+
+
+def _matching(rows: Sequence[Row], matches: Callable[[Row], bool]) -> Sequence[Row]:
     kept: list[Row] = []
     needed = -1  # the depth of the ancestor that a row already kept still needs
     for row in reversed(rows):
@@ -71,7 +75,7 @@ def select(rows: Sequence[Row], only: Only | None, depth: int | None) -> tuple[R
             kept.append(row)
             needed -= 1
     kept.reverse()
-    return tuple(kept)
+    return kept
 
 
 def outline(

@@ -39,11 +39,18 @@ class Color(StrEnum):
 # marks, separators, signs that embrace others, tags.
 _HIDING: Final = (
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
 _UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_HIDING}]")
 _UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f{_HIDING}]")
+
+
+# What CI runners take for commands, on stdout and stderr alike: GitHub's `##[COMMAND]` anywhere in
+# a line and `::COMMAND::` at its start, Azure's `##vso[COMMAND]`. GitHub's runner compares as its
+# culture does, which may pass over characters that aren't ASCII.
+_COMMAND: Final = re.compile(r"#(?=[^ -~]*#[^ -~]*(?:vso)?[^ -~]*\[)", re.IGNORECASE)
+_COMMAND_LINE: Final = re.compile(r"^([^!-~]*):(?=[^ -~]*:)")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -57,8 +64,10 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text with everything escaped that could move, colour or hide on a terminal."""
-    return _UNSAFE.sub(_escape, text)
+    """Return the text with everything escaped that could move, colour or hide on a terminal, or
+    that a CI runner takes for a command anywhere in a line."""
+    text = _UNSAFE.sub(_escape, text)
+    return _COMMAND.sub(_escape, text) if "#" in text else text
 
 
 def _unicode_escape(text: str) -> str:
@@ -78,7 +87,7 @@ codecs.register_error(_ESCAPE, _escape_unencodable)
 
 
 def json_text(document: Any, *, indent: bool = True) -> str:
-    """Return the document as JSON text that is also safe on a terminal.
+    """Return the document as JSON text that is also safe on a terminal and in the log of a CI run.
 
     Keys keep their order. Lone surrogates are written as escapes.
     """
@@ -90,6 +99,8 @@ def json_text(document: Any, *, indent: bool = True) -> str:
         import json
 
         text = json.dumps(document, indent=2 if indent else None)
+    if "##" in text or not text.isascii():
+        text = _COMMAND.sub(lambda match: _unicode_escape(match.group()), text)
     if text.isascii() and "\x7f" not in text:
         return text
     return _UNSAFE_IN_JSON.sub(lambda match: _unicode_escape(match.group()), text)
@@ -124,13 +135,16 @@ class Surface:
     def line(self, spans: Iterable[Span]) -> str:
         """Return the spans as one line, coloured where this surface is.
 
-        What it can't show is a question mark for each column.
+        What it can't show is a question mark for each column. A line that would begin with `::`,
+        where a text is broken there, has an escape instead: a CI runner takes it for a command.
         """
         if not self.unicode:
             spans = [(_in_marks(text, self.encoding), style) for text, style in spans]
-        if not self.color:
-            return "".join(text for text, _ in spans).rstrip()
-        return "".join(_painted(text, style) for text, style in spans)
+        if self.color:
+            line = "".join(_painted(text, style) for text, style in spans)
+        else:
+            line = "".join(text for text, _ in spans).rstrip()
+        return _COMMAND_LINE.sub(r"\1\\x3a", line)
 
 
 def _in_marks(text: str, encoding: str) -> str:

@@ -337,6 +337,21 @@ def test_a_bare_call_prints_the_help_and_is_wrong_usage(durable: Any) -> None:
     assert "replay" in done.out + done.err
 
 
+def test_only_at_a_depth_shows_the_contexts_of_what_lies_deeper(durable: Any) -> None:
+    done = durable(
+        *("replay", str(ROOT / "fixtures/histories/tolerated_failures.json")),
+        *("--only", "failed", "--format", "json"),
+    )
+    failed = json.loads(done.out)["histories"][0]["operations"]
+    done = durable(
+        *("replay", str(ROOT / "fixtures/histories/tolerated_failures.json")),
+        *("--only", "failed", "--depth", "1", "--format", "json"),
+    )
+    shown = json.loads(done.out)["histories"][0]["operations"]
+    assert max(each["depth"] for each in failed) > 0
+    assert shown == [each for each in failed if each["depth"] == 0] != []
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["replay", "--help"], ["replay", "-h"]])
 def test_help_is_on_stdout(durable: Any, arguments: list[str]) -> None:
     done = durable(*arguments)

@@ -306,3 +306,17 @@ def test_a_message_is_one_safe_line_on_stderr(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stderr", stream)
     message("bad\n\x1b[31m name é")
     assert stream.written() == b"durable: bad\\n\\x1b[31m name \\u00e9\n"
+
+
+@given(st.text(st.characters()))
+def test_what_is_clean_can_stand_in_an_xml_document(text: str) -> None:
+    from xml.etree import ElementTree
+    from xml.sax.saxutils import quoteattr
+
+    written = clean(text)
+    assert ElementTree.fromstring(f"<a b={quoteattr(written)}/>").get("b") == written
+
+
+@pytest.mark.parametrize("char", ["\x00", "\x0b", "\ufffe", "\uffff", "\ud800"])
+def test_what_xml_can_not_hold_is_escaped(char: str) -> None:
+    assert clean(char).isascii()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import EndpointUrl, Profile, Region
+from durable_cli.options import A_DAY, EndpointUrl, Profile, Region
 from durable_cli.output import Color, Output
 from durable_core.values import dataclass
 
@@ -32,78 +32,124 @@ class Format(StrEnum):
 def command(
     arns: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ARN]...", help="Executions.", show_default=False),
+        typer.Argument(metavar="[ARN]...", help="Executions to download.", show_default=False),
     ] = None,
     function_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Executions of this function (name or ARN).")
+        str | None,
+        typer.Option(metavar="NAME", help="Take the executions of this function (name or ARN)."),
     ] = None,
     qualifier: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this version or alias only.")
+        str | None, typer.Option(metavar="NAME", help="Only those of this version or alias.")
     ] = None,
     durable_execution_name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With this name only.")
+        str | None, typer.Option(metavar="NAME", help="Only the one with this name.")
     ] = None,
     statuses: Annotated[
         list[str] | None,
-        typer.Option(metavar="STATUS", help="With these only: RUNNING,FAILED (also repeated)."),
+        typer.Option(metavar="STATUS", help="Only those in these statuses: RUNNING,FAILED."),
     ] = None,
     started_after: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Started after: a date, a time, 2h or 7d.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only those that started after a date, a time, or so long ago: 2h, 7d.",
+        ),
     ] = None,
     started_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Started before, likewise.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only those that started before a date, a time, or so long ago."
+        ),
     ] = None,
     latest: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The N that started last.")
+        int | None, typer.Option(min=1, metavar="N", help="Only the N that started last.")
     ] = None,
     reverse_order: Annotated[
-        bool, typer.Option("--reverse-order", help="Those that started last first.")
+        bool, typer.Option("--reverse-order", help="Take those that started last first.")
     ] = False,
     list_only: Annotated[
-        bool, typer.Option("--list", help="Print the executions found, and fetch none.")
+        bool, typer.Option("--list", help="List the executions, and download none.")
     ] = False,
-    format: Annotated[Format, typer.Option("--format", help="Of the list.")] = Format.TABLE,
+    format: Annotated[Format, typer.Option("--format", help="Format of the list.")] = Format.TABLE,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the history (or, with --list, the list) to this file.",
+        ),
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write one file an execution there.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a file for each execution to this folder."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     include_execution_data: Annotated[
-        bool, typer.Option(help="With payloads; without them no handler can be verified.")
+        bool, typer.Option(help="Download payloads too; without them no handler can be verified.")
     ] = True,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Show the events as they come until it ends.")
+        bool,
+        typer.Option(
+            "--follow", help="Show the events of a running execution as they come, until it ends."
+        ),
     ] = False,
     interval: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How often --follow asks.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=A_DAY,
+            metavar="SECONDS",
+            help="How long --follow waits before it asks again.",
+        ),
     ] = 2.0,
     with_children: Annotated[
-        bool, typer.Option("--with-children", help="Also the executions that it invoked.")
+        bool, typer.Option("--with-children", help="Download also the executions that it invoked.")
     ] = False,
     depth: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How deep --with-children goes.")
+        int,
+        typer.Option(min=1, metavar="N", help="How many levels of them --with-children follows."),
     ] = 10,
     redact: Annotated[
-        bool, typer.Option("--redact", help="Replace payloads, errors and ids by stand-ins.")
+        bool,
+        typer.Option(
+            "--redact",
+            help="Replace payloads, errors and ids by stand-ins of the same size and shape.",
+        ),
     ] = False,
     keep: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="What --redact keeps: charge.order.id, charge, *..id"),
+        typer.Option(
+            metavar="PATH", help="What --redact keeps: charge.order.id, charge, *..id (repeatable)."
+        ),
     ] = None,
     max_rate: Annotated[
-        float, typer.Option(min=0.01, metavar="N", help="Requests a second, all together.")
+        float,
+        typer.Option(
+            min=0.01, max=1_000, metavar="N", help="Most requests a second, over all downloads."
+        ),
     ] = 10.0,
     timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for an answer.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=A_DAY,
+            metavar="SECONDS",
+            help="How long to wait for an answer to a request.",
+        ),
     ] = 60.0,
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
-    color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
+    color: Annotated[Color, typer.Option(help="When to use colours.")] = Color.AUTO,
     width: Annotated[
-        int | None, typer.Option(min=40, max=1000, help="Columns of the list.")
+        int | None,
+        typer.Option(
+            min=40,
+            max=1000,
+            metavar="N",
+            help="Width of the list in columns (default: the terminal's).",
+        ),
     ] = None,
 ) -> int:
     """Download complete histories of executions from AWS into files that replay.

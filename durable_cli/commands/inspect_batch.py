@@ -43,30 +43,43 @@ def command(
     ] = "-",
     sdk: Annotated[
         SdkName | None,
-        typer.Option(help="Whose estimates and caps (default: told by the ids, else dotnet)."),
+        typer.Option(
+            help="SDK whose estimates and caps to use (default: told by the ids, else dotnet)."
+        ),
     ] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Cap of a request in bytes (default: the SDK's).")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most bytes of a request (default: the SDK's)."),
     ] = None,
     max_operations: Annotated[
-        int | None, typer.Option(min=1, help="Cap of a request in updates (default: the SDK's).")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most updates of a request (default: the SDK's)."),
     ] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Show every SDK's estimate beside the exact bytes.")
     ] = False,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Show every request and finding: fold none.")
+        bool,
+        typer.Option(
+            "--expand", help="Show each request and finding by itself, also where many are alike."
+        ),
     ] = False,
-    format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    format: Annotated[
+        Format, typer.Option("--format", help="Format of the report.")
+    ] = Format.TABLE,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
-    color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
+    color: Annotated[Color, typer.Option(help="When to use colours.")] = Color.AUTO,
     width: Annotated[
-        int | None, typer.Option(min=40, max=1000, help="Columns (default: the terminal's).")
+        int | None,
+        typer.Option(
+            min=40, max=1000, metavar="N", help="Width in columns (default: the terminal's)."
+        ),
     ] = None,
 ) -> int:
     """Show the requests that checkpoint updates become, and what in them would be rejected.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import EndpointUrl, Only, PriceFile, Profile, Region
+from durable_cli.options import A_DAY, EndpointUrl, Only, PriceFile, Profile, Region
 from durable_cli.output import Color, Output, join_lines
 
 if TYPE_CHECKING:
@@ -50,65 +50,110 @@ def command(
     ],
     handler: Annotated[
         str | None,
-        typer.Option(metavar="MODULE:FN", help="Verify this handler against the histories."),
+        typer.Option(
+            metavar="MODULE:FN",
+            help="Handler to verify against the histories: module:fn, module.fn or file.py:fn.",
+        ),
     ] = None,
     shallow: Annotated[
-        bool, typer.Option("--shallow", help="Don't look into completed contexts.")
+        bool,
+        typer.Option(
+            "--shallow",
+            help="Verify only what the service runs again, not bodies of completed contexts.",
+        ),
     ] = False,
     every_invocation: Annotated[
-        bool, typer.Option("--every-invocation", help="Verify as each invocation found it, too.")
+        bool,
+        typer.Option(
+            "--every-invocation",
+            help="Verify also as each recorded invocation left the execution.",
+        ),
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Take differences for divergences.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 1 for differences too, such as another result or wait duration.",
+        ),
     ] = False,
     runs: Annotated[
         int,
         typer.Option(
-            min=1, max=10, metavar="N", help="Runs, each with other times, chance, hashes."
+            min=1,
+            max=10,
+            metavar="N",
+            help="How often to run the handler: with other times, random values, ids and hashes.",
         ),
     ] = 2,
     guard: Annotated[
-        Guarding, typer.Option(help="What becomes of what the handler does outside of steps.")
+        Guarding,
+        typer.Option(
+            help="Refuse, tell or allow connections, processes and file changes outside of steps."
+        ),
     ] = Guarding.BLOCK,
     timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="For a run of one history.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=A_DAY,
+            metavar="SECONDS",
+            help="How long one run of one history may take, in real time.",
+        ),
     ] = 60.0,
     jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Runs at once (default: cores).")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="How many runs go on at once (default: the number of cores)."
+        ),
     ] = None,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first that isn't compatible.")
+        bool, typer.Option("--fail-fast", help="Stop at the first history that isn't compatible.")
     ] = False,
     function: Annotated[
         str | None, typer.Option(metavar="NAME", help="Skip histories of other functions.")
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    format: Annotated[
+        Format,
+        typer.Option("--format", help="Format of the report; junit and github need --handler."),
+    ] = Format.TABLE,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
     invocation: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="The picture as the N-th invocation finds it."),
+        typer.Option(
+            min=1, metavar="N", help="Explain what the N-th invocation found when it began."
+        ),
     ] = None,
     only: Annotated[
-        Only | None, typer.Option(help="Show these only, and what they are in.")
+        Only | None,
+        typer.Option(
+            help="Show only such operations and units, and the contexts that they are in."
+        ),
     ] = None,
     depth: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Show N levels of the tree.")
+        int | None, typer.Option(min=1, metavar="N", help="Show only so many levels of the tree.")
     ] = None,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Show every unit: fold no neighbours into ranges.")
+        bool,
+        typer.Option(
+            "--expand", help="Show each unit on a line of its own, also where many are alike."
+        ),
     ] = False,
     show_payloads: Annotated[
-        bool, typer.Option("--show-payloads", help="Show stored results too (they may be secret).")
+        bool, typer.Option("--show-payloads", help="Show stored results, which may hold secrets.")
     ] = False,
     prices: PriceFile = None,
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
-    color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
+    color: Annotated[Color, typer.Option(help="When to use colours.")] = Color.AUTO,
     width: Annotated[
-        int | None, typer.Option(min=40, max=1000, help="Columns, instead of the terminal's.")
+        int | None,
+        typer.Option(
+            min=40, max=1000, metavar="N", help="Width in columns (default: the terminal's)."
+        ),
     ] = None,
 ) -> int:
     """Explain what a replay does with each operation and unit of recorded histories, and why.

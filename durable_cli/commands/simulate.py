@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from durable_cli.options import PriceFile
+from durable_cli.options import A_DAY, PriceFile
 from durable_cli.output import Color
 
 if TYPE_CHECKING:
@@ -52,94 +52,157 @@ class Crash(StrEnum):
 def command(
     handler: Annotated[
         str,
-        typer.Option(metavar="MODULE:FN", help="The handler: module:fn, module.fn or file.py:fn."),
+        typer.Option(
+            metavar="MODULE:FN", help="Handler to run: module:fn, module.fn or file.py:fn."
+        ),
     ],
     event: Annotated[
         str | None,
-        typer.Option("--event", "-e", metavar="FILE", help="Its event: a file, - or JSON."),
+        typer.Option(
+            "--event",
+            "-e",
+            metavar="FILE",
+            help="Event: a JSON file, - for stdin, or the JSON itself (default: null).",
+        ),
     ] = None,
     scenario: Annotated[
-        str | None, typer.Option(metavar="FILE.toml", help="What the world outside does.")
+        str | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="What happens outside: answers to callbacks and invokes, crashes, pauses.",
+        ),
     ] = None,
     record: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write the history there, those it invoked beside it."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the history there, and beside it those of executions that it invoked.",
+        ),
     ] = None,
     record_updates: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the checkpoint requests there.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Write the checkpoint requests there, for inspect-batch."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files of these.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite these files where they exist.")
+    ] = False,
     crash: Annotated[
-        Crash | None, typer.Option(help="Run it again with this at every checkpoint.")
+        Crash | None,
+        typer.Option(
+            help="Run the handler again for each checkpoint, with this going wrong there."
+        ),
     ] = None,
     save_failing: Annotated[
         str | None,
-        typer.Option(metavar="FILE.toml", help="Write the scenario of the smallest failure there."),
+        typer.Option(
+            metavar="FILE.toml",
+            help="Write the scenario of the smallest crash that makes a difference (with --crash).",
+        ),
     ] = None,
     check_determinism: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Run it N times with other times, chance, hashes."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Run the handler N more times: with other times, random values, ids and hashes.",
+        ),
     ] = None,
     check_races: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Run it in N other orders of its threads or tasks."),
+        typer.Option(
+            min=1, metavar="N", help="Run the handler in N other orders of its threads or tasks."
+        ),
     ] = None,
     interleaving: Annotated[
         int | None,
-        typer.Option(min=0, metavar="N", help="Run it in the order that a race was found in."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Run the handler in the order in which --check-races found something.",
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="All chance comes from it (default: the scenario's, else 0).")
+        int | None,
+        typer.Option(help="Seed of retry delays and ids (default: the scenario's, else 0)."),
     ] = None,
     runtime: Annotated[
-        Runtime | None, typer.Option(help="What runs it (default: found out).")
+        Runtime | None,
+        typer.Option(help="Runtime of the handler (default: found out by its decorator)."),
     ] = None,
     isolate: Annotated[
-        bool, typer.Option("--isolate", help="Give each invocation a process, which it may end.")
+        bool,
+        typer.Option(
+            "--isolate", help="Give each invocation a process of its own, as a cold start."
+        ),
     ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(
-            min=0.001, metavar="SECONDS", help="Real time of one invocation, then it times out."
+            min=0.001,
+            max=A_DAY,
+            metavar="SECONDS",
+            help="End an invocation that takes longer than this in real time.",
         ),
     ] = None,
     max_invocations: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Stop after so many.")
+        int, typer.Option(min=1, metavar="N", help="Stop after so many invocations.")
     ] = 1_000,
     execution_timeout: Annotated[
         int | None,
         typer.Option(
-            min=1, max=31_622_400, metavar="SECONDS", help="The execution's timeout, virtual."
+            min=1,
+            max=31_622_400,
+            metavar="SECONDS",
+            help="Timeout of the execution, in virtual time (default: none).",
         ),
     ] = None,
     invocation_type: Annotated[
         InvocationType,
-        typer.Option(help="How it is started: Event has room for 1 MB only, not for 6."),
+        typer.Option(
+            help="How the execution is started: input and result have 6 MB, for Event 1 MB."
+        ),
     ] = InvocationType.REQUEST_RESPONSE,
     real_durations: Annotated[
-        bool, typer.Option("--real-durations", help="Let what bodies take pass in virtual time.")
+        bool,
+        typer.Option(
+            "--real-durations", help="Add to virtual time the real time that bodies of steps take."
+        ),
     ] = False,
     limits: Annotated[
-        str | None, typer.Option(metavar="FILE.toml", help="Other limits than the service's.")
+        str | None, typer.Option(metavar="FILE.toml", help="Limits that differ from the service's.")
     ] = None,
     prices: PriceFile = None,
     handler_output: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write there what the handler prints (else: stderr)."),
+        typer.Option(
+            metavar="FILE",
+            help="Write there what the handler prints and logs (default: prints to stderr).",
+        ),
     ] = None,
     expand: Annotated[
-        bool, typer.Option("--expand", help="Show every invocation and unit: fold none.")
+        bool,
+        typer.Option(
+            "--expand", help="Show each invocation and unit by itself, also where many are alike."
+        ),
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show logs, and the handler's own tracebacks.")
+        bool, typer.Option("--verbose", help="Show what the handler logs, and its tracebacks.")
     ] = False,
-    format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    format: Annotated[
+        Format, typer.Option("--format", help="Format of the report.")
+    ] = Format.TABLE,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
-    color: Annotated[Color, typer.Option(help="When to colour.")] = Color.AUTO,
+    color: Annotated[Color, typer.Option(help="When to use colours.")] = Color.AUTO,
     width: Annotated[
-        int | None, typer.Option(min=40, max=1000, help="Columns (default: the terminal's).")
+        int | None,
+        typer.Option(
+            min=40, max=1000, metavar="N", help="Width in columns (default: the terminal's)."
+        ),
     ] = None,
 ) -> int:
     """Run a handler to its end through simulated invokes, and show what each invoke did.
@@ -159,7 +222,6 @@ def command(
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario
 
-    _check(timeout)
     priced = _pricing(prices, compute_is_known=real_durations)
     request = SimulationRequest(
         handler,
@@ -222,15 +284,6 @@ def _pricing(prices: str | None, *, compute_is_known: bool) -> Callable[[Report]
     from durable_core.explaining.costs import cost_of
 
     return partial(cost_of, prices=read_prices(prices), compute_is_known=compute_is_known)
-
-
-def _check(timeout: float | None) -> None:
-    from math import isfinite
-
-    from durable_core.errors import UsageError
-
-    if timeout is not None and not isfinite(timeout):
-        raise UsageError(f"--timeout is a number of seconds, not {timeout}")
 
 
 def _rendered(
