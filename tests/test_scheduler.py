@@ -250,6 +250,25 @@ def test_a_thread_that_blocks_at_a_lock_of_others_gives_up_its_turn_which_is_not
     assert "with lock:" in said
 
 
+def test_a_thread_that_the_machine_lets_wait_for_its_turn_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real_sleep = time.sleep
+    monkeypatch.setattr("durable_core.adapters.threads.scheduler.LOOK_SECONDS", 0.005)
+    scheduler = Scheduler()
+    hand_over = scheduler._hand_over
+
+    def slowly(task: Any) -> None:
+        scheduler._holder = task
+        real_sleep(0.1)
+        hand_over(task)
+
+    monkeypatch.setattr(scheduler, "_hand_over", slowly)
+    with in_place():
+        scheduler.run(lambda: started(3, time.sleep), began=0, order=order_of(0))
+    assert not scheduler.unscheduled
+
+
 def test_a_process_is_waited_for_and_noted() -> None:
     scheduler = Scheduler()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -243,3 +244,15 @@ def test_a_scenario_s_handlers_are_loaded_before_anything_runs() -> None:
     scenario = read_scenario("[[invoke]]\nfunction = 'f'\nhandler = 'no:where'")
     with pytest.raises(UsageError, match="no:where"):
         simulate(forever, scenario=scenario)
+
+
+def test_in_a_thread_that_runs_an_event_loop_it_says_how_to_call_it() -> None:
+    async def handler(event: object, ctx: DurableContext) -> object:
+        return await ctx.step(lambda _: 1, name="one")
+
+    async def test() -> Simulation:
+        with pytest.raises(UsageError, match=r"await asyncio\.to_thread\(simulate"):
+            simulate(handler)
+        return await asyncio.to_thread(simulate, handler)
+
+    assert asyncio.run(test()).result == "1"

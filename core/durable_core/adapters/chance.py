@@ -1,7 +1,9 @@
 """Python's chance, drawn from the seed while an invocation runs: `random`, `os.urandom`, UUIDs.
 
 The body of each attempt of a step has a source of its own, so that it draws the same in whatever
-order bodies run; what runs outside of bodies shares one. Other threads of the process draw as ever.
+order, and in whichever invocation, bodies run; what runs outside of bodies shares one. Other
+threads of the process draw as ever, and each of several invocations that run in threads side by
+side draws from its own seed.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
@@ -16,7 +19,7 @@ from types import BuiltinFunctionType
 from typing import Any, Final
 
 from durable_core.adapters.threads.tasks import current_task
-from durable_core.native.bodies import running_body
+from durable_core.native.bodies import DECISION, running_body
 
 _SHARED: Final[Any] = random._inst
 _NAMES: Final = tuple(
@@ -25,40 +28,59 @@ _NAMES: Final = tuple(
     if not name.startswith("_") and getattr(value, "__self__", None) is _SHARED
 )
 _URANDOM: Final = os.urandom
+_UUID1: Final = uuid.uuid1
+_SEED: Final = random.Random.seed
 
 
 class _Sources:
     """The sources of one invocation."""
 
-    def __init__(self, seed: str) -> None:
-        self._seed = seed
+    def __init__(self, seed: str, invocation: int, scheduler: object) -> None:
+        self._seed, self._invocation = seed, invocation
+        self._scheduler = scheduler
         self._thread = threading.get_ident()
         self._made: dict[str | None, Random] = {}
 
-    def current(self) -> Random | None:
-        """Return the source of the code that runs; None where it isn't the invocation's."""
-        if current_task() is None and threading.get_ident() != self._thread:
-            return None
+    def serves_current_thread(self) -> bool:
+        """Return True in a thread of the invocation."""
+        task = current_task()
+        if task is not None and task.scheduler is self._scheduler:
+            return True
+        return threading.get_ident() == self._thread
+
+    def current(self) -> Random:
+        """Return the source of the code that runs, which is the invocation's."""
         body = running_body.get()
         found = self._made.get(body)
         if found is None:
-            seed = self._seed if body is None else f"{self._seed}/{body}"
-            found = self._made[body] = Random(seed)
+            in_body = body is not None and body != DECISION
+            seed = self._seed if in_body else f"{self._seed}:{self._invocation}"
+            found = self._made[body] = Random(f"{seed}/{body}")
         return found
 
 
 _running: list[_Sources] = []
 
 
+def _current() -> Random | None:
+    """Return the source of the code that runs; None where it is no invocation's."""
+    for sources in reversed(_running):
+        if sources.serves_current_thread():
+            return sources.current()
+    return None
+
+
 @contextmanager
-def drawn_from(seed: str) -> Iterator[None]:
-    """Draw all chance of this thread, and of those that are scheduled, from a seed."""
-    _running.append(_Sources(seed))
+def drawn_from(seed: str, invocation: int = 1, scheduler: object = None) -> Iterator[None]:
+    """Draw all chance of this thread, and of those of a scheduler, from the seed of an execution:
+    in bodies, in whatever invocation they run, from it alone."""
+    sources = _Sources(seed, invocation, scheduler)
+    _running.append(sources)
     try:
         with seeded_names():
             yield
     finally:
-        _running.pop()
+        _running.remove(sources)
 
 
 @contextmanager
@@ -91,6 +113,8 @@ def _put_in_place() -> None:
         _put(random, name, _drawing(name, getattr(random, name)))
     _put(os, "urandom", _urandom)
     _put(random, "_urandom", _urandom)
+    _put(random.Random, "seed", _seed)
+    _put(uuid, "uuid1", _uuid1)
 
 
 def _put(module: Any, name: str, ours: Any) -> None:
@@ -100,7 +124,7 @@ def _put(module: Any, name: str, ours: Any) -> None:
 
 def _drawing(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
     def draw(*args: Any, **keywords: Any) -> Any:
-        source = _running[-1].current() if _running else None
+        source = _current()
         return (real if source is None else getattr(source, name))(*args, **keywords)
 
     draw.__name__ = draw.__qualname__ = name
@@ -108,5 +132,21 @@ def _drawing(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _urandom(size: int, /) -> bytes:
-    source = _running[-1].current() if _running else None
+    source = _current()
     return _URANDOM(size) if source is None else source.randbytes(size)
+
+
+def _seed(self: Random, a: Any = None, version: int = 2) -> None:
+    """Seed from the source what would be seeded by the operating system: `Random()`."""
+    source = _current() if a is None else None
+    _SEED(self, a if source is None else source.getrandbits(256), version)
+
+
+def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
+    """Return a UUID of the time that the code reads, from no machine."""
+    source = _current()
+    if source is None:
+        return _UUID1(node, clock_seq)
+    uuid._last_timestamp = None  # type: ignore[attr-defined]  # that of an execution before
+    drawn, sequence = source.getrandbits(48) | 1 << 40, source.getrandbits(14)
+    return _UUID1(drawn if node is None else node, sequence if clock_seq is None else clock_seq)

@@ -167,7 +167,8 @@ class _NativeRunner(NativeRunner):
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
-        with drawn_from(f"{options.seed}:{link.invocation.number}"):
+        seed = f"{options.seed}:{given.durable_execution_arn}"
+        with drawn_from(seed, link.invocation.number):
             return super().invoke(given, link, options)
 
 
@@ -224,7 +225,18 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
         return _Unwound(_aws_sdk_runner(loaded.target))
     if loaded.kind is HandlerKind.NATIVE:
         return _Unwound(_NativeRunner(loaded.target))
-    return exit_ends_invocation(lambda status: None)(loaded.target)
+    return exit_ends_invocation(lambda status: None)(_seeded(loaded.target))
+
+
+def _seeded(target: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function whose chance comes from the request that it answers."""
+
+    @wraps(target)
+    def seeded(event: Any, context: Any) -> Any:
+        with drawn_from(context.aws_request_id):
+            return target(event, context)
+
+    return seeded
 
 
 # -- a whole simulation ------------------------------------------------------------------------

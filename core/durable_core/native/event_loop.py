@@ -17,9 +17,10 @@ import selectors
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
+from durable_core.errors import UsageError
 from durable_core.interleavings import Order
 from durable_core.native.signals import Overdue
 
@@ -102,13 +103,27 @@ _MOST_PASSED_OVER = 100
 loop that never waits."""
 
 
+_IN_A_LOOP: Final = (
+    "a native handler has an event loop of its own, and an event loop runs in this thread already: "
+    "from an async function, call `await asyncio.to_thread(simulate, handler, event)` (the same "
+    "goes for verify)"
+)
+
+
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """The loop. `on_idle` is called whenever it is idle and must make something ready. `order` is
     that of its tasks; None: asyncio's own, first come, first served.
 
     Running it raises Overdue when the virtual time comes to `limit` seconds. Its time begins at
     `begins_at`. `real_durations`: the virtual time passes while something outside is waited for.
+
+    Raises UsageError where the thread runs a loop already: Python runs no other one in there.
     """
+
+    def __new__(cls, *args: Any, **keywords: Any) -> VirtualTimeLoop:
+        if asyncio._get_running_loop() is not None:
+            raise UsageError(_IN_A_LOOP)
+        return super().__new__(cls)
 
     def __init__(
         self,

@@ -108,8 +108,9 @@ class AwsSdkRunner(Runner):
         clock = ThreadsClock(link.began, scheduler, real_durations=options.real_durations)
         number = link.invocation.number
         order = order_of(options.seed, options.interleaving, number)
+        seed = f"{options.seed}:{given.durable_execution_arn}"
         try:
-            with _process_settings(), drawn_from(f"{options.seed}:{number}"), schedulable():
+            with _process_settings(), drawn_from(seed, number, scheduler), schedulable():
                 outcome = self._outcome(given, desk, client, link, order, clock)
         finally:
             scheduler.on_stuck, scheduler.goes_on = lambda: False, lambda: None

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Final, TypeVar
 
+from durable_core.adapters.threads import turns as _turns
+from durable_core.adapters.threads import waiting as _waiting
 from durable_core.adapters.threads.standing import place_of, stands_at_a_lock
 from durable_core.adapters.threads.tasks import (
     SECOND,
@@ -42,7 +44,7 @@ LOOK_SECONDS: Final = 0.1
 """How often the caller's thread looks whether the thread whose turn it is has blocked for good."""
 LOOKS: Final = 100
 """How many looks without a change of turns until others get their turn nevertheless."""
-LOOKS_AT_A_LOCK: Final = 2
+LOOKS_AT_A_LOCK: Final = 5
 """The same where the thread stands at a lock that is none of the scheduler's."""
 OUTSIDE_SECONDS: Final = 0.002
 """How often it is looked whether what threads wait for outside of the process has happened."""
@@ -53,6 +55,9 @@ END_SECONDS: Final = 0.5
 GRACE_SECONDS: Final = 0.2
 """How long a stuck invocation waits for threads that aren't the scheduler's, if there are any."""
 
+
+_OWN_FILES: Final = frozenset({__file__, _waiting.__file__, _turns.__file__})
+"""Where threads of the scheduler wait for their turns."""
 
 _real_start = threading.Thread.start
 
@@ -182,10 +187,11 @@ class Scheduler(Waiting):
 
     def _look_after(self) -> tuple[object, bool] | None:
         """Return a picture of the turn that goes on, and whether it stands at a lock; None while
-        nobody waits for it to end."""
+        nobody waits for it to end, and where it is only for the machine to let the thread begin
+        its turn: the gate at which it stands is open."""
         holder = self._holder
         frame = None if holder is None else sys._current_frames().get(holder.ident)
-        if frame is None:
+        if frame is None or frame.f_code.co_filename in _OWN_FILES:
             return None
         at_lock = stands_at_a_lock(frame)
         others = self._ready or self._timers or self._selecting
