@@ -41,9 +41,8 @@ T = TypeVar("T")
 LOOK_SECONDS: Final = 0.1
 """How often the caller's thread looks whether the thread whose turn it is has blocked for good."""
 LOOKS: Final = 100
-"""How many looks without a change of turns until others get their turn nevertheless."""
-LOOKS_AT_A_LOCK: Final = 2
-"""The same where the thread stands at a lock that is none of the scheduler's."""
+"""How many looks without a change of turns until others get their turn nevertheless; at once where
+it stands at a lock that is none of the scheduler's."""
 OUTSIDE_SECONDS: Final = 0.002
 """How often it is looked whether what threads wait for outside of the process has happened."""
 LAST_SECONDS: Final = 2.0
@@ -129,12 +128,14 @@ class Scheduler(Waiting):
             self._host.acquire(timeout=LAST_SECONDS)
 
     def _host_turn(self) -> None:
-        looks, before = 0, None
+        turns, looks, stood = -1, 0, None
         while not self._host.acquire(timeout=LOOK_SECONDS):
-            seen = self._look_after()
-            looks = looks + 1 if seen is not None and seen[0] == before else 0
-            before = None if seen is None else seen[0]
-            if seen is not None and looks >= (LOOKS_AT_A_LOCK if seen[1] else LOOKS):
+            if turns != self.turns:
+                turns, looks, stood = self.turns, 0, None
+                continue  # the usual case, in which nothing more is looked at
+            before, stood = stood, self._look_after()
+            looks = looks + 1 if stood is None or stood == before else 0
+            if self._can_others_go_on(stood) and looks >= (LOOKS if stood is None else 1):
                 self._detach()
                 return
         if self._root is not None and not self._root.ended:
@@ -180,18 +181,17 @@ class Scheduler(Waiting):
         frames = sys._current_frames()
         return tuple((task.name, frames.get(task.ident)) for task in self._tasks)
 
-    def _look_after(self) -> tuple[object, bool] | None:
-        """Return a picture of the turn that goes on, and whether it stands at a lock; None while
-        nobody waits for it to end."""
+    def _look_after(self) -> tuple[Any, int] | None:
+        """Return where the thread whose turn it is stands at a lock; None where it doesn't."""
         holder = self._holder
         frame = None if holder is None else sys._current_frames().get(holder.ident)
-        if frame is None:
-            return None
-        at_lock = stands_at_a_lock(frame)
+        return (frame, frame.f_lasti) if frame is not None and stands_at_a_lock(frame) else None
+
+    def _can_others_go_on(self, stood: object) -> bool:
+        """Return True where others wait for a turn, or would have one if this one ended; what is
+        merely gathered isn't worth to end a turn that works."""
         others = self._ready or self._timers or self._selecting
-        if not (others or (at_lock and self._patient)):
-            return None
-        return (self.turns, holder, (frame, frame.f_lasti) if at_lock else None), at_lock
+        return bool(others or (stood is not None and self._patient))
 
     def _detach(self) -> None:
         """Give others their turn although a thread's own turn goes on. It comes back into line
