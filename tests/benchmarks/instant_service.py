@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,8 @@ from durable_core.adapters.aws_sdk.client import Client
 from durable_core.adapters.aws_sdk.desk import Desk
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+from durable_core.adapters.threads.patches import schedulable
+from durable_core.interleavings import first_come
 
 NOW = datetime.now(UTC)
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST/durable-execution/x/execution"
@@ -62,7 +65,11 @@ class InstantRunner(AwsSdkRunner):
                 ),
                 service_client=client,
             )
-            answer: Any = self.handler(handed, _lambda_context())
+            answer: Any = self._scheduler.run(
+                partial(self.handler, handed, _lambda_context()),
+                began=desk.began,
+                order=first_come,
+            )
             if answer["Status"] != "PENDING":
                 assert answer["Status"] == "SUCCEEDED", answer
                 result: str | None = answer["Result"]
@@ -76,7 +83,7 @@ def instant(handler: Callable[..., Any], event: Any) -> str | None:
     """Run the handler on the service that takes no time, and return its result."""
     from durable_core.adapters.aws_sdk.runner import _process_settings
 
-    with _process_settings("0:1"):
+    with _process_settings(), schedulable():
         return InstantRunner(handler).run(event)
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from durable_core.adapters.threads.primitives import Lock, RLock, SimpleQueue, waiter
+from durable_core.adapters.threads.primitives import Lock, SimpleQueue, new_rlock, waiter
 from durable_core.adapters.threads.tasks import A_PROCESS, SECOND, Ended, current_task, task_of
 from durable_core.handler_clock import monotonic_of
 from durable_core.process_clocks import in_place as clocks_in_place
@@ -96,7 +96,7 @@ def _replacements() -> Iterator[tuple[Any, str, Any]]:
     thread = threading.Thread
     yield threading, "_allocate_lock", waiter
     yield threading, "Lock", Lock
-    yield threading, "RLock", RLock
+    yield threading, "RLock", new_rlock
     yield threading, "_time", _once(_clock, _REAL_MONOTONIC)
     yield queue, "time", _once(_clock, _REAL_MONOTONIC)
     yield queue, "SimpleQueue", SimpleQueue

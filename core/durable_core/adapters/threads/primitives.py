@@ -106,8 +106,8 @@ class _LockClass(type):
         return isinstance(value, cls.kinds)
 
 
-class Lock(metaclass=_LockClass):
-    """What takes the place of `threading.Lock`."""
+class _Lock(metaclass=_LockClass):
+    """What takes the place of `threading.Lock` where that is a class."""
 
     kinds = (_LOCK_TYPE, UsersLock)
 
@@ -115,13 +115,17 @@ class Lock(metaclass=_LockClass):
         return UsersLock() if _is_for_user(sys._getframe(1)) else REAL_LOCK()
 
 
-class RLock(metaclass=_LockClass):
-    """What takes the place of `threading.RLock`."""
+def _new_lock() -> Any:
+    """What takes the place of `threading.Lock` where that is a function, before Python 3.13."""
+    return UsersLock() if _is_for_user(sys._getframe(1)) else REAL_LOCK()
 
-    kinds = (type(REAL_RLOCK()), UsersRLock)
 
-    def __new__(cls) -> Any:
-        return UsersRLock() if _is_for_user(sys._getframe(1)) else REAL_RLOCK()
+Lock: Final[Any] = _Lock if isinstance(threading.Lock, type) else _new_lock
+
+
+def new_rlock() -> Any:
+    """What takes the place of `threading.RLock`, a function up to Python 3.13 at least."""
+    return UsersRLock() if _is_for_user(sys._getframe(1)) else REAL_RLOCK()
 
 
 def _is_for_user(frame: FrameType | None) -> bool:
@@ -129,9 +133,11 @@ def _is_for_user(frame: FrameType | None) -> bool:
 
     Those of Python and of AWS's SDK are never held while their thread waits.
     """
-    while frame is not None and frame.f_code.co_filename == _THREADING:
+    file = frame.f_code.co_filename if frame is not None else ""
+    while frame is not None and file == _THREADING:
         frame = frame.f_back
-    return frame is not None and is_users(frame.f_code.co_filename)
+        file = frame.f_code.co_filename if frame is not None else ""
+    return bool(file) and is_users(file)
 
 
 class SimpleQueue:

@@ -134,12 +134,15 @@ class Scheduler(Waiting):
             self._host.acquire(timeout=LAST_SECONDS)
 
     def _host_turn(self) -> None:
-        looks, before = 0, None
+        turns, looks, stood = -1, 0, None
         while not self._host.acquire(timeout=LOOK_SECONDS):
-            seen = self._look_after()
-            looks = looks + 1 if seen is not None and seen[0] == before else 0
-            before = None if seen is None else seen[0]
-            if seen is not None and looks >= (LOOKS_AT_A_LOCK if seen[1] else LOOKS):
+            if turns != self.turns:
+                turns, looks, stood = self.turns, 0, None
+                continue  # the usual case, in which nothing more is looked at
+            before, stood = stood, self._look_after()
+            looks = looks + 1 if stood is None or stood == before else 0
+            most = LOOKS if stood is None else LOOKS_AT_A_LOCK
+            if self._can_others_go_on(stood) and looks >= most:
                 self._detach()
                 return
         if self._root is not None and not self._root.ended:
@@ -185,19 +188,22 @@ class Scheduler(Waiting):
         frames = sys._current_frames()
         return tuple((task.name, frames.get(task.ident)) for task in self._tasks)
 
-    def _look_after(self) -> tuple[object, bool] | None:
-        """Return a picture of the turn that goes on, and whether it stands at a lock; None while
-        nobody waits for it to end, and where it is only for the machine to let the thread begin
-        its turn: the gate at which it stands is open."""
+    def _look_after(self) -> tuple[Any, int] | None:
+        """Return where the thread whose turn it is stands at a lock; None where it doesn't.
+
+        At its own gate, which is open, it only waits for the machine to let it begin its turn.
+        """
         holder = self._holder
         frame = None if holder is None else sys._current_frames().get(holder.ident)
-        if frame is None or frame.f_code.co_filename in _OWN_FILES:
+        if frame is None or frame.f_code.co_filename in _OWN_FILES or not stands_at_a_lock(frame):
             return None
-        at_lock = stands_at_a_lock(frame)
+        return frame, frame.f_lasti
+
+    def _can_others_go_on(self, stood: object) -> bool:
+        """Return True where others wait for a turn, or would have one if this one ended; what is
+        merely gathered isn't worth to end a turn that works."""
         others = self._ready or self._timers or self._selecting
-        if not (others or (at_lock and self._patient)):
-            return None
-        return (self.turns, holder, (frame, frame.f_lasti) if at_lock else None), at_lock
+        return bool(others or (stood is not None and self._patient))
 
     def _detach(self) -> None:
         """Give others their turn although a thread's own turn goes on. It comes back into line
