@@ -1,4 +1,4 @@
-"""Python's chance, drawn from the seed while an invocation runs: `random`, `os.urandom`, UUIDs.
+"""Random values drawn from the seed while an invocation runs: `random`, `os.urandom`, UUIDs.
 
 The body of each attempt of a step has a source of its own, so that it draws the same in whatever
 order, and in whichever invocation, bodies run; what runs outside of bodies shares one. Other
@@ -72,7 +72,7 @@ def _current() -> Random | None:
 
 @contextmanager
 def drawn_from(seed: str, invocation: int = 1, scheduler: object = None) -> Iterator[None]:
-    """Draw all chance of this thread, and of those of a scheduler, from the seed of an execution:
+    """Draw all random values of this thread, and of a scheduler's, from the seed of an execution:
     in bodies, in whatever invocation they run, from it alone."""
     sources = _Sources(seed, invocation, scheduler)
     _running.append(sources)

@@ -114,7 +114,7 @@ def _asks_the_same(found: Difference | Unclear | None) -> bool:
 
 
 def _places(fed_by: Mapping[Source, Sequence[Read]]) -> list[Read]:
-    """Return where what feeds a difference is read: a place once, whatever it reads; those of the
+    """Return the places that read what feeds a difference, each once; only those of the
     user's own project, if there are any."""
     places: dict[tuple[str, str, int], Read] = {}
     for each in (each for reads in fed_by.values() for each in reads):

@@ -164,7 +164,7 @@ def _find(spec: str, function: str, module: ModuleType) -> Callable[..., Any]:
 
 
 def _attribute(thing: object, name: str) -> Any:
-    """Return what is called so in a thing: a package may have a module that isn't imported yet."""
+    """Return an attribute by name, importing it where it is a module of a package."""
     try:
         return getattr(thing, name)
     except AttributeError:

@@ -22,7 +22,7 @@ class HandlerError(DurableError):
 
 
 class BadSpec(HandlerError):
-    """What the user wrote names no function of a module."""
+    """The handler's name has no function in it."""
 
 
 class ModuleMissing(HandlerError):

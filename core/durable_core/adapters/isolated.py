@@ -113,7 +113,7 @@ class IsolatedRunner(Runner):
 
 
 def _leave_the_terminal() -> None:
-    """Be reached by no Ctrl-C, in a group of processes that can be ended as one.
+    """Start a process group, which Ctrl-C doesn't reach and which can be ended as a whole.
 
     One that came meanwhile is let through to nobody. By a function, not SIG_IGN, which the
     processes that a handler starts would inherit.

@@ -196,7 +196,7 @@ _VARIABLES: Final[dict[str, tuple[Source, Value]]] = {
 """Source: Lambda's developer guide, "Defined runtime environment variables"."""
 
 _SAYS_IN_LAMBDA: Final = frozenset({"AWS_EXECUTION_ENV", "AWS_LAMBDA_RUNTIME_API"})
-"""By which code finds out that it runs in Lambda: where they aren't set, nobody is shown them."""
+"""Variables by which code detects Lambda: they are shown only where they are really set."""
 _WHOLE: Final = "all of os.environ"
 
 

@@ -91,7 +91,7 @@ class UserRunner(Runner):
 
     @property
     def sdk(self) -> Sdk:
-        """Whose words the service has to use: those of the SDK that it is written with."""
+        """The SDK whose spelling of messages the service uses."""
         return Sdk.PYTHON if self.kind is HandlerKind.AWS_SDK else Sdk.DOTNET
 
     def restart(self, now: datetime = STARTS_AT) -> None:

@@ -126,7 +126,7 @@ def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) 
 def _with_all_given(
     first: Verification, given: Mapping[int, Given], reads: Sequence[Read]
 ) -> Verification:
-    """Say what operations are given that isn't the same in each run: the gravest of it."""
+    """Return the verification with its worst note on values given to operations."""
     outcome = first
     for number in sorted(given):
         told = _with_given(first, given.get(0, {}), given[number], reads)
@@ -139,9 +139,11 @@ def _with_all_given(
 def _with_given(
     first: Verification, one: Given, other: Given, reads: Sequence[Read]
 ) -> Verification:
-    """Say what operations are given that isn't the same in each run. It is recorded with what they
-    come to; but where an order decides what each of several is given, one is given what another has
-    had, and something is left out."""
+    """Return the verification, with what is said of operations given other values in another run.
+
+    They do no harm where the operation's result is recorded; but where an order decides what each
+    of several operations is given, a replay gives one what another has had, and leaves one out.
+    """
     found = given_difference(one, other)
     if found is None:
         return first

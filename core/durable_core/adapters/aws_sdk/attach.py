@@ -204,7 +204,7 @@ def _attach_units(concurrent_executor: Any) -> None:
 
 
 def _attach_timers(timer_scheduler: Any) -> None:
-    """Let the thread that resumes units in 1.x look whether it is to end when that may be so."""
+    """Wake the thread that resumes units in 1.x when it may have to end."""
     if timer_scheduler is None or hasattr(timer_scheduler, "durable_cli_attached"):
         return
     init = timer_scheduler.__init__

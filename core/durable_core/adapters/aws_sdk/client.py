@@ -243,7 +243,7 @@ def _size_of(update: Any) -> int:
 
 
 def _characters_of(update: Any) -> int:
-    """Return how many characters an update has in what a handler decides."""
+    """Return how many characters of an update come from the handler."""
     error, invoke = update.error, update.chained_invoke_options
     texts = [update.payload, update.name, update.sub_type]
     if error is not None:

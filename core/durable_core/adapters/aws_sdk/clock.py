@@ -56,12 +56,12 @@ class ThreadsClock(HandlerClock):
         return True
 
     def wait(self, seconds: float) -> bool:
-        """Leave waits that another thread may end to the scheduler."""
+        """Hand waits that another thread may end to the scheduler."""
         return False
 
 
 class _InPlaceOf:
-    """Stands for a module or a class, but for what the subclass has of its own."""
+    """A proxy of a module or a class, of which a subclass overrides some attributes."""
 
     def __init__(self, real: Any) -> None:
         self._real = real

@@ -32,7 +32,7 @@ def handed_to_units(concurrent: Any) -> Handed:
 
 
 def _users(value: object) -> Iterator[object]:
-    """Yield what is the user's of a function that the SDK has made, anything else as it is."""
+    """Yield the user's part of a function that the SDK made, and any other value as it is."""
     if type(value).__name__ == "ParallelBranch":
         value = getattr(value, "func", value)
     if not isinstance(value, FunctionType) or is_users(value.__code__.co_filename):

@@ -185,7 +185,7 @@ class Observed:
         self._positions.place(operation_id, parent_id)
 
     def reads(self, operation_id: str) -> None:
-        """Take in that the code asks for an operation: one handed over complete answers it.
+        """Note that the code asks for an operation: one that was handed over complete answers it.
 
         What the code asks for twice, as a callback and its result, is noted once.
         """

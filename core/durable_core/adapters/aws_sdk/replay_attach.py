@@ -205,7 +205,7 @@ def running(run: AttachedRun) -> Iterator[None]:
 
 
 def _attach_serdes(serdes: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Put ourselves, once, in the place of the SDK's `serialize` and `deserialize` wherever it has
+    """Replace the SDK's `serialize` and `deserialize`, once, in all of its modules that have
     imported them; return both."""
     package = serdes.__name__.partition(".")[0]
     modules = [each for key, each in sys.modules.items() if key.partition(".")[0] == package]

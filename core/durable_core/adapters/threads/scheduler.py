@@ -330,7 +330,7 @@ _SCHEDULERS: Final[dict[Scheduler, None]] = {}
 
 
 def _give_up_all() -> None:
-    """Let no thread wait when Python waits for all of them at its end."""
+    """Release all threads when Python waits for them at its exit."""
     for scheduler in list(_SCHEDULERS):
         scheduler.give_up()
 
