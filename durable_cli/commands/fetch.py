@@ -126,7 +126,7 @@ def command(
     max_rate: Annotated[
         float,
         typer.Option(
-            min=0.01, max=1_000, metavar="N", help="Most requests a second, over all downloads."
+            min=0.01, max=1_000_000, metavar="N", help="Most requests a second, over all downloads."
         ),
     ] = 10.0,
     timeout: Annotated[
