@@ -305,6 +305,16 @@ def test_reports_for_machines_name_the_place(project: Path, call: Call) -> None:
     assert "| histories/done.json | diverged | 2 renamed.py:11 |" in out
 
 
+def test_a_junit_report_is_well_formed_whatever_characters_a_name_has(
+    project: Path, call: Call
+) -> None:
+    recorded = Path("histories/done.json").read_text()
+    name = json.dumps("".join(map(chr, (*range(32), 0xD800, 0xFFFE, 0xFFFF))) + ']]>&<"')
+    Path("odd.json").write_text(recorded.replace('"charge"', name))
+    _, out, _ = call("odd.json", "--handler", "orders:handler", "--format", "junit")
+    assert "\\ufffe\\uffff" in (ElementTree.fromstring(out)[0][0].get("message") or "")
+
+
 def test_every_place_is_annotated_once_however_many_histories_diverge_there(
     project: Path, call: Call
 ) -> None:
