@@ -13,9 +13,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
 from typing import Final, NoReturn
 
 from durable_cli.exits import Exit
@@ -95,6 +95,27 @@ class CtrlC:
         with suppress(BaseException):
             status = self._give_up(interrupts.interrupted_run())
         leave(status)
+
+
+@contextmanager
+def finishing() -> Iterator[list[int]]:
+    """Let the block end in spite of Ctrl-C, which is in the list then; a second one ends it."""
+    noted: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before is not signal.default_int_handler:
+        yield noted
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        noted.append(number)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def leave(status: int) -> NoReturn:

@@ -204,3 +204,33 @@ def test_a_timeout_that_is_none_is_refused(
 
     assert run(["simulate", "--handler", "any.py:handler", "--timeout", seconds]) == 2
     assert "--timeout" in capsys.readouterr().err
+
+
+MADE = """
+import os, signal
+async def handler(event, ctx):
+    return await ctx.step(lambda _: 1, name="one")
+
+import durable_cli.render_simulation_json as reports
+real = reports.as_document
+def as_document(*args):
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(*args)
+reports.as_document = as_document
+"""
+
+
+def test_ctrl_c_while_the_report_is_made_lets_it_be_made(tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(MADE)
+    ended = subprocess.run(
+        command("--handler", "made:handler", "--record", "made.json"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr
+    assert json.loads(ended.stdout)["execution"]["result"] == "1"
+    assert (tmp_path / "made.json").exists()

@@ -160,7 +160,7 @@ def deadlocks(event, context):
 def clean(event, context):
     total = [0]
     def unit(each, item, index, items):
-        drawn = each.step(lambda _: [random.random(), str(uuid.uuid4())], name="draw")
+        drawn = each.step(lambda _: [random.random(), str(uuid.uuid4()), time.time()], name="draw")
         each.wait(Duration.from_seconds(item))
         with LOCK:
             total[0] += item

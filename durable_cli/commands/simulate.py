@@ -210,6 +210,7 @@ def command(
     Exits with 1 when the execution doesn't succeed or a check finds something, with 3 when it waits
     for an answer that the scenario doesn't give.
     """
+    from durable_cli.ctrl_c import finishing
     from durable_cli.exits import Exit, code_of_simulation
     from durable_cli.output import Output
     from durable_cli.recorded_files import RecordedFiles
@@ -253,13 +254,14 @@ def command(
     to = Output(path=output, color=color, width=width)
 
     def shown(runs: SimulationRuns) -> int:
-        report = report_of(runs.simulation)
-        cost = priced(report.explained) if priced is not None else None
-        try:
-            files.write(request.scenario, runs)
-        finally:
-            to.write(_rendered(runs, report, cost, format, to, expand=expand))
-        if runs.interrupted:
+        with finishing() as interrupts:
+            report = report_of(runs.simulation)
+            cost = priced(report.explained) if priced is not None else None
+            try:
+                files.write(request.scenario, runs)
+            finally:
+                to.write(_rendered(runs, report, cost, format, to, expand=expand))
+        if runs.interrupted or interrupts:
             return Exit.INTERRUPTED
         return code_of_simulation(report, runs.crashes, runs.determinism, runs.races)
 

@@ -19,6 +19,7 @@ from durable_core.model import Event, OperationType
 from durable_core.native.journal import Did, Note
 from durable_core.service.faults import Fault, FaultKind, Faults, every_crash
 from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.simulation.read_times import without_times
 from durable_core.values import dataclass
 
 
@@ -121,9 +122,9 @@ def _other_ends(clean: Simulation, crashed: Simulation) -> Iterator[str]:
         error = crashed.error
         why = f" with {error}" if error is not None else ""
         yield f"it ends {crashed.status.value}{why} instead of {clean.status.value}"
-    elif crashed.result != clean.result:
-        ours, was = excerpts(_told(crashed.result), _told(clean.result), SHOWN)
-        yield f"its result is {ours} instead of {was}{_where(clean.result, crashed.result)}"
+    elif (result := _compared(crashed)) != (before := _compared(clean)):
+        ours, was = excerpts(_told(result), _told(before), SHOWN)
+        yield f"its result is {ours} instead of {was}{_where(before, result)}"
     elif _type_of(crashed) != _type_of(clean):
         yield f"it fails with {_type_of(crashed)} instead of {_type_of(clean)}"
 
@@ -136,6 +137,11 @@ def _where(one: str | None, other: str | None) -> str:
     if one is None or other is None or max(len(one), len(other)) <= SHOWN:
         return ""
     return f", first at character {first_difference(one, other) + 1:,}"
+
+
+def _compared(run: Simulation) -> str | None:
+    """Return the result but for the times in it: a crash takes time."""
+    return without_times(run.result, run.ended)
 
 
 def _told(result: str | None) -> str:

@@ -8,10 +8,13 @@ so what differs depends on an order that no replay, and no other execution, has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from durable_core.errors import DurableError
+from durable_core.model import OperationAction, OperationUpdate
 from durable_core.simulation.determinism import Departure, departures, fingerprint
 from durable_core.simulation.outcome import Simulation
+from durable_core.simulation.read_times import without_times
 from durable_core.values import dataclass
 
 
@@ -49,7 +52,7 @@ def check_races(
     the clean run: it is run once more to know what isn't the same in two such runs. `on_run` hears
     how many runs are done, of how many.
     """
-    first = fingerprint(clean)
+    first = fingerprint(_timeless(clean))
     unscheduled = dict.fromkeys(clean.unscheduled)
     unstable: dict[str | None, Departure] = {}
     races: list[Race] = []
@@ -62,13 +65,26 @@ def check_races(
             races.append(Race(number, None, f"it doesn't end: {error}"))
             continue
         unscheduled |= dict.fromkeys(simulation.unscheduled)
-        found = departures(first, fingerprint(simulation))
+        found = departures(first, fingerprint(_timeless(simulation)))
         if number == 0:
             unstable = {each.id: each for each in found}
         elif race := next(_told(found, unstable), None):
             races.append(Race(number, race.operation, race.how))
         on_run(number + 1, interleavings + 1)
     return RaceReport(interleavings, tuple(races), tuple(_unclear(unstable)), tuple(unscheduled))
+
+
+def _timeless(run: Simulation) -> Simulation:
+    """Return a run without the times in what operations and the execution came to: which unit takes
+    how long, and reads the time when, is another thing in each order."""
+
+    def told(update: OperationUpdate) -> OperationUpdate:
+        if update.payload is None or update.action is OperationAction.START:
+            return update
+        return replace(update, payload=without_times(update.payload, run.ended))
+
+    requests = tuple(replace(each, updates=tuple(map(told, each.updates))) for each in run.updates)
+    return replace(run, updates=requests, result=without_times(run.result, run.ended))
 
 
 def _told(found: Iterator[Departure], unstable: dict[str | None, Departure]) -> Iterator[Departure]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, Final
 from weakref import finalize
 
 from durable_core.adapters.aws_sdk.attach import attached_sdk
@@ -39,16 +39,22 @@ from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.simulate import Runner
 
+_SDK_LOGGER: Final = "aws_durable_execution_sdk_python"
+_NOWHERE: Final = logging.NullHandler()
+
 
 @contextmanager
 def _process_settings() -> Iterator[None]:
     """Set what is the process's, not the invocation's, and set it back.
 
     What is logged goes to the handlers that were set up, and nowhere where there are none: Python
-    would print warnings then.
+    would print warnings then. What threads of the SDK log that end after the invocation does too.
     """
     nowhere = logging.NullHandler()
     logging.getLogger().addHandler(nowhere)
+    sdk = logging.getLogger(_SDK_LOGGER)
+    if _NOWHERE not in sdk.handlers:
+        sdk.addHandler(_NOWHERE)
     try:
         yield
     finally:
