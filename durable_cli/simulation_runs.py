@@ -216,6 +216,7 @@ def _loaded(
             timeout=request.timeout,
             may_crash=may_crash,
             prepare=partial(redirect_here, handler_output, verbose),
+            seed=request.any_seed,
         )
     except HandlerError as error:
         if verbose and error.traceback:
@@ -270,6 +271,7 @@ def _from_cold(request: SimulationRequest, loader: HandlerLoader) -> Simulation:
         isolate=request.isolate,
         timeout=request.timeout,
         prepare=partial(redirect_here, os.devnull, False),
+        seed=request.any_seed,
     )
     return run_request(request, user)
 

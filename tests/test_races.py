@@ -280,6 +280,42 @@ def test_a_saved_crash_fails_each_time(racy: Path, capsys: pytest.CaptureFixture
     capsys.readouterr()
 
 
+DRAWS_AT_IMPORT = """
+import os, random, uuid
+from random import Random
+
+DRAWN = [random.random(), Random().random(), str(uuid.uuid4()), os.urandom(4).hex()]
+
+async def native(event, ctx):
+    await ctx.step(lambda _: DRAWN, name="drawn")
+    return DRAWN
+"""
+
+
+@pytest.mark.parametrize("option", [[], ["--timeout", "60"]], ids=["here", "in a process"])
+def test_what_modules_draw_while_they_are_imported_comes_from_the_seed(
+    tmp_path: Path, option: list[str]
+) -> None:
+    (tmp_path / "draws.py").write_text(DRAWS_AT_IMPORT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "core")])}
+    command = [sys.executable, "-m", "durable_cli", "simulate", "--handler", "draws.py:native"]
+
+    def drawn(seed: str) -> str:
+        done = subprocess.run(
+            [*command, "--seed", seed, "--format", "json", *option],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        result: str = json.loads(done.stdout)["execution"]["result"]
+        return result
+
+    assert drawn("1") == drawn("1")
+    assert drawn("1") != drawn("2")
+
+
 # -- the same to the byte ----------------------------------------------------------------------
 
 RECORDS = """

@@ -62,8 +62,10 @@ class UserRunner(Runner):
         may_crash: bool = False,
         timeout: float | None = None,
         prepare: Callable[[], None] | None = None,
+        seed: int = 0,
     ) -> None:
         self.loader = loader
+        self._seed, self._starts = seed, 0
         self._spec = spec
         self._runtime = runtime
         self.isolates = isolate
@@ -111,8 +113,10 @@ class UserRunner(Runner):
         return invoked
 
     def _start(self, now: datetime) -> tuple[LoadedHandler, Runner]:
+        self._starts += 1  # another process draws something else while it imports
+        seed = f"import {self._seed}:{self._starts}"
         with exit_fails_import(), served_by(StandingClock(now)):
-            loaded = load_schedulable(self.loader, self._spec)
+            loaded = load_schedulable(self.loader, self._spec, seed)
         kind = self._runtime or loaded.kind
         if kind is HandlerKind.PLAIN:
             raise NotAHandler(
@@ -135,7 +139,8 @@ class UserRunner(Runner):
             self.isolates = True
         from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
-        make = partial(_runner_there, str(self.loader.folder), self._spec, kind)
+        warm_seed = None if self.isolates else seed
+        make = partial(_runner_there, str(self.loader.folder), self._spec, kind, warm_seed)
         return loaded, IsolatedRunner(
             make,
             self._prepare or print_to_stderr,
@@ -197,16 +202,18 @@ class _Unwound(Runner):
             return self._runner.invoke(given, link, options)
 
 
-def load_schedulable(loader: HandlerLoader, spec: str) -> LoadedHandler:
+def load_schedulable(loader: HandlerLoader, spec: str, seed: str | None = None) -> LoadedHandler:
     """Load a handler such that the locks and queues that its modules make, and the functions that
-    they import by name, are those in which its threads can be scheduled. Raises a HandlerError."""
-    with schedulable(), seeded_names():
+    they import by name, are those in which its threads can be scheduled. What its modules draw
+    comes from the seed, if there is one. Raises a HandlerError."""
+    with schedulable(), seeded_names() if seed is None else drawn_from(seed):
         return loader.load(spec)
 
 
-def _runner_there(folder: str, spec: str, kind: HandlerKind) -> Runner:
-    """Return the runner that works inside of an invocation's own process."""
-    target = load_schedulable(HandlerLoader(Path(folder)), spec).target
+def _runner_there(folder: str, spec: str, kind: HandlerKind, seed: str | None) -> Runner:
+    """Return the runner that works inside of a process of its own: an invocation's, which draws
+    while it imports as ever, or with a seed that of all invocations."""
+    target = load_schedulable(HandlerLoader(Path(folder)), spec, seed).target
     return _NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
 
 
@@ -220,7 +227,7 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
     """Return the handler of a chained invoke as the driver takes it: a runner for a durable one,
     the function itself for a plain one. Raises a HandlerError."""
     with exit_fails_import(), served_by(StandingClock(STARTS_AT)):
-        loaded = load_schedulable(loader, spec)
+        loaded = load_schedulable(loader, spec, f"import of the target {spec}")
     if loaded.kind is HandlerKind.AWS_SDK:
         return _Unwound(_aws_sdk_runner(loaded.target))
     if loaded.kind is HandlerKind.NATIVE:
@@ -261,6 +268,11 @@ class SimulationRequest:
     max_invocations: int = 1_000
     execution_timeout: int | None = None
     asynchronous: bool = False
+
+    @property
+    def any_seed(self) -> int:
+        """The seed given, else the scenario's, else 0."""
+        return self.seed if self.seed is not None else self.scenario.seed or 0
 
 
 def run_request(
