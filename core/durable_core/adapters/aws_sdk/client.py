@@ -156,7 +156,10 @@ class Client:
             raised: BaseException = self._sdk.background_error("lost a unit", self.stuck or error)
             return raised
 
-        event = UnitsEnded(lost)
+        def is_lost() -> bool:
+            return (self.failure or executor.durable_cli_lost) is not None
+
+        event = UnitsEnded(is_lost, lost)
         self._waiting.append(event)
         return event
 

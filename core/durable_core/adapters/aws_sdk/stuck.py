@@ -54,8 +54,9 @@ class UnitsEnded(threading.Event):
     Seen in 1.0.0 and 1.7.0 (`ConcurrentExecutor._on_task_complete`).
     """
 
-    def __init__(self, lost: Callable[[], BaseException]) -> None:
+    def __init__(self, is_lost: Callable[[], bool], lost: Callable[[], BaseException]) -> None:
         super().__init__()
+        self._is_lost = is_lost
         self._lost = lost
         self._waits = False
         self.has_ended = False
@@ -66,10 +67,12 @@ class UnitsEnded(threading.Event):
         super().set()
 
     def give_up(self) -> bool:
-        """Tell whoever waits that the units won't all end; return whether anybody waits."""
-        if self._waits:
+        """Tell whoever waits that the units won't all end, where one was lost; return whether
+        anybody was told."""
+        is_told = self._waits and self._is_lost()
+        if is_told:
             super().set()
-        return self._waits
+        return is_told
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return when the units have ended. Raises what there is to raise if they never will."""

@@ -101,11 +101,9 @@ class Scheduler(Waiting):
 
         thread = threading.Thread(target=rooted, name="invocation", daemon=True)
         try:
-            root = self._root = self.start(thread)
-            self._give_turn()
-            while not root.ended:
-                self._host_turn()
-            thread.join()
+            self.start(thread, at_once=True)
+            while not self._has_run():
+                pass
         except BaseException:
             if (last := self.goes_on()) is not None:
                 self._let_go_on(last)
@@ -133,7 +131,9 @@ class Scheduler(Waiting):
             self._hand_over(following)
             self._host.acquire(timeout=LAST_SECONDS)
 
-    def _host_turn(self) -> None:
+    def _has_run(self) -> bool:
+        """Wait until no thread has a turn. Return True at the end of what is run, else after the
+        next one was given its turn."""
         turns, looks, stood = -1, 0, None
         while not self._host.acquire(timeout=LOOK_SECONDS):
             if turns != self.turns:
@@ -144,9 +144,11 @@ class Scheduler(Waiting):
             most = LOOKS if stood is None else LOOKS_AT_A_LOCK
             if self._can_others_go_on(stood) and looks >= most:
                 self._detach()
-                return
-        if self._root is not None and not self._root.ended:
-            self._give_turn()
+                return False
+        if self._root is None or self._root.ended:
+            return True
+        self._give_turn()
+        return False
 
     def _give_turn(self) -> None:
         """Choose who is next, where no thread has its turn."""
@@ -240,8 +242,14 @@ class Scheduler(Waiting):
 
     # -- threads ---------------------------------------------------------------------------------
 
-    def start(self, thread: threading.Thread, start: Callable[[Any], None] = _real_start) -> Task:
-        """Start a thread. It runs when its turn comes."""
+    def start(
+        self,
+        thread: threading.Thread,
+        start: Callable[[Any], None] = _real_start,
+        *,
+        at_once: bool = False,
+    ) -> Task:
+        """Start a thread. It runs when its turn comes; `at_once`: now, as the one that is run."""
         self._numbers += 1
         task = Task(self, self._numbers, thread.name)
         run, own = thread.run, thread.__dict__.get("run")
@@ -251,9 +259,10 @@ class Scheduler(Waiting):
                 del thread.__dict__["run"]
             else:
                 thread.__dict__["run"] = own
-            self._begin(task)
+            self._begin(task, waits=not at_once)
             try:
-                run()
+                if not self._is_given_up:
+                    run()
             except Ended:
                 pass
             except BaseException:
@@ -263,6 +272,9 @@ class Scheduler(Waiting):
 
         thread.__dict__["run"] = scheduled
         thread.__dict__[TASK] = task
+        self._tasks[task] = None
+        if at_once:
+            self._holder = self._root = task
         parent = current_task()
         try:
             if parent is not None:
@@ -271,12 +283,13 @@ class Scheduler(Waiting):
         except BaseException:
             thread.__dict__.pop("run", None)
             thread.__dict__.pop(TASK, None)
+            self._tasks.pop(task, None)
             raise
         finally:
             if parent is not None:
                 parent.starts_another = False
-        self._tasks[task] = None
-        self._queue(task)
+        if not at_once:
+            self._queue(task)
         return task
 
     def start_freely(self, thread: threading.Thread, why: str) -> None:
@@ -291,10 +304,10 @@ class Scheduler(Waiting):
         self._free_threads.append(thread)
         self.note(why)
 
-    def _begin(self, task: Task) -> None:
+    def _begin(self, task: Task, *, waits: bool) -> None:
         task.ident = _thread.get_ident()
         TASKS[task.ident] = task
-        if not self._is_over:
+        if waits and not self._is_over:
             task.gate.acquire()
 
     def _finish(self, task: Task) -> None:
