@@ -147,11 +147,14 @@ VALUES = {
 """
 TEXTS = ["int", "bytes", "enum", "evil", "object", "list", "control", "surrogate", "true"]
 ERRORS = ["unsayable", "numeric", "arguments", "evil argument", "surrogate argument"]
+PLACES = ["child", "callback", "invoke", "unit", "branch", "payload", "result"]
 CASES = [
-    (where, value)
-    for where in ["step", "child", "callback", "invoke", "unit", "branch", "payload", "result"]
-    for value in TEXTS
-] + [(where, value) for where in ("error", "handler error") for value in ERRORS]
+    *(("step", value) for value in TEXTS),
+    *((where, value) for where in PLACES for value in ("int", "evil", "object")),
+    *(("error", value) for value in ERRORS),
+    ("handler error", "unsayable"),
+    ("handler error", "evil argument"),
+]
 
 
 @pytest.fixture(autouse=True)
