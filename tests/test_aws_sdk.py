@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -569,3 +571,20 @@ def test_a_stripped_map_is_seen_to_be_re_executed_and_its_started_unit_skipped(
         ("re-executed" if flat else "returned", "1.1"),
     ]
     assert (("returned", "1.0.1", "make 0") in second) is flat
+
+
+def test_a_stopped_queue_lets_its_reader_go_where_nothing_is_scheduled() -> None:
+    updates = UpdateQueue(lambda _: None)
+    found: list[str] = []
+
+    def read() -> None:
+        try:
+            updates.get(timeout=3_600)
+        except queue.Empty:
+            found.append("empty")
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    updates.stop()
+    reader.join(30)
+    assert found == ["empty"]

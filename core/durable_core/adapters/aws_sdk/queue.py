@@ -50,8 +50,10 @@ class UpdateQueue(queue.Queue[Any]):
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return the next item. Raises queue.Empty in time, or when none can come."""
         task = current_task()
-        if not block or timeout is None or task is None:
+        if not block or timeout is None:
             return super().get(block, timeout)
+        if task is None:
+            return self._get_in_time(timeout)
         self._reader = task
         if not self._qsize() and not self._wait_for_item(task):
             self._gathers = False
@@ -61,6 +63,14 @@ class UpdateQueue(queue.Queue[Any]):
         self._gathers = True
         self._taken(getattr(item, "operation_update", None))
         return item
+
+    def _get_in_time(self, seconds: float) -> Any:
+        """Read in real time, where nothing is scheduled, as while verifying; not after the stop."""
+        with self.not_empty:
+            self.not_empty.wait_for(lambda: self._qsize() or self.stopping, seconds)
+            if not self._qsize():
+                raise queue.Empty
+            return self._get()
 
     def _wait_for_item(self, task: Task) -> bool:
         if self.stopping:
@@ -114,7 +124,9 @@ class UpdateQueue(queue.Queue[Any]):
 
     def stop(self) -> None:
         """Let nobody wait any more."""
-        self.stopping = True
+        with self.mutex:
+            self.stopping = True
+            self.not_empty.notify_all()
         self._wake_reader()
 
     def end(self, error: BaseException) -> None:
