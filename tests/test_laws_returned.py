@@ -74,7 +74,7 @@ def test_every_fixture_handler_tells_all_that_returned(path: Path) -> None:
         runner = runner_in(path, "handler")
     else:
         runner = NativeRunner(handler_in(path, "handler"))
-    check(simulate(runner, scenario=CALLBACKS))
+    check(simulate(runner, scenario=CALLBACKS, max_invocations=20))
 
 
 def cases(runtime: str) -> dict[str, Case]:
