@@ -148,7 +148,7 @@ def cost_of(report: Report, prices: Prices, *, compute_is_known: bool = True) ->
         prices=prices,
         executions=1,
         parts=tuple(_part(key, counts[key], prices) for key in CostKey),
-        is_running=report.status in _GOING_ON or report.invocation is not None,
+        is_running=ExecutionStatus(report.status).is_open or report.invocation is not None,
         at_least=metering.operations_at_least
         or metering.bytes_at_least
         or seconds is None
@@ -160,11 +160,6 @@ def cost_of(report: Report, prices: Prices, *, compute_is_known: bool = True) ->
             for change in nesting_changes(report)
         ),
     )
-
-
-_GOING_ON: Final = frozenset(
-    {ExecutionStatus.RUNNING, ExecutionStatus.PAUSING, ExecutionStatus.PAUSED}
-)
 
 
 def cost_together(costs: Sequence[Cost]) -> Cost:
