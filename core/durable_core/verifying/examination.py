@@ -35,7 +35,7 @@ from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
+from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -203,7 +203,7 @@ class Examination:
         if fits and recorded is not None:
             if details:
                 self._compare_details(path, asked, recorded, details)
-            if decide is not None and was_asked(recorded):
+            if decide is not None and recorded.ends:
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)
