@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -256,3 +258,34 @@ def test_in_a_thread_that_runs_an_event_loop_it_says_how_to_call_it() -> None:
         return await asyncio.to_thread(simulate, handler)
 
     assert asyncio.run(test()).result == "1"
+
+
+def test_simulations_in_several_threads_leave_the_garbage_collector_as_it_was() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.wait(timedelta(seconds=1))
+
+    before = gc.get_threshold()
+    first_runs, second_runs = threading.Event(), threading.Event()
+    first_ended = threading.Event()
+
+    def first_ends_in_between(_: object) -> None:
+        first_runs.set()
+        second_runs.wait(10)
+
+    def second_ends_last(_: object) -> None:
+        second_runs.set()
+        first_ended.wait(10)
+
+    first = threading.Thread(
+        target=simulate, args=(handler,), kwargs={"on_invocation": first_ends_in_between}
+    )
+    second = threading.Thread(
+        target=simulate, args=(handler,), kwargs={"on_invocation": second_ends_last}
+    )
+    first.start()
+    first_runs.wait(10)
+    second.start()
+    first.join()
+    first_ended.set()
+    second.join()
+    assert gc.get_threshold() == before

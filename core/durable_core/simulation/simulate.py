@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -193,7 +193,7 @@ def simulate(
         execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
-    with _rarer_collections(), in_place():
+    with _rarer_collections, in_place():
         driver = _Driver(handler, start, plan, STARTS_AT)
         with noting_interrupts(driver.so_far):
             return driver.run()
@@ -219,16 +219,33 @@ def check_input(payload: str | None, limits: ServiceLimits, *, asynchronous: boo
         )
 
 
-@contextmanager
-def _rarer_collections() -> Iterator[None]:
-    """Let the garbage collector run less often: nearly all that a simulation makes stays to its
-    end, and walking it again and again would take a fifth of the time of 10,000 units."""
-    threshold = gc.get_threshold()
-    gc.set_threshold(max(threshold[0], 20_000) if threshold[0] else 0, *threshold[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*threshold)
+class _RarerCollections:
+    """Lets the garbage collector run less often while simulations run, also in several threads.
+
+    Nearly all that a simulation makes stays to its end, and walking it again and again would take a
+    fifth of the time of 10,000 units. The last one to end gives back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._found = (0, 0, 0)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._found = found = gc.get_threshold()
+                gc.set_threshold(max(found[0], 20_000) if found[0] else 0, *found[1:])
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                gc.set_threshold(*self._found)
+
+
+_rarer_collections: Final = _RarerCollections()
 
 
 def _targets(scenario: Scenario, load: Loader | None) -> Targets:
