@@ -9,7 +9,6 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
-from durable_core.adapters.chance import drawn_from, seeded_names
 from durable_core.adapters.handler import (
     HandlerKind,
     HandlerLoader,
@@ -32,6 +31,7 @@ from durable_core.model import InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.process_clocks import served_by
 from durable_core.sdks import Sdk
+from durable_core.simulation.chance import drawn_from, seeded_names
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationRecord, Simulation
@@ -150,7 +150,7 @@ class UserRunner(Runner):
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
-            return _Unwound(_NativeRunner(self._watched(target)))
+            return _Unwound(NativeRunner(self._watched(target)))
         return _Unwound(_aws_sdk_runner(target))
 
     def _watched(self, target: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,17 +164,6 @@ class UserRunner(Runner):
                 raise
 
         return watched
-
-
-class _NativeRunner(NativeRunner):
-    """Runs a native handler whose chance comes from the seed."""
-
-    def invoke(
-        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
-    ) -> Invoked:
-        seed = f"{options.seed}:{given.durable_execution_arn}"
-        with drawn_from(seed, link.invocation.number):
-            return super().invoke(given, link, options)
 
 
 class _Unwound(Runner):
@@ -214,7 +203,7 @@ def _runner_there(folder: str, spec: str, kind: HandlerKind, seed: str | None) -
     """Return the runner that works inside of a process of its own: an invocation's, which draws
     while it imports as ever, or with a seed that of all invocations."""
     target = load_schedulable(HandlerLoader(Path(folder)), spec, seed).target
-    return _NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
+    return NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
 
 
 def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
@@ -231,19 +220,8 @@ def _load_target(loader: HandlerLoader, spec: str) -> Any:
     if loaded.kind is HandlerKind.AWS_SDK:
         return _Unwound(_aws_sdk_runner(loaded.target))
     if loaded.kind is HandlerKind.NATIVE:
-        return _Unwound(_NativeRunner(loaded.target))
-    return exit_ends_invocation(lambda status: None)(_seeded(loaded.target))
-
-
-def _seeded(target: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a plain function whose chance comes from the request that it answers."""
-
-    @wraps(target)
-    def seeded(event: Any, context: Any) -> Any:
-        with drawn_from(context.aws_request_id):
-            return target(event, context)
-
-    return seeded
+        return _Unwound(NativeRunner(loaded.target))
+    return exit_ends_invocation(lambda status: None)(loaded.target)
 
 
 # -- a whole simulation ------------------------------------------------------------------------

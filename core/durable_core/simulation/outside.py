@@ -41,6 +41,7 @@ from durable_core.service.values import (
     invoke_timed_out,
     target_of,
 )
+from durable_core.simulation.chance import drawn_from
 from durable_core.simulation.lambda_context import LambdaContext
 from durable_core.simulation.outcome import Simulation, Stopped
 from durable_core.simulation.scenario import (
@@ -175,7 +176,7 @@ class Outside:
         if not self._targets.is_durable(name):
             context = _plain_context(effect, caller, moment)
             clock = StandingClock(moment)
-            with served_by(clock):
+            with served_by(clock), drawn_from(context.aws_request_id):
                 result = _plain_result(effect, self._targets.get(name), context)
             return result, after + clock.passed
         child = self.children[key] = self._run_child(effect, self._targets.get(name), moment)

@@ -49,6 +49,7 @@ from durable_core.service.values import (
     exit_crash,
     timeout_crash,
 )
+from durable_core.simulation.chance import drawn_from, seeded_names
 from durable_core.simulation.link import AsyncLink, ServiceLink
 from durable_core.simulation.outcome import (
     Interrupted,
@@ -95,7 +96,8 @@ class Runner(ABC):
 
 
 class NativeRunner(Runner):
-    """Runs an `async def handler(event, ctx)` of the native runtime."""
+    """Runs an `async def handler(event, ctx)` of the native runtime, whose chance comes from the
+    seed."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -115,7 +117,9 @@ class NativeRunner(Runner):
         )
         event = None if payload is None else json.loads(payload)
         options = replace(options, began=link.began)
-        return invoke_handler(self._handler, event, given, AsyncLink(link), options)
+        seed = f"{options.seed}:{given.durable_execution_arn}"
+        with drawn_from(seed, link.invocation.number):
+            return invoke_handler(self._handler, event, given, AsyncLink(link), options)
 
 
 Loader = Callable[[str], Any]
@@ -155,7 +159,8 @@ def simulate(
     room for its input and its result.
 
     What the handler reads of the time is virtual, and what it sleeps passes in virtual time; with
-    `real_durations` so does what its bodies take in real time.
+    `real_durations` so does what its bodies take in real time. What it draws (`random`, UUIDs,
+    `os.urandom`) comes from the seed. Other threads of the process read and draw as ever.
 
     Raises SerDesError for an event that isn't JSON, UsageError for one that is too large to start
     an execution with and for a scenario that names handlers without `load`, whatever `load` raises,
@@ -193,7 +198,7 @@ def simulate(
         execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
-    with _rarer_collections, in_place():
+    with _rarer_collections, in_place(), seeded_names():
         driver = _Driver(handler, start, plan, STARTS_AT)
         with noting_interrupts(driver.so_far):
             return driver.run()
