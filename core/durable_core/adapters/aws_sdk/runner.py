@@ -37,7 +37,7 @@ from durable_core.sdks import Sdk
 from durable_core.simulation.chance import drawn_from
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
-from durable_core.simulation.simulate import Runner
+from durable_core.simulation.runner import Runner
 
 _SDK_LOGGER: Final = "aws_durable_execution_sdk_python"
 _NOWHERE: Final = logging.NullHandler()
