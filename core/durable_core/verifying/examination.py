@@ -130,6 +130,8 @@ class Examination:
         self.unclear: dict[Path, Identity] = {}
         self.log_calls = 0
         self.is_log_refused = False
+        self.has_threads = False
+        """Whether threads of the handler's own asked: in an order that may be another one."""
         self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         self.uncertain: dict[str, tuple[int, str]] = {}
