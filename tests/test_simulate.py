@@ -15,10 +15,17 @@ from typing import Any
 
 import pytest
 
-from durable_core import DurableContext, MapConfig, NestingType, SerDesError
+from durable_core import (
+    DurableContext,
+    MapConfig,
+    NestingType,
+    RetryPresets,
+    SerDesError,
+    StepConfig,
+)
 from durable_core.errors import UsageError
 from durable_core.limits import LIMITS
-from durable_core.model import ExecutionStatus
+from durable_core.model import ExecutionStatus, OperationStatus
 from durable_core.native.journal import Did
 from durable_core.service.faults import every_crash
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
@@ -157,6 +164,24 @@ def test_an_execution_timeout_ends_it() -> None:
     simulation = simulate(forever, execution_timeout=4 * 3600 + 1)
     assert simulation.status is ExecutionStatus.TIMED_OUT
     assert simulation.virtual_seconds == 4 * 3600 + 1
+
+
+@pytest.mark.parametrize(
+    ("pause", "due"), [("", 5), ("[[pause]]\nafter_seconds = 1\nfor_seconds = 2\n", 7)]
+)
+def test_what_is_due_when_the_execution_times_out_comes_before_that(pause: str, due: int) -> None:
+    def fails(_: Any) -> None:
+        raise ValueError("not yet")
+
+    strategy = RetryPresets.fixed(timedelta(seconds=due))
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(fails, "fails", StepConfig(retry_strategy=strategy))
+
+    simulation = simulate(handler, scenario=read_scenario(pause), execution_timeout=5)
+    assert simulation.status is ExecutionStatus.TIMED_OUT
+    [operation] = [each for each in simulation.operations.values() if each.step_details]
+    assert operation.status is OperationStatus.READY
 
 
 def test_no_more_invocations_are_made_than_allowed() -> None:
