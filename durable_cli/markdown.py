@@ -33,10 +33,12 @@ _SHORT: Final = 6
 """So many digits in hex are no commit."""
 
 
-def escaped(text: str) -> str:
+def escaped(text: str, *, whole: bool = False) -> str:
     """Return text of which Markdown makes nothing: no markup, link, image, mention, reference,
-    emoji, formula or HTML comes of it, neither in a cell of a table nor in a paragraph or list."""
-    text = _FOUND.sub(_GAP, clean(text))
+    emoji, formula or HTML comes of it, neither in a cell of a table nor in a paragraph or list.
+
+    One that is very long is cut, as by `clean`, unless it is wanted `whole`."""
+    text = _FOUND.sub(_GAP, clean(text, whole=whole))
     text = _REFERENCE.sub(rf"\1{_GAP}", text)
     text = _COMMIT.sub(_broken, text)
     start = _BLOCK.match(text)

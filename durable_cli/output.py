@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from durable_core.errors import SourceError, UsageError
+from durable_core.excerpts import excerpt
 from durable_core.values import dataclass
 
 
@@ -63,9 +64,16 @@ def _escape(match: re.Match[str]) -> str:
     )
 
 
-def clean(text: str) -> str:
+MOST_SHOWN: Final = 2_000
+"""How much a report shows of one text, in columns: nobody reads a name or message of 800 KB."""
+
+
+def clean(text: str, *, whole: bool = False) -> str:
     """Return the text with everything escaped that could move, colour or hide on a terminal, or
-    that a CI runner takes for a command anywhere in a line."""
+    that a CI runner takes for a command anywhere in a line. One that is longer than any report can
+    use is cut, unless it is wanted `whole`."""
+    if len(text) > MOST_SHOWN and not whole:
+        text = excerpt(text, MOST_SHOWN) or ""
     text = _UNSAFE.sub(_escape, text)
     return _COMMAND.sub(_escape, text) if "#" in text else text
 

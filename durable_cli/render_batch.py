@@ -17,6 +17,7 @@ from durable_core.batches.report import (
     Origin,
     Request,
 )
+from durable_core.excerpts import labelled
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
 from durable_core.values import dataclass
@@ -215,9 +216,8 @@ def _left_out(first: _Row, last: _Row, report: BatchReport, surface: Surface) ->
 
 def label(update: OperationUpdate) -> str:
     """Return what an update does to which operation, in words that are safe to show."""
-    name = f' "{clean(update.name)}"' if update.name else ""
-    kind = clean(update.sub_type or update.type.value)
-    return f"{kind}{name} {update.action.value} {clean(update.id[:12])}"
+    what = labelled(update.sub_type or update.type.value, update.name)
+    return f"{clean(what)} {update.action.value} {clean(update.id[:12])}"
 
 
 def _largest(report: BatchReport, surface: Surface) -> list[str]:

@@ -80,4 +80,4 @@ def _table(lines: Sequence[Line]) -> list[str]:
 
 
 def _payload(line: Line) -> str:
-    return "" if line.row.payload is None else f"<br>= {escaped(line.row.payload)}"
+    return "" if line.row.payload is None else f"<br>= {escaped(line.row.payload, whole=True)}"

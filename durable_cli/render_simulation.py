@@ -222,7 +222,7 @@ def _answers_wanted(simulation: Simulation, surface: Surface) -> list[str]:
         surface.line([("# for the scenario file (--scenario): say what is answered", "dim")]),
     ]
     for snippet in snippets[:_MOST_SHOWN]:
-        out += ["", *(clean(line) for line in snippet.rstrip().split("\n"))]
+        out += ["", *(clean(line, whole=True) for line in snippet.rstrip().split("\n"))]
     if len(snippets) > _MOST_SHOWN:
         more = f'# and {len(snippets) - _MOST_SHOWN:,} more; name = "*" answers any callback'
         out += ["", surface.line([(more, "dim")])]

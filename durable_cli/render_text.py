@@ -232,7 +232,9 @@ def tree(lines: Sequence[Line], surface: Surface, heading: str = "WHAT A REPLAY 
 def _payload(line: Line, columns: _Columns, surface: Surface) -> list[str]:
     """Return the stored result in full below its row."""
     margin = " " * (_margin(line, columns, surface))
-    pieces = chunks(clean(line.row.payload or ""), max(20, surface.width - len(margin) - 2))
+    pieces = chunks(
+        clean(line.row.payload or "", whole=True), max(20, surface.width - len(margin) - 2)
+    )
     marks = ["= ", *["  "] * (len(pieces) - 1)]
     return [
         surface.line([(margin + mark, "dim"), (piece, "info")])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from durable_cli.markdown import escaped
-from durable_cli.output import clean
+from durable_cli.output import MOST_SHOWN, clean
 from durable_cli.render_divergence import breaks_text, listed, said
 from durable_cli.render_verify import VERDICT_WORDS, Result, fates_text, summary_text
 from durable_core.errors import DurableError
+from durable_core.excerpts import excerpt
 from durable_core.verifying.verification import (
     CodeLine,
     Divergence,
@@ -42,7 +43,8 @@ def _doubt(doubt: Doubt) -> str:
 
 
 def _notes(outcome: Verification | DurableError) -> str:
-    return "; ".join(outcome.notes) if isinstance(outcome, Verification) else ""
+    notes = outcome.notes if isinstance(outcome, Verification) else ()
+    return "; ".join(excerpt(note, MOST_SHOWN) or "" for note in notes)
 
 
 # -- JUnit ---------------------------------------------------------------------------------------
@@ -65,7 +67,7 @@ def render_junit(results: Sequence[Result]) -> str:
         case = f"  <testcase classname={quoteattr('durable')} name={quoteattr(clean(source))}"
         case += f' time="{seconds:.3f}"'
         reason = clean(_reason(outcome))
-        notes = escape(clean(_notes(outcome)))
+        notes = escape(clean(_notes(outcome), whole=True))
         said = [f"    <system-out>{notes}</system-out>"] if notes else []
         if not reason:
             lines += [f"{case}>", *said, "  </testcase>"] if said else [f"{case}/>"]
@@ -138,7 +140,7 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
         )
     notes = [(source, notes) for source, each in results if (notes := _notes(each))]
     if notes:
-        lines += ["", *(f"- {escaped(f'{source}: {text}')}" for source, text in notes)]
+        lines += ["", *(f"- {escaped(f'{source}: {text}', whole=True)}" for source, text in notes)]
     return "\n".join(lines)
 
 

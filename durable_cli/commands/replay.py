@@ -162,13 +162,13 @@ def command(
     """
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
-    from durable_cli.sources import all_sources
+    from durable_cli.sources import all_sources, telling_what_is_empty
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
-    read = Sources(Connection(profile, region, endpoint_url)).history
+    read = telling_what_is_empty(Sources(Connection(profile, region, endpoint_url)).history)
     target = Output(output, color, width)
     sources = all_sources(sources)
     target.spare(sources if prices in (None, "default") else [*sources, prices])

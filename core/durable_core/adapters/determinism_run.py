@@ -13,13 +13,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from durable_core.adapters.handler import HandlerKind, HandlerLoader
 from durable_core.adapters.runners import (
     SimulationRequest,
     UserRunner,
@@ -46,7 +47,7 @@ from durable_core.simulation.determinism import (
     step_ends,
 )
 from durable_core.simulation.link import ServiceLink
-from durable_core.simulation.simulate import Runner
+from durable_core.simulation.runner import Runner
 from durable_core.verifying.code_lines import is_installed
 from durable_core.wire import request_from_wire, request_to_wire
 
@@ -252,7 +253,7 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     readings.install()
     notes = GivenNotes(readings)
     logging.getLogger().addHandler(LambdaLogHandler())
-    runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
+    runner = _LimitedUser(HandlerLoader(), request.spec, request.runtime, request.timeout)
     if runner.kind is HandlerKind.AWS_SDK:
         from durable_core.adapters.aws_sdk.given import watch_aws
 
@@ -264,23 +265,17 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     return fingerprint(simulation, readings.reads, notes.take())
 
 
-class _Following(Runner):
-    """Runs a handler whose steps end as they did before.
+class _Limited(Runner):
+    """Runs a handler, an invocation of which ends this process where it takes longer than
+    `timeout`, whatever it does."""
 
-    An invocation that takes longer than `timeout` ends this process, whatever it does.
-    """
-
-    def __init__(
-        self,
-        runner: Runner,
-        on_invocation: Callable[[], None],
-        ends: StepEnds,
-        timeout: float | None,
-    ) -> None:
+    def __init__(self, runner: Runner, timeout: float | None) -> None:
         self._runner = runner
-        self._on_invocation = on_invocation
-        self._ends = ends
-        self._timeout = timeout or 0.0
+        self._timeout = timeout
+
+    @property
+    def is_durable(self) -> bool:
+        return self._runner.is_durable
 
     @property
     def sdk(self) -> Sdk:
@@ -290,9 +285,55 @@ class _Following(Runner):
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
         """Run one invocation."""
+        with _ended_after(self._timeout):
+            return self._runner.invoke(given, link, options)
+
+
+@contextmanager
+def _ended_after(seconds: float | None) -> Iterator[None]:
+    """Have this process ended by the system where the block takes longer, whatever it does."""
+    signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+class _Following(_Limited):
+    """Runs a handler whose steps end as they did before."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        on_invocation: Callable[[], None],
+        ends: StepEnds,
+        timeout: float | None,
+    ) -> None:
+        super().__init__(runner, timeout)
+        self._on_invocation = on_invocation
+        self._ends = ends
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run one invocation."""
         self._on_invocation()
-        signal.setitimer(signal.ITIMER_REAL, self._timeout)
-        try:
-            return self._runner.invoke(given, link, replace(options, known_ends=self._ends))
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+        return super().invoke(given, link, replace(options, known_ends=self._ends))
+
+
+class _LimitedUser(UserRunner):
+    """The user's handler, whose chained invokes are limited too."""
+
+    def __init__(
+        self,
+        loader: HandlerLoader,
+        spec: str,
+        runtime: HandlerKind | None,
+        limit: float | None,
+    ) -> None:
+        super().__init__(loader, spec, runtime)
+        self._limit = limit
+
+    def target(self, spec: str) -> Runner:
+        """Return what runs the handler of a chained invoke."""
+        return _Limited(super().target(spec), self._limit)

@@ -39,7 +39,7 @@ from durable_core.process_clocks import served_by
 from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
-from durable_core.simulation.simulate import Runner
+from durable_core.simulation.runner import Runner
 
 MakeRunner = Callable[[], Runner]
 """Makes the runner inside of the process. Picklable: a function of a module, or a partial of one.

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
+from durable_core.excerpts import short_name
 from durable_core.handler_clock import body_takes_time
 from durable_core.ids import Path, position_text
 from durable_core.interrupts import is_interrupted
@@ -76,7 +77,7 @@ class Call:
     @property
     def label(self) -> str:
         """The operation as a person would name it: `STEP 'charge' (2.1)`."""
-        name = f" {self.name!r}" if self.name else ""
+        name = f" {short_name(self.name)!r}" if self.name else ""
         return f"{self.type}{name} ({position_text(self.path)})"
 
     # -- deciding ------------------------------------------------------------------------------

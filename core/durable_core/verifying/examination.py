@@ -35,7 +35,7 @@ from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
+from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -130,6 +130,8 @@ class Examination:
         self.unclear: dict[Path, Identity] = {}
         self.log_calls = 0
         self.is_log_refused = False
+        self.has_threads = False
+        """Whether threads of the handler's own asked: in an order that may be another one."""
         self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         self.uncertain: dict[str, tuple[int, str]] = {}
@@ -203,7 +205,7 @@ class Examination:
         if fits and recorded is not None:
             if details:
                 self._compare_details(path, asked, recorded, details)
-            if decide is not None and was_asked(recorded):
+            if decide is not None and recorded.ends:
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)

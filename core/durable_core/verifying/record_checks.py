@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from durable_core.events import EVENTS, EXECUTION_ENDS, EXECUTION_STARTED, next_attempt_delay_of
+from durable_core.excerpts import labelled
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.model import Event, Operation, OperationType, SubType
@@ -55,8 +56,8 @@ _MUST_START: Final = frozenset(
 
 
 def _described(operation: Operation) -> str:
-    label = operation.sub_type or operation.type
-    return f'{label} "{operation.name}"' if operation.name else f"{label} {operation.id}"
+    kind = operation.sub_type or operation.type
+    return labelled(kind, operation.name) if operation.name else f"{kind} {operation.id}"
 
 
 def _impossible_statuses(folded: Folded) -> Iterator[Doubt]:

@@ -58,7 +58,7 @@ class TellingContext(DurableContext):
     ) -> Any:
         """Return what the step came to, as recorded."""
         strategy = None if config is None else config.retry_strategy
-        self._decide = partial(_asked, strategy)
+        self._decide = Decide(partial(_asked, strategy))
         return await super().step(func, name, config)
 
     async def wait_for_condition(
@@ -78,7 +78,7 @@ class TellingContext(DurableContext):
                 return f"fails with {type(error).__name__}"
             return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
 
-        self._decide = as_body(decide)
+        self._decide = Decide(as_body(decide), polls=True)
         return await super().wait_for_condition(check, config, name)
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Final, NamedTuple
 
+from durable_core.excerpts import labelled, short_name
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
 from durable_core.values import dataclass
@@ -67,7 +68,7 @@ class Identity(NamedTuple):
         label = self.sub_type or self.type
         if self.virtual and not self.name:
             return "a context without an operation of its own (FLAT, or virtual)"
-        return f'{label} "{self.name}"' if self.name else f"{label} (unnamed)"
+        return labelled(label, self.name) if self.name else f"{short_name(label)} (unnamed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class Line:
     units: int | None = None
 
     def __str__(self) -> str:
-        label = self.sub_type or self.type
-        return f'{self.position} {label} "{self.name}"' if self.name else f"{self.position} {label}"
+        return f"{self.position} {labelled(self.sub_type or self.type, self.name)}"
 
 
 def line_at(path: Path, identity: Identity, status: str | None = None) -> Line:

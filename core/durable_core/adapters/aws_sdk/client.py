@@ -15,8 +15,9 @@ from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
 from durable_core.adapters.threads.tasks import offer_turn
 from durable_core.errors import WireError
+from durable_core.excerpts import short_name
 from durable_core.handler_clock import body_takes_time
-from durable_core.limits import KIB, LIMITS
+from durable_core.limits import KIB
 from durable_core.model import OperationType, is_batch
 from durable_core.native.bodies import running_body
 from durable_core.safe_text import shown
@@ -268,10 +269,4 @@ def _named(update: Any) -> str:
     if update is None:
         return "(no operation)"
     name = update.operation_id if update.name is None else shown(update.name)
-    if len(name) > LIMITS.name_length:
-        name = f"{name[:_SHOWN]}... ({len(name):,} characters)"
-    return f"{update.operation_type.value} {name}"
-
-
-_SHOWN: Final = 40
-"""How much is shown of a name that is longer than the service takes."""
+    return f"{update.operation_type.value} {short_name(name)}"

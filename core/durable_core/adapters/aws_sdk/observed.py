@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from durable_core.batches.batching import Cut
+from durable_core.excerpts import labelled
 from durable_core.ids import BLAKE2B, IdScheme, Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
@@ -254,8 +255,7 @@ class Observed:
         if seen is None:
             return None
         path = self._positions.paths.get(seen[1])
-        name = f' "{seen[4]}"' if seen[4] else ""
-        return f"{seen[3] or seen[2]}{name}" + (f" ({position_text(path)})" if path else "")
+        return labelled(seen[3] or seen[2], seen[4]) + (f" ({position_text(path)})" if path else "")
 
     # -- when it is over -----------------------------------------------------------------------
 
