@@ -20,7 +20,7 @@ from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import is_installed, is_users
+from durable_core.verifying.code_lines import is_installed, is_ours, is_users
 
 _MOST_PLACES: Final = 500
 _LONGEST: Final = 2_000
@@ -61,23 +61,24 @@ class HandlerState:
         self._caches: list[_Cache] = []
         self._seen: dict[object, object] = {}
         self._todo: deque[tuple[str, str, Any]] = deque(("", "", each) for each in roots)
-        while self._todo and len(self.places) < _MOST_PLACES:
+        while self._goes_on():
             with suppress(Exception):  # what objects of the user's answer is theirs
-                self._visit(*self._todo.popleft())
+                while self._goes_on():
+                    self._visit(*self._todo.popleft())
+
+    def _goes_on(self) -> bool:
+        return bool(self._todo) and len(self.places) < _MOST_PLACES
 
     @contextmanager
     def run(self) -> Iterator[None]:
         """Begin a run with all as it was, and leave no environment variables behind."""
         self.restore()
-        before = os.environ.copy()
+        before = _encoded_environment().copy()
         try:
             yield
         finally:
-            for name in os.environ.keys() - before.keys():
-                del os.environ[name]
-            for name, value in before.items():
-                if os.environ.get(name) != value:
-                    os.environ[name] = value
+            if _encoded_environment() != before:
+                _restore_environment(before)
 
     def restore(self) -> None:
         """Put back what has changed; but not over objects that aren't data, which code makes once
@@ -98,7 +99,7 @@ class HandlerState:
 
     def _visit(self, name: str, key: str, thing: Any) -> None:
         kind = type(thing)  # a proxy says of itself that it is something else
-        if issubclass(kind, _PLAIN) or id(thing) in self._seen:
+        if kind in _PLAIN or id(thing) in self._seen or issubclass(kind, _PLAIN):
             return
         self._seen[id(thing)] = thing
         if issubclass(kind, FunctionType):
@@ -121,14 +122,15 @@ class HandlerState:
             self._object(name, thing)
 
     def _add(self, key: str, *things: Any) -> None:
-        self._todo.extend((key, key, each) for each in things)
+        self._todo.extend([(key, key, each) for each in things])
 
     def _function(self, function: FunctionType) -> None:
         code = function.__code__
-        cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        for name, cell in cells:
-            self._variable(name, cell)
-        self._add("", *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        visit = self._own_variable if is_ours(code.co_filename) else self._variable
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            visit(name, cell)
+        if function.__defaults__ or function.__kwdefaults__:
+            self._add("", *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         if function.__dict__:
             self._add("", *(each for key, each in function.__dict__.items() if key[:2] != "__"))
             self._add("", function.__dict__.get("__wrapped__"))
@@ -163,6 +165,14 @@ class HandlerState:
         held = read()
         self.places.append(Place(name, name, read, write, held))
         self._add(name, held[0])
+
+    def _own_variable(self, name: str, cell: CellType) -> None:
+        """Note what a closure of ours holds: code of the handler doesn't set its variables."""
+        if id(cell) in self._seen:
+            return
+        self._seen[id(cell)] = cell
+        with suppress(ValueError):
+            self._todo.append((name, name, cell.cell_contents))
 
     def _attribute(self, name: str, holder: dict[str, Any], key: str) -> None:
         value = holder.get(key, _EMPTY)
@@ -267,6 +277,20 @@ def _set_attributes(kind: type, held: Mapping[str, Any]) -> None:
 def _set_all(own: dict[str, Any], held: Mapping[str, Any]) -> None:
     own.clear()
     own.update(held)
+
+
+def _encoded_environment() -> dict[Any, Any]:
+    """Return what `os.environ` keeps, which is compared without decoding each of its variables."""
+    return vars(os.environ)["_data"]  # type: ignore[no-any-return]
+
+
+def _restore_environment(before: Mapping[Any, Any]) -> None:
+    decode = os.fsdecode
+    for name in _encoded_environment().keys() - before.keys():
+        del os.environ[decode(name)]
+    for name, value in before.items():
+        if _encoded_environment().get(name) != value:
+            os.environ[decode(name)] = decode(value)
 
 
 def _values(held: Any) -> Iterable[Any]:
