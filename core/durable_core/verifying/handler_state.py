@@ -9,7 +9,6 @@ containers), and what is outside of the process.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from operator import is_
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
+from durable_core.process_environment import variables_kept
 from durable_core.values import dataclass
 from durable_core.verifying.code_lines import is_installed, is_ours, is_users
 
@@ -28,6 +28,8 @@ _LONGEST: Final = 2_000
 
 _PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
 _CACHED: Final = type(cache(len))
+_id: Final = id
+"""Python's own, which is not the one that a handler is given while what it reads is varied."""
 _EMPTY: Final = object()
 """What a cell holds before its variable has a value."""
 
@@ -73,12 +75,8 @@ class HandlerState:
     def run(self) -> Iterator[None]:
         """Begin a run with all as it was, and leave no environment variables behind."""
         self.restore()
-        before = _encoded_environment().copy()
-        try:
+        with variables_kept():
             yield
-        finally:
-            if _encoded_environment() != before:
-                _restore_environment(before)
 
     def restore(self) -> None:
         """Put back what has changed; but not over objects that aren't data, which code makes once
@@ -99,9 +97,9 @@ class HandlerState:
 
     def _visit(self, name: str, key: str, thing: Any) -> None:
         kind = type(thing)  # a proxy says of itself that it is something else
-        if kind in _PLAIN or id(thing) in self._seen or issubclass(kind, _PLAIN):
+        if kind in _PLAIN or _id(thing) in self._seen or issubclass(kind, _PLAIN):
             return
-        self._seen[id(thing)] = thing
+        self._seen[_id(thing)] = thing
         if issubclass(kind, FunctionType):
             self._function(thing)
         elif issubclass(kind, _CACHED):
@@ -146,9 +144,9 @@ class HandlerState:
                     self._attribute(f"{name}.{inner}", module.__dict__, inner)
 
     def _variable(self, name: str, cell: CellType) -> None:
-        if id(cell) in self._seen:
+        if _id(cell) in self._seen:
             return
-        self._seen[id(cell)] = cell
+        self._seen[_id(cell)] = cell
 
         def read() -> Any:
             try:
@@ -168,17 +166,17 @@ class HandlerState:
 
     def _own_variable(self, name: str, cell: CellType) -> None:
         """Note what a closure of ours holds: code of the handler doesn't set its variables."""
-        if id(cell) in self._seen:
+        if _id(cell) in self._seen:
             return
-        self._seen[id(cell)] = cell
+        self._seen[_id(cell)] = cell
         with suppress(ValueError):
             self._todo.append((name, name, cell.cell_contents))
 
     def _attribute(self, name: str, holder: dict[str, Any], key: str) -> None:
         value = holder.get(key, _EMPTY)
-        if value is _EMPTY or isinstance(value, ModuleType) or (id(holder), key) in self._seen:
+        if value is _EMPTY or isinstance(value, ModuleType) or (_id(holder), key) in self._seen:
             return
-        self._seen[id(holder), key] = holder
+        self._seen[_id(holder), key] = holder
         if not isinstance(value, FunctionType | type):
 
             def read() -> Any:
@@ -249,7 +247,7 @@ class _Cache:
     def __init__(self, function: Any) -> None:
         self._function = function
         self._misses = function.cache_info().misses
-        self._own = {id(each) for each in gc.get_referents(function)}
+        self._own = {_id(each) for each in gc.get_referents(function)}
 
     def restore(self) -> None:
         """Forget what is kept, where something came since, unless it is a client or the like."""
@@ -260,7 +258,7 @@ class _Cache:
     def _held(self) -> Iterator[Any]:
         """Yield arguments and results. An unlimited cache has them in a dictionary."""
         for each in gc.get_referents(self._function):
-            if id(each) not in self._own:
+            if _id(each) not in self._own:
                 yield each
             elif isinstance(each, dict) and "__wrapped__" not in each:
                 yield from (one for one in each.values() if type(one).__module__ != "functools")
@@ -277,20 +275,6 @@ def _set_attributes(kind: type, held: Mapping[str, Any]) -> None:
 def _set_all(own: dict[str, Any], held: Mapping[str, Any]) -> None:
     own.clear()
     own.update(held)
-
-
-def _encoded_environment() -> dict[Any, Any]:
-    """Return what `os.environ` keeps, which is compared without decoding each of its variables."""
-    return vars(os.environ)["_data"]  # type: ignore[no-any-return]
-
-
-def _restore_environment(before: Mapping[Any, Any]) -> None:
-    decode = os.fsdecode
-    for name in _encoded_environment().keys() - before.keys():
-        del os.environ[decode(name)]
-    for name, value in before.items():
-        if _encoded_environment().get(name) != value:
-            os.environ[decode(name)] = decode(value)
 
 
 def _values(held: Any) -> Iterable[Any]:
