@@ -193,8 +193,10 @@ def is_truncated(event: Event) -> bool:
         carrier = details.get(name)
         if carrier and carrier.get("Truncated") is True:
             return True
-    carrier = details.get("Error") or {}
-    return carrier.get("Truncated") is True and not isinstance(carrier.get("Payload"), dict)
+    carrier = details.get("Error")
+    if not carrier or carrier.get("Truncated") is not True:
+        return False
+    return not isinstance(carrier.get("Payload"), dict)
 
 
 def is_marked_error(event: Event) -> bool:
@@ -209,7 +211,8 @@ def next_attempt_delay_of(event: Event) -> int | None:
     0 also means that there is none: AWS's local runner (1.4.0) writes 0 into the last failed
     attempt, where the cloud leaves the field out.
     """
-    retry = detail(event, "RetryDetails")
+    details = event.details
+    retry = details.get("RetryDetails") if details else None
     return (retry.get("NextAttemptDelaySeconds") or None) if retry else None
 
 

@@ -289,10 +289,15 @@ _TURNS: Final = 3
 """How many turns of the event loop a step takes that has nothing to wait for but its checkpoint."""
 
 
+def others_are_ready() -> bool:
+    """Tell whether something besides what runs now could go on."""
+    return cast(VirtualTimeLoop, asyncio.get_running_loop()).is_busy
+
+
 async def let_others_begin() -> None:
     """Give tasks that are ready their turns before a recorded operation is answered, as many as
     they had when it was recorded: what they ask for then comes before what is asked for next."""
     for _ in range(_TURNS):
-        if not cast(VirtualTimeLoop, asyncio.get_running_loop()).is_busy:
+        if not others_are_ready():
             return
         await asyncio.sleep(0)

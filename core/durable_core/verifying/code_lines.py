@@ -41,6 +41,11 @@ def is_users(file: str) -> bool:
     return _USERS[file]
 
 
+def is_ours(file: str) -> bool:
+    """Return True for a file of this package."""
+    return file.startswith(_OURS)
+
+
 def is_installed(file: str) -> bool:
     """Return True for a file of an installed package: the user's too, but not what they edit."""
     return file.startswith(_SITE)

@@ -12,16 +12,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
-from durable_core.ids import IdScheme, Path, position_text
+from durable_core.ids import Path, position_text
 from durable_core.model import (
     ExecutionStatus,
     OperationStatus,
     OperationType,
 )
-from durable_core.summaries.reading import read_summary
-from durable_core.summaries.stripped import replay_children_of
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.code_lines import (
     calling_line,
@@ -360,7 +357,7 @@ class Examination:
 
     def is_stripped(self, recorded: Recorded | None) -> bool:
         """Return True when the value isn't stored: the service would have the body run again."""
-        return recorded is not None and is_stripped(recorded, self.tree.scheme)
+        return recorded is not None and self.tree.is_stripped(recorded)
 
     def completed_around(self, path: Path) -> list[Node]:
         """Return the completed contexts that a replay answers from their checkpoints, so that what
@@ -475,26 +472,14 @@ class Examination:
 
         `of_context`: it is what the body of the context at `path` came to.
         """
+        from durable_core.excerpts import excerpts  # few handlers differ in anything
+
         position = None if path is None else position_text(path)
         operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
         before, after = excerpts(recorded, now, _SHOWN)
         within = () if path is None else path if of_context else path[:-1]
         told = Difference(what, position, before, after, operation, where)
         self.differences.append(NotedDifference(self.moment, within, told))
-
-
-def is_stripped(recorded: Recorded, scheme: IdScheme | None) -> bool:
-    """Return True for a context whose value isn't stored, so that a replay runs its body again."""
-    operation = recorded.operation
-    if operation.type is not OperationType.CONTEXT:
-        return False
-    details = operation.context_details
-    is_said = details is not None and details.replay_children is not None
-    is_batch = operation.is_batch
-    summary = read_summary(operation.result) if is_batch and not is_said else None
-    return replay_children_of(
-        operation, summary, payload_known=not recorded.truncated, scheme=scheme
-    ).value
 
 
 def _weight(identity: Identity) -> int:

@@ -171,7 +171,7 @@ class _Verifier:
         passes = run_passes(
             lambda bodies, stored: self._run(tree, picture, bodies, stored),
             tree,
-            completed_contexts(picture, tree.scheme) if deep else None,
+            completed_contexts(picture, tree) if deep else None,
             part=self._options.part,
             needs_service=self._needs_service,
         )
