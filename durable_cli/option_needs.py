@@ -85,6 +85,10 @@ def _verdict_needs_handler(call: Call) -> str | None:
     return f"{format} needs --handler: there is no verdict without one"
 
 
+def _guards(call: Call) -> str | None:
+    return "has no effect with --guard off" if call.values["--guard"] == "off" else None
+
+
 def _several_histories(call: Call) -> str | None:
     """A folder or a pattern may hold any number: only what is one by its looks is refused."""
     import glob
@@ -127,6 +131,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--strict": _VERIFYING,
         "--runs": _VERIFYING,
         "--guard": _VERIFYING,
+        "--allow-import": [*_VERIFYING, _guards],
         "--timeout": _VERIFYING,
         "--jobs": _VERIFYING,  # a cap, which one history may not reach
         "--fail-fast": [*_VERIFYING, _several_histories],

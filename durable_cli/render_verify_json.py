@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from durable_cli.render_json import unread_history
 from durable_core.errors import DurableError
-from durable_core.verifying.verification import Verification
+from durable_core.verifying.verification import Doubt, Verification
 
 if TYPE_CHECKING:
     from durable_cli.render_verify import Result
@@ -49,8 +49,12 @@ def history_object(source: str, outcome: Verification | DurableError) -> dict[st
         "compared": outcome.compared,
         "divergences": [asdict(each) for each in outcome.divergences],
         "more_divergences": outcome.more_divergences,
-        "doubts": [asdict(each) for each in outcome.doubts],
+        "doubts": [_doubt(each) for each in outcome.doubts],
         "differences": [asdict(each) for each in outcome.differences],
         "notes": list(outcome.notes),
         "seconds": round(outcome.seconds, 6),
     }
+
+
+def _doubt(doubt: Doubt) -> dict[str, Any]:
+    return {"reason": doubt.reason, "remedy": doubt.remedy, "position": doubt.position}

@@ -74,7 +74,7 @@ def written(option: Any) -> list[str]:
 
 
 EXPLAINED = ["--shallow", "--every-invocation", "--strict", "--runs", "--guard", "--timeout"]
-EXPLAINED += ["--jobs", "--fail-fast", "--function"]
+EXPLAINED += ["--jobs", "--fail-fast", "--function", "--allow-import"]
 VERIFIED = ["--invocation", "--only", "--depth", "--expand", "--show-payloads", "--prices"]
 LAID_OUT = ["--color", "--width"]
 IN_AWS = ["--profile", "--region", "--endpoint-url"]

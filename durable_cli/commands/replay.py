@@ -91,6 +91,13 @@ def command(
             help="Refuse, tell or allow connections, processes and file changes outside of steps."
         ),
     ] = Guarding.BLOCK,
+    allow_import: Annotated[
+        bool,
+        typer.Option(
+            "--allow-import",
+            help="Let the handler's modules write, connect and start processes when imported.",
+        ),
+    ] = False,
     timeout: Annotated[
         float,
         typer.Option(
@@ -181,7 +188,14 @@ def command(
 
         options = VerifyOptions(not shallow, every_invocation, strict)
         job = Job(
-            handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function
+            spec=handler,
+            options=options,
+            guard=GuardMode(guard.value),
+            runs=runs,
+            timeout=timeout,
+            jobs=jobs or cores(),
+            function=function,
+            allow_import=allow_import,
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)

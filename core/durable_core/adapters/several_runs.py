@@ -43,7 +43,7 @@ def combined(
         if isinstance(answer, Lost):
             if base is None:
                 return next(each for each in answers.values() if not isinstance(each, Lost))
-            doubt = Doubt(f"the handler could not be run to its end: {answer.why}", answer.remedy)
+            doubt = Doubt(f"{answer.what}: {answer.why}", answer.remedy)
             return replace(
                 base,
                 verdict=_CANNOT,
@@ -58,6 +58,9 @@ def combined(
         return None if isinstance(first, Lost) else first
     if any(each.is_partial for each in verifications):
         return _joined(verifications)
+    refused = next(filter(_is_refused, verifications), None)
+    if refused is not None:
+        return refused
     for number in sorted(answers)[1:]:
         other = answers[number]
         if not isinstance(other, Verification):
@@ -93,6 +96,13 @@ def _joined(outcomes: Sequence[Verification]) -> Verification:
 
 
 _CANNOT: Final = Verdict.CANNOT_VERIFY
+
+
+def _is_refused(outcome: Verification) -> bool:
+    """Return True for a run that was refused something: not every run of the same handler has to be
+    by then, where it does so in a thread."""
+    is_unclear = outcome.verdict is Verdict.CANNOT_VERIFY
+    return is_unclear and any(each.is_refusal for each in outcome.doubts)
 
 
 def _differ(first: Verification, other: Verification) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from durable_core.adapters.lambda_environment import handed, recorded_variables
 from durable_core.adapters.lambda_logging import logging_as_lambda
 from durable_core.history import RecordedHistory
 from durable_core.verifying.native_replay import NativeReplayer
-from durable_core.verifying.replay import Replayer, VerifyOptions, verify_history
-from durable_core.verifying.verification import Verification
+from durable_core.verifying.replay import Replayer, VerifyOptions, unverified, verify_history
+from durable_core.verifying.verification import Doubt, Verdict, Verification
 
 
 def verify(
@@ -26,6 +27,7 @@ def verify(
     every_invocation: bool = False,
     strict: bool = False,
     guard: str = "block",
+    allow_import: bool = False,
 ) -> Verification:
     """Run a handler against a recorded history and say whether it still replays it.
 
@@ -35,17 +37,41 @@ def verify(
 
     No step body, submitter, check or invoke runs, nothing is written anywhere, and connections,
     processes and changes of files outside of steps are refused (`guard`: block, warn or off).
+    What other threads do than those that the handler started is nothing of ours. Where `handler` is
+    a name, its import is watched too, unless `allow_import`.
     Raises SourceError for a history that can't be read, HandlerError for a handler that can't be
     had, and SdkMissing.
     """
-    if isinstance(handler, str):
-        from durable_core.adapters.handler import HandlerLoader
-
-        handler = HandlerLoader(Path.cwd()).load(handler).target
+    watch = Guard(GuardMode(guard), allow_import=allow_import)
     recorded = history if isinstance(history, RecordedHistory) else load_history(fspath(history))
+    notes: tuple[str, ...] = ()
+    loaded: Callable[..., Any] | str | Doubt = handler
+    if isinstance(loaded, str):
+        loaded, notes = _imported(loaded, watch)
+    if isinstance(loaded, Doubt):
+        known = unverified(recorded, "")
+        return replace(known, verdict=Verdict.CANNOT_VERIFY, doubts=(*known.doubts, loaded))
     options = VerifyOptions(deep=deep, every_invocation=every_invocation, strict=strict)
     with handed(recorded_variables(recorded.arn)), logging_as_lambda():
-        return verify_history(replayer_of(handler), recorded, options, Guard(GuardMode(guard)))
+        outcome = verify_history(replayer_of(loaded), recorded, options, watch)
+    return replace(outcome, notes=(*outcome.notes, *notes))
+
+
+def _imported(spec: str, watch: Guard) -> tuple[Callable[..., Any] | Doubt, tuple[str, ...]]:
+    """Return the handler of that name, or why it can't be imported while it is watched over; and
+    what its import attempted."""
+    from durable_core.adapters.handler import HandlerError, HandlerLoader
+    from durable_core.adapters.import_watch import import_note, refused_import
+
+    with watch.importing() as attempts:
+        try:
+            handler = HandlerLoader(Path.cwd()).load(spec).target
+        except HandlerError as error:
+            refusal = refused_import(error, attempts if watch.refuses else ())
+            if refusal is None:
+                raise
+            return refusal, ()
+    return handler, tuple(import_note(each, is_refused=watch.refuses) for each in attempts)
 
 
 def replayer_of(handler: Callable[..., Any]) -> Replayer:

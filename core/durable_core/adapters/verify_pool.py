@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 from time import monotonic
 from typing import Final
@@ -83,6 +84,8 @@ class _Pool:
         self._all_reads: dict[Read, None] = {}
         self._given: dict[int, dict[int, Given]] = {}
         self._runtime = ""
+        self._import_notes: dict[str, bool] = {}
+        """What importing the handler attempted, and whether that was told."""
         self._whole: set[int] = set()
         self._are_few = sources < _MANY
 
@@ -98,7 +101,7 @@ class _Pool:
             answers = self._answers.get(told, {})
             if len(answers) == self._runs and not self._looks_further(told, answers):
                 del self._answers[told]
-                yield sources[told], self._told(sources[told], told, answers)
+                yield sources[told], self._with_import(self._told(sources[told], told, answers))
                 self._histories.pop(sources[told], None)
                 told += 1
                 on_done(told)
@@ -134,6 +137,15 @@ class _Pool:
             return history
         return combined(answers, (), unverified(history, self._runtime))
 
+    def _with_import(self, outcome: Outcome) -> Outcome:
+        """Return an outcome, the first with what the import of the handler attempted: it is told
+        once, not of each history."""
+        new = [note for note, is_told in self._import_notes.items() if not is_told]
+        if not isinstance(outcome, Verification) or not new:
+            return outcome
+        self._import_notes.update(dict.fromkeys(new, True))
+        return replace(outcome, notes=(*outcome.notes, *new))
+
     def _step(self, sources: Sequence[str]) -> None:
         """Wait for the next answer, or for the next worker that takes too long."""
         soonest = min((each.deadline for each in self._busy()), default=monotonic() + 1)
@@ -159,9 +171,10 @@ class _Pool:
         match heard:
             case DurableError():
                 raise heard
-            case Ready(runtime):
+            case Ready(runtime, notes):
                 worker.is_ready = True
                 self._runtime = runtime
+                self._import_notes = dict.fromkeys(notes, False) | self._import_notes
             case list(answers):
                 self._take(worker, answers, sources)
 

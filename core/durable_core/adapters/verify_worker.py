@@ -47,7 +47,8 @@ class Job:
 
     `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
-    many processes as `runs`, some of them idle.
+    many processes as `runs`, some of them idle. `allow_import`: what the handler's modules do while
+    they are imported is neither refused nor told.
     """
 
     spec: str
@@ -57,6 +58,7 @@ class Job:
     timeout: float = 60.0
     jobs: int = 1
     function: str | None = None
+    allow_import: bool = False
 
 
 Source = str | RecordedHistory | DurableError
@@ -73,21 +75,24 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker's first answer: the handler is loaded."""
+    """A worker's first answer: the handler is loaded. `notes` say what its modules attempted while
+    they were imported."""
 
     runtime: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
     """There is no outcome, and it isn't one of ours to say why the handler did that.
 
-    `remedy` is what to do; `is_last`: the process that says so ends.
+    `remedy` is what to do; `is_last`: the process that says so ends. `what` couldn't be done.
     """
 
     why: str
     remedy: str
     is_last: bool = False
+    what: str = "the handler could not be run to its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +284,8 @@ class _Answers:
 
 def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
     from durable_core.adapters.given_notes import GivenNotes
-    from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.handler import HandlerError, HandlerLoader
+    from durable_core.adapters.import_watch import NOT_IMPORTED, import_note, refused_import
     from durable_core.adapters.lambda_logging import LambdaLogHandler, write_new_warnings
     from durable_core.adapters.process_exit import exit_is_told, watch_exits
     from durable_core.adapters.readings import readings_of_verification
@@ -296,16 +302,26 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
         why = f"it ended its process with os._exit({status}){at}"
         answers.send(Answer(Lost(why, ENDED, is_last=True)))
 
+    guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
     with exit_is_told(tell_exit):
-        try:
-            replayer = replayer_of(HandlerLoader().load(job.spec).target)
-        except DurableError as error:
-            pipe.send(error)
-            return
+        with guard.importing() as attempts:
+            try:
+                replayer = replayer_of(HandlerLoader().load(job.spec).target)
+            except HandlerError as error:
+                refusal = refused_import(error, attempts if guard.refuses else ())
+                if refusal is None:
+                    pipe.send(error)
+                else:
+                    lost = Lost(refusal.reason, refusal.remedy, what=NOT_IMPORTED)
+                    _answer_all(pipe, answers, lost)
+                return
+            except DurableError as error:
+                pipe.send(error)
+                return
         imported = readings.forget_reads()
-        pipe.send(Ready(replayer.runtime.name))
+        told = (import_note(each, is_refused=guard.refuses) for each in attempts)
+        pipe.send(Ready(replayer.runtime.name, tuple(told)))
         notes = GivenNotes(readings)
-        guard = Guard(job.guard, stays=True)
 
         def begin(examination: Examination) -> AbstractContextManager[None]:
             readings.begin_again()  # what is read is the same in every run on a record
@@ -319,7 +335,10 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
             except EOFError:
                 return
             for task in tasks:
+                guard.of = object()
                 outcome = _verified(task, job, replayer, watch)
+                if isinstance(outcome, Verification):
+                    outcome = guard.with_late(outcome)
                 os.chdir(home)
                 given = notes.take() if isinstance(outcome, Verification) else {}
                 answers.add(Answer(outcome, readings.forget_reads(), imported, given))
@@ -329,6 +348,19 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
 
 
 _LARGE: Final = 2**20
+
+
+def _answer_all(pipe: Connection, answers: _Answers, lost: Lost) -> None:
+    """Answer whatever comes through the pipe alike."""
+    pipe.send(Ready(""))
+    while True:
+        try:
+            tasks: list[Task] = pipe.recv()
+        except EOFError:
+            return
+        for _ in tasks:
+            answers.add(Answer(lost))
+        answers.send()
 
 
 def _size(file: str) -> int:

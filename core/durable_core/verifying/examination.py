@@ -447,10 +447,12 @@ class Examination:
 
     # -- findings ------------------------------------------------------------------------------
 
-    def doubt(self, reason: str, remedy: str, path: Path | None = None) -> None:
+    def doubt(
+        self, reason: str, remedy: str, path: Path | None = None, *, is_refusal: bool = False
+    ) -> None:
         """Note why the outcome can't be known."""
         position = None if path is None else position_text(path)
-        doubt = Doubt(reason, remedy, position)
+        doubt = Doubt(reason, remedy, position, is_refusal)
         if all(each != doubt for _, each in self.doubts):
             self.doubts.append((self.moment, doubt))
 

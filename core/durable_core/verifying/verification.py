@@ -180,11 +180,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why a history can't be verified, and what to do about it."""
+    """Why a history can't be verified, and what to do about it. `is_refusal`: something was refused
+    to the handler, which another run may have come to earlier or later."""
 
     reason: str
     remedy: str
     position: str | None = None
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What code may do outside of its process, and what keeps it from that; knows nothing of replay."""
