@@ -23,8 +23,13 @@ __all__ = ["Guard", "GuardMode", "Refused"]
 _MOST_TOLD: Final = 50
 """Of so many attempts in a run each is told: a handler may repeat one in a loop for ever."""
 MOVE: Final = "move it into a step: a replay does it again"
-_TAMPERED: Final = "the handler changes the guard that watches over it, or gets round it"
-_TAKE_OUT: Final = "take that out of the handler"
+_TAMPERED: Final = Doubt(
+    "the handler changes the guard that watches over it",
+    "take that out of the handler",
+    is_refusal=True,
+)
+_FROM_THE_START: Final = -1
+"""Before the moment of any divergence."""
 
 
 class Guard:
@@ -112,7 +117,7 @@ class Guard:
                 if self._mode is not GuardMode.OFF:
                     self._patience -= hook.wait_for_threads(run, min(_A_WHILE, self._patience))
                     if not hook.is_watching(run):
-                        examination.doubt(_TAMPERED, _TAKE_OUT, is_refusal=True)
+                        examination.doubts.insert(0, (_FROM_THE_START, _TAMPERED))
         finally:
             sys.dont_write_bytecode = writes_bytecode
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import cache
 from time import monotonic, sleep
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from durable_core.adapters.import_watch import is_bytecode
 from durable_core.adapters.origins import Here, Origins
@@ -23,8 +23,8 @@ from durable_core.sandbox.attempts import (
     WHAT,
     described,
     is_code,
-    is_for_credentials,
     is_harmless,
+    is_of_clients,
     path_of,
 )
 from durable_core.verifying.examination import Examination
@@ -91,8 +91,8 @@ class GuardedRun:
         if self._serdes is not None and self._serdes.loaded is None:
             self._serdes.loaded = f"reading a file ({path_of(args)})"
 
-    def attempts(self, here: Here, event: str, args: tuple[Any, ...]) -> None:
-        """Tell an attempt, and refuse it where that is the mode."""
+    def attempts(self, here: Here, event: str, args: tuple[Any, ...], by: str) -> None:
+        """Tell an attempt of a function called `by`, and refuse it where that is the mode."""
         if args and type(args[0]) is GuardedRun:
             raise _Probed(self)
         what = described(event, args)
@@ -103,7 +103,7 @@ class GuardedRun:
         told = f"{what}{here}"
         if self.examination is not None and self.examination.log_calls:
             self.examination.is_log_refused = True
-        elif not is_for_credentials(event, args):
+        elif not is_of_clients(event, args, by):
             self._tell(here, told)
         if self.mode is GuardMode.BLOCK:
             raise Refused(f"{told} is refused {self.during}")
@@ -127,10 +127,6 @@ class _Probed(Exception):
 
     def __init__(self, run: GuardedRun) -> None:
         self.run = run
-
-
-_PROBE: Final = "os.rename"
-"""What is attempted, of no file but a run, to see whether the hook is still there."""
 
 
 class Hook:
@@ -181,9 +177,10 @@ class Hook:
         return monotonic() - began
 
     def is_watching(self, run: GuardedRun) -> bool:
-        """Return True when what is attempted now would be seen, as one of the run's attempts."""
+        """Return True when a file that is opened now would be seen, as one of the run's attempts:
+        a run takes the place of the file's name."""
         try:
-            sys.audit(_PROBE, run)
+            sys.audit("open", run, "w", 0)
         except _Probed as probed:
             return probed.run is run
         except Exception:
@@ -207,7 +204,7 @@ class Hook:
             here = self._origins.here(frame)
             run = self._run_of(here)
             if run is not None and not (run.is_import and is_bytecode(event, args, frame)):
-                run.attempts(here, event, args)
+                run.attempts(here, event, args, frame.f_code.co_name)
         finally:
             self._busy.now = False
 

@@ -22,7 +22,8 @@ from functools import wraps
 from types import BuiltinFunctionType, FrameType
 from typing import Any, Final, NamedTuple
 
-from durable_core.verifying.code_lines import CALLED_FROM, is_users, shown
+from durable_core.verifying import replay
+from durable_core.verifying.code_lines import is_users, shown
 from durable_core.verifying.verification import CodeLine
 
 
@@ -98,24 +99,28 @@ class Origins:
     def here(self, frame: FrameType | None) -> Here:
         """Return what runs in this thread, seen from one of its frames."""
         line: CodeLine | None = None
+        made: CodeLine | None = None
         began = ""
         started: CodeLine | None = None
         ident = threading.get_ident()
         while frame is not None:
             code = frame.f_code  # asked for once: an audit hook is told of it
             file = code.co_filename
-            if line is None and is_users(file):
+            if line is None and not began and is_users(file):
                 line = CodeLine(file, frame.f_lineno, code.co_name)
-            elif file == CALLED_FROM and ident in self._running:
+                if not file or file.startswith("<"):  # code from a text: whose text it is says more
+                    line, made = None, made or line
+            elif frame.f_globals is _DRIVER and ident in self._running:
                 break
             carrier = _CARRIERS.get(id(code))
             if carrier is not None and not began:
                 origin = self._works.get(_carried(frame.f_locals["self"]))
                 if carrier is not _CALLBACK:
-                    return _in_work(line, carrier or _this_thread(ident), origin)
-                if line is None and origin is not None:
+                    return _in_work(line or made, carrier or _this_thread(ident), origin)
+                if line is None and made is None and origin is not None and origin.line:
                     began, started = carrier, origin.line
             frame = frame.f_back
+        line = line or made
         if ident in self._running:
             return Here(line, began, started, self._running[ident])
         origin = self._threads.get(ident, _NOBODY)
@@ -205,6 +210,8 @@ _CARRIERS: Final = {
     id(weakref.finalize.__call__.__code__): "a finalizer",
 }
 """The functions that run what was made elsewhere, and what that is; nothing: the thread's work."""
+_DRIVER: Final = vars(replay)
+"""What calls a run is no part of it. By the module, since any code may have its file's name."""
 _NOBODY: Final = Origin(None, None)
 
 

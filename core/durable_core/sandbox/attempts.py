@@ -129,15 +129,18 @@ def is_harmless(event: str, args: tuple[Any, ...]) -> bool:
     return asked is not None and asked(args)
 
 
-def is_for_credentials(event: str, args: tuple[Any, ...]) -> bool:
-    """Return True where one of AWS's SDKs looks for credentials since a client is made: refused as
-    all of its kind, but nothing that the handler does."""
+def is_of_clients(event: str, args: tuple[Any, ...], function: str) -> bool:
+    """Return True for what clients of AWS's APIs do when they are imported or made, and are none
+    the worse for not getting: they look for credentials, and for IPv6. `function` is who does it.
+    """
     if event == "socket.getaddrinfo":
         return _text(args[0]) in METADATA_HOSTS
-    if event == "socket.connect":
-        address = args[1]
-        return type(address) is tuple and bool(address) and _text(address[0]) in METADATA_HOSTS
-    return False
+    address = args[1] if event in ("socket.connect", "socket.bind") else None
+    if type(address) is not tuple or not address:
+        return False
+    if event == "socket.bind":
+        return function == "_has_ipv6" and address[1] == 0  # urllib3's `util/connection.py`
+    return _text(address[0]) in METADATA_HOSTS
 
 
 def is_code(args: tuple[Any, ...]) -> bool:

@@ -64,13 +64,13 @@ def calling_line(depth: int = 1) -> CodeLine | None:
         file = code.co_filename
         if _USERS[file]:
             return _line(file, frame.f_lineno, code.co_name)
-        if file == CALLED_FROM:
+        if file == _CALLED_FROM:
             return None
         frame = frame.f_back
     return None
 
 
-CALLED_FROM = str(Path(__file__).with_name("replay.py"))
+_CALLED_FROM = str(Path(__file__).with_name("replay.py"))
 
 
 @lru_cache(maxsize=4096)
