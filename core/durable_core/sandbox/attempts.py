@@ -21,6 +21,7 @@ _PROCESS = "starting a process"
 _SIGNAL = "sending a signal"
 _CHANGING = "changing a file"
 _PRIORITY = "changing the priority of a process"
+_DEVICE = "controlling a device"
 _SHARED = "changing shared memory"
 
 WHAT: Final = MappingProxyType(
@@ -33,6 +34,7 @@ WHAT: Final = MappingProxyType(
         "socket.sendto": _SENDING,
         "socket.sendmsg": _SENDING,
         "socket.bind": "listening on the network",
+        "socket.listen": "listening on the network",
         "socket.sethostname": "changing the name of the host",
         "syslog.syslog": "writing to the system's log",
         "subprocess.Popen": _PROCESS,
@@ -56,6 +58,9 @@ WHAT: Final = MappingProxyType(
         "os.sched_setaffinity": _PRIORITY,
         "os.sched_setparam": _PRIORITY,
         "os.sched_setscheduler": _PRIORITY,
+        "os.tcsetpgrp": "changing a process group",
+        "os.unshare": "changing namespaces",
+        "os.setns": "changing namespaces",
         "resource.prlimit": "changing the limits of a process",
         "time.clock_settime": "setting the clock",
         "time.clock_settime_ns": "setting the clock",
@@ -78,7 +83,12 @@ WHAT: Final = MappingProxyType(
         "os.lockf": "locking a file",
         "fcntl.flock": "locking a file",
         "fcntl.lockf": "locking a file",
-        "fcntl.ioctl": "controlling a device",
+        "fcntl.ioctl": _DEVICE,
+        "termios.tcsetattr": _DEVICE,
+        "termios.tcsendbreak": _DEVICE,
+        "termios.tcflush": _DEVICE,
+        "termios.tcflow": _DEVICE,
+        "termios.tcsetwinsize": _DEVICE,
         "_posixshmem.shm_open": _SHARED,
         "_posixshmem.shm_unlink": _SHARED,
         "sqlite3.connect": "opening a database",
@@ -97,9 +107,9 @@ _WRITING: Final = frozenset("wax+")
 _FUNCTIONS_OF_C = """
     system popen fork vfork clone execl execle execlp execv execve execvp execvpe fexecve
     posix_spawn posix_spawnp syscall ptrace process_vm_writev
-    open open64 openat openat64 creat creat64 fopen fopen64 freopen mkstemp mkostemp mkdtemp
+    open openat openat2 creat fopen freopen mkstemp mkostemp mkdtemp
     unlink unlinkat remove rename renameat renameat2 rmdir mkdir mkdirat mkfifo mkfifoat mknod
-    mknodat link linkat symlink symlinkat truncate truncate64 chmod fchmodat chown lchown fchownat
+    mknodat link linkat symlink symlinkat truncate chmod fchmodat chown lchown fchownat
     utime utimes utimensat setxattr lsetxattr removexattr shm_open shm_unlink sem_open sem_unlink
     mq_open mq_unlink shmget msgget semget
     socket connect bind listen sendto sendmsg sendmmsg getaddrinfo gethostbyname
@@ -107,7 +117,7 @@ _FUNCTIONS_OF_C = """
     setpriority nice sched_setaffinity sched_setscheduler sched_setparam setrlimit prlimit
     mount umount umount2 chroot pivot_root unshare setns reboot sethostname settimeofday
     clock_settime adjtimex bpf keyctl add_key init_module
-    PySys_ClearAuditHooks _PySys_ClearAuditHooks Py_NewInterpreter Py_NewInterpreterFromConfig
+    PySys_ClearAuditHooks Py_NewInterpreter Py_NewInterpreterFromConfig
 """
 _SYSTEM: Final = frozenset(_FUNCTIONS_OF_C.split())
 """Functions of C that do what is refused, or get round who refuses it."""
@@ -187,7 +197,10 @@ def _is_there(args: tuple[Any, ...]) -> bool:
 
 
 def _is_plain_function(args: tuple[Any, ...]) -> bool:
-    return _text(args[-1]) not in _SYSTEM
+    name = (_text(args[-1]) or "").strip("_")  # `__open`, `__libc_open64`, `_IO_fopen` are others'
+    for prefix in ("libc_", "IO_"):
+        name = name.removeprefix(prefix)
+    return name.removesuffix("64") not in _SYSTEM
 
 
 def _only_asks(args: tuple[Any, ...]) -> bool:

@@ -10,44 +10,43 @@ from __future__ import annotations
 import importlib
 import sys
 from functools import wraps
-from types import ModuleType
 from typing import Any, Final
 
-_FUNCTIONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    # the event's first part: {module: functions}; `os` has those of `posix`
-    "os": dict.fromkeys(
-        ("posix", "os"),
-        (
-            *("mkfifo", "mknod", "chroot", "setpriority", "nice"),
-            *("sched_setaffinity", "sched_setparam", "sched_setscheduler"),
-        ),
-    ),
-    "signal": dict.fromkeys(("_signal", "signal"), ("pidfd_send_signal",)),
-    "time": {"time": ("clock_settime", "clock_settime_ns")},
-    "_posixsubprocess": {"_posixsubprocess": ("fork_exec",)},
-    "_posixshmem": {"_posixshmem": ("shm_open", "shm_unlink")},
-    "_gdbm": {"_gdbm": ("open",)},
-    "_dbm": {"_dbm": ("open",)},
+_OF_OS: Final = (
+    *("mkfifo", "mknod", "chroot", "setpriority", "nice", "tcsetpgrp", "unshare", "setns"),
+    *("sched_setaffinity", "sched_setparam", "sched_setscheduler"),
+)
+_FUNCTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    # the module, or a class in it: the event's first part, and the functions
+    "posix": ("os", _OF_OS),
+    "os": ("os", _OF_OS),  # which has those of `posix`
+    "_signal": ("signal", ("pidfd_send_signal",)),
+    "signal": ("signal", ("pidfd_send_signal",)),
+    "time": ("time", ("clock_settime", "clock_settime_ns")),
+    "socket:socket": ("socket", ("listen",)),
+    "subprocess": ("_posixsubprocess", ("_fork_exec",)),
+    "_posixsubprocess": ("_posixsubprocess", ("fork_exec",)),
+    "_posixshmem": ("_posixshmem", ("shm_open", "shm_unlink")),
+    "_gdbm": ("_gdbm", ("open",)),
+    "_dbm": ("_dbm", ("open",)),
+    "termios": ("termios", ("tcsetattr", "tcsendbreak", "tcflush", "tcflow", "tcsetwinsize")),
 }
-_BY_MODULE: Final = {
-    module: (event, functions)
-    for event, modules in _FUNCTIONS.items()
-    for module, functions in modules.items()
-}
-LATE: Final = frozenset({"_posixsubprocess", "_posixshmem", "_gdbm", "_dbm"})
+LATE: Final = frozenset({"_posixsubprocess", "_posixshmem", "_gdbm", "_dbm", "termios"})
 """Modules that few import: theirs are told as soon as someone does."""
 
 EVENTS: Final = frozenset(
-    f"{event}.{name}" for event, functions in _BY_MODULE.values() for name in functions
+    f"{event}.{name.lstrip('_')}" for event, functions in _FUNCTIONS.values() for name in functions
 )
+"""The audit events that are raised."""
 
 
 def tell() -> None:
     """Have the functions of the modules that are loaded raise audit events. Can't be undone."""
-    for name in _BY_MODULE:
-        module = sys.modules.get(name)
-        if module is not None:
-            _wrap(name, module)
+    for name in _FUNCTIONS:
+        module, _, within = name.partition(":")
+        owner: Any = sys.modules.get(module)
+        if owner is not None:
+            _wrap(name, getattr(owner, within) if within else owner)
 
 
 def tell_of(name: str) -> None:
@@ -61,12 +60,12 @@ def tell_of(name: str) -> None:
     _wrap(name, module)
 
 
-def _wrap(name: str, module: ModuleType) -> None:
-    event, functions = _BY_MODULE[name]
+def _wrap(name: str, owner: Any) -> None:
+    event, functions = _FUNCTIONS[name]
     for function in functions:
-        original = getattr(module, function, None)
+        original = getattr(owner, function, None)
         if original is not None and not hasattr(original, "durable_audits"):
-            setattr(module, function, _audited(f"{event}.{function}", original))
+            setattr(owner, function, _audited(f"{event}.{function.lstrip('_')}", original))
 
 
 def _audited(event: str, original: Any) -> Any:
