@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Python 3.11+, pip and make:
 #   make demo   sets up, simulates an overflow, and explains its history and a recorded one
 #   make test   sets up and runs all checks
-.PHONY: matrix demo test setup lint types layers unit bench clean
+.PHONY: attack matrix demo test setup lint types layers unit bench clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -38,6 +38,10 @@ layers: setup
 
 unit: setup
 	$(BIN)/pytest -q -n auto
+
+# Handlers that try to reach outside while they are verified, by all ways that were thought of.
+attack: setup
+	$(BIN)/pytest -q -n auto -m "" tests/attack
 
 # The same handlers on every major version of AWS's SDK, each in an environment of its own.
 AWS_SDKS ?= 3.0.0 2.1.0 1.7.0

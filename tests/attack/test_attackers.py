@@ -183,7 +183,7 @@ def untold(outcome: dict[str, Any]) -> bool:
     return outcome.get("verdict") != "cannot-verify" or not lines
 
 
-@pytest.mark.parametrize("runtime", ["native", "aws"])
+@pytest.mark.parametrize("runtime", ["native", pytest.param("aws", marks=pytest.mark.attack)])
 def test_every_attacker_is_refused_and_told_with_its_line(
     field: Field, runtime: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +200,7 @@ def test_every_attacker_is_refused_and_told_with_its_line(
     assert (silent, field.reached()) == ({}, [])
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", ON_OURSELVES)
 def test_who_changes_the_guard_itself_is_told(
     field: Field, name: str, capfd: pytest.CaptureFixture[str]
