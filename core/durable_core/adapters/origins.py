@@ -159,7 +159,8 @@ class Origins:
     def _tasks(self, original: Any) -> Any:
         def create_task(*args: Any, **keywords: Any) -> Any:
             task = original(*args, **keywords)
-            self._works.note(task, self._now())
+            if not _is_ours(sys._getframe(1)):
+                self._works.note(task, self._now())
             return task
 
         return create_task
@@ -167,7 +168,8 @@ class Origins:
     def _callbacks(self, original: Any) -> Any:
         def init(handle: Any, callback: Any, *args: Any, **keywords: Any) -> None:
             original(handle, callback, *args, **keywords)
-            if not _is_step(callback):  # a task is noted when it is made
+            # A task is noted when it is made.
+            if not _is_step(callback) and not _is_ours(sys._getframe(1)):
                 self._works.note(handle, self._now())
 
         return init
@@ -221,6 +223,19 @@ def _is_step(callback: Any) -> bool:
     if kind is BuiltinFunctionType:
         return isinstance(callback.__self__, asyncio.Task)
     return kind.__name__ == "TaskStepMethWrapper"
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    """Return True where we have the loop do something: for no line of the user's."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        if type(name) is not str or not name.startswith("asyncio."):
+            return type(name) is str and name.startswith(_US)
+        frame = frame.f_back
+    return False
+
+
+_US: Final = f"{__name__.partition('.')[0]}."
 
 
 def _carried(carrier: Any) -> Any:

@@ -40,8 +40,16 @@ EVENTS: Final = frozenset(
 """The audit events that are raised."""
 
 
+_loaded = 0
+"""How many modules there were the last time."""
+
+
 def tell() -> None:
     """Have the functions of the modules that are loaded raise audit events. Can't be undone."""
+    global _loaded
+    if _loaded == len(sys.modules):
+        return
+    _loaded = len(sys.modules)
     for name in _FUNCTIONS:
         module, _, within = name.partition(":")
         owner: Any = sys.modules.get(module)
