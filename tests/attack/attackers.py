@@ -817,6 +817,11 @@ def listen():
     socket.create_server(REACHED, family=socket.AF_UNIX)
 
 
+@attacker
+def listen_without_an_address():
+    socket.socket().listen()
+
+
 # -- processes, signals, priorities --------------------------------------------------------------
 
 
@@ -860,6 +865,42 @@ def fork_and_exec_below():
 
     multiprocessing.util.spawnv_passfds(b"/bin/touch", [b"touch", REACHED.encode()], ())
     time.sleep(0.1)
+
+
+@attacker
+def semaphore_of_processes():
+    multiprocessing.Lock()
+
+
+@attacker
+def queue_of_processes():
+    multiprocessing.Queue().put(1)
+
+
+@attacker
+def shared_memory():
+    from multiprocessing.shared_memory import SharedMemory
+
+    SharedMemory("reached", create=True, size=10)
+
+
+@attacker
+def spawned_process():
+    process = multiprocessing.get_context("spawn").Process(target=write)
+    process.start()
+    process.join()
+
+
+@attacker
+def server_of_processes():
+    process = multiprocessing.get_context("forkserver").Process(target=write)
+    process.start()
+    process.join()
+
+
+@attacker
+def manager():
+    multiprocessing.get_context("fork").Manager()
 
 
 @attacker

@@ -78,6 +78,7 @@ COMMON: Final = {
         "from concurrent.futures import ThreadPoolExecutor\nPOOL = ThreadPoolExecutor(2)\n"
         "POOL.submit(print).result()"
     ),
+    "looks up symbols of C": "import ctypes; LENGTH = ctypes.CDLL(None).strlen",
     "makes a folder that is there": "import os; os.makedirs('there', exist_ok=True)",
     "keeps bytecode": "import kept",
     "writes to the null device": "import os; NOTHING = open(os.devnull, 'w')",

@@ -16,7 +16,7 @@ from functools import cache
 from time import monotonic, sleep
 from typing import Any, NoReturn
 
-from durable_core.adapters.import_watch import is_bytecode
+from durable_core.adapters.import_watch import folder_for_temporary_files, is_common
 from durable_core.adapters.origins import Here, Origins
 from durable_core.sandbox import unaudited
 from durable_core.sandbox.attempts import (
@@ -25,7 +25,7 @@ from durable_core.sandbox.attempts import (
     is_code,
     is_harmless,
     is_of_clients,
-    path_of,
+    text_of,
 )
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.serdes_io import Reach, ReachesOut
@@ -89,7 +89,7 @@ class GuardedRun:
     def reads(self, args: tuple[Any, ...]) -> None:
         """Note that a file is opened to be read."""
         if self._serdes is not None and self._serdes.loaded is None:
-            self._serdes.loaded = f"reading a file ({path_of(args)})"
+            self._serdes.loaded = f"reading a file ({text_of(args[0])})"
 
     def attempts(self, here: Here, event: str, args: tuple[Any, ...], by: str) -> None:
         """Tell an attempt of a function called `by`, and refuse it where that is the mode."""
@@ -144,6 +144,7 @@ class Hook:
         self._ours: frozenset[int] = frozenset()
         self._busy = threading.local()
         self._kept = ExitStack()
+        self._scratch: str | None = None
 
     @contextmanager
     def watching(self, run: GuardedRun) -> Iterator[None]:
@@ -166,6 +167,7 @@ class Hook:
         self.is_on = True
         others = {each.ident or 0 for each in threading.enumerate()}
         self._ours = frozenset(others - {threading.get_ident()})
+        self._scratch = folder_for_temporary_files()
         self._resident.append(idle)
         self._kept.enter_context(self._origins.noting(idle))
 
@@ -203,8 +205,9 @@ class Hook:
             frame = sys._getframe(2)
             here = self._origins.here(frame)
             run = self._run_of(here)
-            if run is not None and not (run.is_import and is_bytecode(event, args, frame)):
-                run.attempts(here, event, args, frame.f_code.co_name)
+            if run is None or (run.is_import and is_common(event, args, frame, self._scratch)):
+                return
+            run.attempts(here, event, args, frame.f_code.co_name)
         finally:
             self._busy.now = False
 

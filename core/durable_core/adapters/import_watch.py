@@ -8,6 +8,7 @@ import importlib.machinery
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import _bootstrap_external
@@ -15,7 +16,7 @@ from types import FrameType
 from typing import Any, Final, TextIO
 
 from durable_core.adapters.handler_errors import HandlerError, ImportFailed
-from durable_core.sandbox.attempts import path_of
+from durable_core.sandbox.attempts import text_of
 from durable_core.verifying.verification import Doubt
 
 _WRITERS: Final = frozenset(
@@ -27,15 +28,40 @@ _WRITERS: Final = frozenset(
 _BYTECODE: Final = re.compile(r".*\.pyc(\.\d+)?", re.DOTALL)
 
 
-def is_bytecode(event: str, args: tuple[Any, ...], frame: FrameType | None) -> bool:
-    """Return True where Python keeps a module's bytecode, for the next import. By the function that
-    does it, not by a name that any code may have."""
+def is_common(
+    event: str, args: tuple[Any, ...], frame: FrameType | None, scratch: str | None
+) -> bool:
+    """Return True for what imports commonly write: bytecode, and what is in the folder for
+    temporary files that this process has for itself."""
+    paths = list(map(text_of, args[: 2 if event == "os.rename" else 1]))
+    if (
+        scratch is not None
+        and event in _IN_SCRATCH
+        and all(_is_in(each, scratch) for each in paths)
+    ):
+        return True
+    # By the function that writes bytecode, not by a name that any code may have.
     if frame is None or id(frame.f_code) not in _WRITERS:
         return False
-    path = path_of(args)
+    path = paths[0] or ""
     if event == "os.mkdir":
         return os.path.basename(path) == "__pycache__"  # noqa: PTH119
     return event in ("open", "os.rename", "os.remove") and _BYTECODE.fullmatch(path) is not None
+
+
+_IN_SCRATCH: Final = frozenset(
+    {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.utime"}
+)
+
+
+def _is_in(path: str | None, folder: str) -> bool:
+    return path is not None and os.path.realpath(path).startswith(folder + os.sep)
+
+
+def folder_for_temporary_files() -> str | None:
+    """Return the folder that this process has for itself, where one was made for it."""
+    found = vars(sys.modules["tempfile"]).get("tempdir") if "tempfile" in sys.modules else None
+    return None if found is None else os.path.realpath(found)
 
 
 def _open_nothing() -> TextIO:

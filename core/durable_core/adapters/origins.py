@@ -229,8 +229,10 @@ def _is_ours(frame: FrameType | None) -> bool:
     """Return True where we have the loop do something: for no line of the user's."""
     while frame is not None:
         name = frame.f_globals.get("__name__")
-        if type(name) is not str or not name.startswith("asyncio."):
-            return type(name) is str and name.startswith(_US)
+        if type(name) is not str or id(frame.f_code) in _CARRIERS:
+            return False
+        if not name.startswith("asyncio."):
+            return name.startswith(_US)
         frame = frame.f_back
     return False
 

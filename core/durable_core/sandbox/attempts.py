@@ -91,6 +91,7 @@ WHAT: Final = MappingProxyType(
         "termios.tcsetwinsize": _DEVICE,
         "_posixshmem.shm_open": _SHARED,
         "_posixshmem.shm_unlink": _SHARED,
+        "_multiprocessing.SemLock": "making a semaphore of processes",
         "sqlite3.connect": "opening a database",
         "_gdbm.open": "opening a database",
         "_dbm.open": "opening a database",
@@ -144,18 +145,18 @@ def is_of_clients(event: str, args: tuple[Any, ...], function: str) -> bool:
     the worse for not getting: they look for credentials, and for IPv6. `function` is who does it.
     """
     if event == "socket.getaddrinfo":
-        return _text(args[0]) in METADATA_HOSTS
+        return text_of(args[0]) in METADATA_HOSTS
     address = args[1] if event in ("socket.connect", "socket.bind") else None
     if type(address) is not tuple or not address:
         return False
     if event == "socket.bind":
         return function == "_has_ipv6" and address[1] == 0  # urllib3's `util/connection.py`
-    return _text(address[0]) in METADATA_HOSTS
+    return text_of(address[0]) in METADATA_HOSTS
 
 
 def is_code(args: tuple[Any, ...]) -> bool:
     """Return True where a file is read since something is imported."""
-    return (_text(args[0]) or "").endswith((".py", ".pyc", ".so"))
+    return (text_of(args[0]) or "").endswith((".py", ".pyc", ".so"))
 
 
 def described(event: str, args: tuple[Any, ...]) -> str:
@@ -164,11 +165,6 @@ def described(event: str, args: tuple[Any, ...]) -> str:
     text = ", ".join(filter(None, map(_word, told[:2])))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return f"{WHAT[event]} ({text})" if text else WHAT[event]
-
-
-def path_of(args: tuple[Any, ...]) -> str:
-    """Return the first argument as text, or nothing."""
-    return _text(args[0]) or ""
 
 
 _LONGEST: Final = 120
@@ -184,20 +180,22 @@ _ABOUT_THE_SECOND: Final = frozenset(
 def _only_reads(args: tuple[Any, ...]) -> bool:
     path, mode, flags = args[:3]
     if type(mode) is str and not _WRITING.isdisjoint(mode):
-        return type(path) is int or _text(path) == os.devnull
+        return type(path) is int or text_of(path) == os.devnull
     if type(flags) is int and flags & _WRITES:
-        return type(path) is int or _text(path) == os.devnull
+        return type(path) is int or text_of(path) == os.devnull
     return True
 
 
 def _is_there(args: tuple[Any, ...]) -> bool:
     """Return True where a folder is to be made that is there: `makedirs` asks so whether it is."""
-    path = _text(args[0])
+    path = text_of(args[0])
     return path is not None and args[2:3] in ((), (-1,)) and os.path.isdir(path)  # noqa: PTH112
 
 
 def _is_plain_function(args: tuple[Any, ...]) -> bool:
-    name = (_text(args[-1]) or "").strip("_")  # `__open`, `__libc_open64`, `_IO_fopen` are others'
+    name = (text_of(args[-1]) or "").strip(
+        "_"
+    )  # `__open`, `__libc_open64`, `_IO_fopen` are others'
     for prefix in ("libc_", "IO_"):
         name = name.removeprefix(prefix)
     return name.removesuffix("64") not in _SYSTEM
@@ -222,7 +220,8 @@ _HARMLESS: Final[dict[str, Callable[[tuple[Any, ...]], bool]]] = {
 # -- text of the user's objects, without running their code ------------------------------------
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
+    """Return the text of a path; None for what is none."""
     kind = type(value)
     if issubclass(kind, str):
         return str.__str__(cast(str, value))
@@ -235,7 +234,7 @@ def _word(value: object) -> str | None:
     """Return a value as it is told; None: it isn't."""
     if value is None:
         return None
-    text = _text(value)
+    text = text_of(value)
     if text is not None:
         return text
     kind = type(value)
@@ -248,7 +247,7 @@ def _word(value: object) -> str | None:
 
 
 def _inner_word(value: object) -> str:
-    text = _text(value)
+    text = text_of(value)
     if text is not None:
         return repr(text)
     return repr(value) if type(value) in (int, float, bool, type(None)) else "..."

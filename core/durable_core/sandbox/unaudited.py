@@ -27,11 +27,14 @@ _FUNCTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "subprocess": ("_posixsubprocess", ("_fork_exec",)),
     "_posixsubprocess": ("_posixsubprocess", ("fork_exec",)),
     "_posixshmem": ("_posixshmem", ("shm_open", "shm_unlink")),
+    "_multiprocessing": ("_multiprocessing", ("SemLock",)),
     "_gdbm": ("_gdbm", ("open",)),
     "_dbm": ("_dbm", ("open",)),
     "termios": ("termios", ("tcsetattr", "tcsendbreak", "tcflush", "tcflow", "tcsetwinsize")),
 }
-LATE: Final = frozenset({"_posixsubprocess", "_posixshmem", "_gdbm", "_dbm", "termios"})
+LATE: Final = frozenset(
+    {"_posixsubprocess", "_posixshmem", "_multiprocessing", "_gdbm", "_dbm", "termios"}
+)
 """Modules that few import: theirs are told as soon as someone does."""
 
 EVENTS: Final = frozenset(

@@ -125,6 +125,6 @@ def shown(line: CodeLine | None) -> CodeLine | None:
         return None
     text = linecache.getline(line.file, line.line).strip()
     file = line.file
-    with suppress(ValueError):
+    with suppress(ValueError, OSError):
         file = str(Path(file).relative_to(Path.cwd()))
     return CodeLine(file, line.line, line.function, text)
