@@ -6,6 +6,8 @@ import asyncio
 import concurrent.futures
 import functools
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -189,6 +191,30 @@ def test_a_thread_that_a_handler_leaves_is_refused_after_its_verification_too() 
         each.join()
     assert len(errors) == 1
     assert not REACHED.exists()
+
+
+def test_of_what_is_called_when_the_process_ends_only_the_handlers_is_refused(folder: Path) -> None:
+    script = """
+import atexit, os
+from test_guard import verified
+
+atexit.register(os.mkdir, "of-the-test")
+verified(lambda: atexit.register(os.mkdir, "of-the-handler"))
+verified(lambda: (atexit.register(list, "a"), atexit.unregister(list)))
+"""
+    (folder / "script.py").write_text(script)
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "making a folder (of-the-handler, 511)" in done.stderr
+    assert "started at script.py:6" in done.stderr
+    assert Path("of-the-test").exists()
+    assert not Path("of-the-handler").exists()
 
 
 def test_what_a_test_has_left_to_the_garbage_collector_is_cleaned_up_while_a_handler_runs() -> None:

@@ -202,12 +202,12 @@ class Hook:
             raise Refused("refused while verifying")
         self._busy.now = True
         try:
-            frame = sys._getframe(2)
+            frame = sys._getframe(1).f_back  # none where a builtin runs in no code
             here = self._origins.here(frame)
             run = self._run_of(here)
             if run is None or (run.is_import and is_common(event, args, frame, self._scratch)):
                 return
-            run.attempts(here, event, args, frame.f_code.co_name)
+            run.attempts(here, event, args, frame.f_code.co_name if frame is not None else "")
         finally:
             self._busy.now = False
 
@@ -223,7 +223,7 @@ class Hook:
             self._busy.now = False
 
     def _reads(self, args: tuple[Any, ...]) -> None:
-        run = None if is_code(args) else self._run_of(self._origins.here(sys._getframe(3)))
+        run = None if is_code(args) else self._run_of(self._origins.here(sys._getframe(2).f_back))
         if run is not None:
             run.reads(args)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import atexit
 import concurrent.futures.thread as pools
 import re
 import sys
@@ -140,6 +141,7 @@ class Origins:
         self._replace(events.Handle, "__init__", self._callbacks)
         self._replace(pools._WorkItem, "__init__", self._made)
         self._replace(weakref.finalize, "__init__", self._made)
+        self._replace(atexit, "register", self._registers)
         for module in (_thread, threading):
             for name in _STARTS:
                 if hasattr(module, name):
@@ -183,19 +185,47 @@ class Origins:
 
     def _starts(self, original: Any) -> Any:
         def start(function: Any, *args: Any, **keywords: Any) -> Any:
-            origin = self._now()
-
-            def begin(*given: Any, **named: Any) -> Any:
-                ident = threading.get_ident()
-                self._threads[ident] = origin
-                try:
-                    return function(*given, **named)
-                finally:
-                    del self._threads[ident]
-
-            return original(begin, *args, **keywords)
+            return original(_Begun(function, self._now(), self._threads), *args, **keywords)
 
         return start
+
+    def _registers(self, original: Any) -> Any:
+        def register(function: Any, *args: Any, **keywords: Any) -> Any:
+            origin = self._now()
+            is_ours = origin.run is None or not callable(function)
+            begun = function if is_ours else _Begun(function, origin, self._threads)
+            original(begun, *args, **keywords)
+            return function
+
+        return register
+
+
+class _Begun:
+    """A function that runs elsewhere, for whoever has it started: in a thread of its own, or when
+    the process ends. It is equal to the function, by which that is unregistered."""
+
+    def __init__(self, function: Any, origin: Origin, threads: dict[int, Origin]) -> None:
+        self._function = function
+        self._origin = origin
+        self._threads = threads
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        ident = threading.get_ident()
+        before = self._threads.get(ident)
+        self._threads[ident] = self._origin
+        try:
+            return self._function(*args, **keywords)
+        finally:
+            if before is None:
+                del self._threads[ident]
+            else:
+                self._threads[ident] = before
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or bool(self._function == other)
+
+    def __hash__(self) -> int:
+        return hash(self._function)
 
 
 _STARTS: Final = (
