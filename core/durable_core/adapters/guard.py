@@ -122,7 +122,7 @@ class Guard:
             sys.dont_write_bytecode = writes_bytecode
 
 
-_A_WHILE: Final = 0.1
+_A_WHILE: Final = 0.25
 _PATIENCE_SECONDS: Final = 1.0
 """How long a run's end is put off for threads that it has left running, in seconds, and how long
 all together: what they do at once is told of the run that it belongs to."""
