@@ -39,7 +39,8 @@ layers: setup
 unit: setup
 	$(BIN)/pytest -q -n auto
 
-# Handlers that try to reach outside while they are verified, by all ways that were thought of.
+# Handlers that try to reach outside while they are verified, by all ways that were thought of, and
+# code that tries to get past the walls around the processes that verify.
 attack: setup
 	$(BIN)/pytest -q -n auto -m "" tests/attack
 

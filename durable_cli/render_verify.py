@@ -9,7 +9,12 @@ from durable_cli.output import Surface, clean
 from durable_cli.render_divergence import difference_text, divergence_lines, wrapped
 from durable_cli.words import plural
 from durable_core.errors import DurableError
-from durable_core.verifying.verification import Fate, Verdict, Verification
+from durable_core.verifying.verification import (
+    IN_PROCESS_ONLY,
+    Fate,
+    Verdict,
+    Verification,
+)
 
 VERDICT_STYLES = {
     Verdict.COMPATIBLE: "good",
@@ -35,6 +40,8 @@ def render(results: Sequence[Result], skipped: int, surface: Surface) -> str:
         lines += _history(outcome, surface)
     if len(results) + skipped > 1:
         lines += ["", summary_text(results, skipped), fates_text(results)]
+    if (guard := guard_text(results)) is not None:
+        lines += wrapped(guard, surface)
     return "\n".join(lines)
 
 
@@ -70,6 +77,15 @@ def fates_text(results: Sequence[Result]) -> str:
 
 
 _FATE_WORDS: Final = {Fate.SAFE: "safe", Fate.BREAKS: "breaks", None: "not known"}
+
+
+def guard_text(results: Sequence[Result]) -> str | None:
+    """Return what has to be said of the guard: that the operating system doesn't hold what the
+    handler is refused. None where it does, or where nothing was to be refused."""
+    for _, outcome in results:
+        if isinstance(outcome, Verification) and outcome.guard == IN_PROCESS_ONLY:
+            return f"guard: {IN_PROCESS_ONLY} ({outcome.guard_reason})"
+    return None
 
 
 def histories(count: int) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from durable_cli.markdown import escaped
 from durable_cli.output import MOST_SHOWN, clean
 from durable_cli.render_divergence import breaks_text, listed, said
-from durable_cli.render_verify import VERDICT_WORDS, Result, fates_text, summary_text
+from durable_cli.render_verify import (
+    VERDICT_WORDS,
+    Result,
+    fates_text,
+    guard_text,
+    summary_text,
+)
 from durable_core.errors import DurableError
 from durable_core.excerpts import excerpt
 from durable_core.verifying.verification import (
@@ -81,6 +87,8 @@ def render_junit(results: Sequence[Result]) -> str:
             *said,
             "  </testcase>",
         ]
+    if (guard := guard_text(results)) is not None:
+        lines.append(f"  <system-out>{escape(clean(guard))}</system-out>")
     return "\n".join([*lines, "</testsuite>"])
 
 
@@ -138,6 +146,8 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
             f"| {escaped(source)} | {VERDICT_WORDS[outcome.verdict]} | {escaped(where)} "
             f"| {escaped(_reason(outcome, says_whom=False))} | {escaped(breaks)} | {fate} |"
         )
+    if (guard := guard_text(results)) is not None:
+        lines += ["", escaped(guard)]
     notes = [(source, notes) for source, each in results if (notes := _notes(each))]
     if notes:
         lines += ["", *(f"- {escaped(f'{source}: {text}', whole=True)}" for source, text in notes)]
@@ -162,6 +172,8 @@ def render_github(results: Sequence[Result]) -> str:
     ]
     if any(isinstance(outcome, Verification) and outcome.divergences for _, outcome in results):
         lines.append(f"::notice title=durable replay::{_message(fates_text(results))}")
+    if (guard := guard_text(results)) is not None:
+        lines.append(f"::notice title=durable replay::{_message(guard)}")
     return "\n".join(lines)
 
 

@@ -52,6 +52,8 @@ def history_object(source: str, outcome: Verification | DurableError) -> dict[st
         "doubts": [_doubt(each) for each in outcome.doubts],
         "differences": [asdict(each) for each in outcome.differences],
         "notes": list(outcome.notes),
+        "guard": outcome.guard or None,
+        "guard_reason": outcome.guard_reason,
         "seconds": round(outcome.seconds, 6),
     }
 

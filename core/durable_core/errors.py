@@ -123,5 +123,20 @@ class ImpossibleOperation(DurableError):
         return f"operation {self.operation_id}: {self.problem}"
 
 
+class NotEnforced(DurableError):
+    """The operating system can't hold what verifying code is refused. The system is to blame.
+
+    `missing` says what it doesn't hold, and why.
+    """
+
+    def __init__(self, missing: tuple[str, ...]) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        why = "; ".join(self.missing)
+        return printable(f"cannot verify: --guard enforce can't be had on this system: {why}")
+
+
 class UsageError(DurableError):
     """The command line asks for something that can't be. The user's call is to blame."""

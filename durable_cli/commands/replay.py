@@ -34,8 +34,10 @@ class Format(StrEnum):
 
 
 class Guarding(StrEnum):
-    """The members of `durable_core.adapters.guard.GuardMode`, which starting up doesn't import."""
+    """The members of `durable_core.adapters.guard.GuardMode`, which starting up doesn't import, and
+    what refuses to go on where the operating system can't hold what is refused."""
 
+    ENFORCE = "enforce"
     BLOCK = "block"
     WARN = "warn"
     OFF = "off"
@@ -187,15 +189,17 @@ def command(
         from durable_core.verifying.replay import VerifyOptions
 
         options = VerifyOptions(not shallow, every_invocation, strict)
+        enforce = guard is Guarding.ENFORCE
         job = Job(
             spec=handler,
             options=options,
-            guard=GuardMode(guard.value),
+            guard=GuardMode.BLOCK if enforce else GuardMode(guard.value),
             runs=runs,
             timeout=timeout,
             jobs=jobs or cores(),
             function=function,
             allow_import=allow_import,
+            enforce=enforce,
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)

@@ -14,11 +14,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import wait
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
+from durable_core.adapters.guard import GuardMode
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
+from durable_core.adapters.verify_walls import Walled, note_of, with_guard, with_refusals
 from durable_core.adapters.verify_worker import (
     ENDED,
     Answer,
@@ -29,10 +31,11 @@ from durable_core.adapters.verify_worker import (
     Task,
     Worker,
 )
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, NotEnforced
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
+from durable_core.sandbox.scratch import Scratch
 from durable_core.verifying.code_lines import is_installed
 from durable_core.verifying.passes import Part
 from durable_core.verifying.replay import unverified
@@ -76,7 +79,12 @@ class _Pool:
         self._runs = job.runs
         self._at_once = max(1, min(job.jobs, sources * job.runs))
         lanes = -(-self._at_once // job.runs)
-        self._workers = [Worker(job, run) for _ in range(lanes) for run in range(self._runs)]
+        self._scratch = Scratch()
+        self._missing: tuple[str, ...] = ()
+        self._refused: dict[int | None, dict[str, None]] = {}
+        """What the operating system refused workers, by the source that they were at: None, before
+        the first and between two."""
+        self._workers = [self._worker(run) for _ in range(lanes) for run in range(self._runs)]
         self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
         self._reads: dict[int, dict[Read, None]] = {}
@@ -92,6 +100,10 @@ class _Pool:
     def close(self) -> None:
         for worker in self._workers:
             worker.close()
+        self._scratch.remove()
+
+    def _worker(self, number: int) -> Worker:
+        return Worker(self._job, number, self._scratch.folder)
 
     def run(
         self, sources: Sequence[str], on_done: Callable[[int], None]
@@ -101,7 +113,8 @@ class _Pool:
             answers = self._answers.get(told, {})
             if len(answers) == self._runs and not self._looks_further(told, answers):
                 del self._answers[told]
-                yield sources[told], self._with_import(self._told(sources[told], told, answers))
+                outcome = self._with_import(self._told(sources[told], told, answers))
+                yield sources[told], self._guarded(told, outcome)
                 self._histories.pop(sources[told], None)
                 told += 1
                 on_done(told)
@@ -146,13 +159,40 @@ class _Pool:
         self._import_notes.update(dict.fromkeys(new, True))
         return replace(outcome, notes=(*outcome.notes, *new))
 
+    def _guarded(self, index: int, outcome: Outcome) -> Outcome:
+        """Return an outcome with what kept the handler from reaching outside, and what that
+        refused it; the first one also with what it refused its import."""
+        attempts = self._refused.pop(index, ())
+        if not isinstance(outcome, Verification):
+            return outcome
+        if self._job.guard is not GuardMode.BLOCK:
+            return replace(outcome, guard=self._job.guard.value)
+        notes = self._refused.pop(None, ())
+        outcome = replace(outcome, notes=(*outcome.notes, *notes))
+        return with_guard(with_refusals(outcome, attempts), self._missing)
+
+    def _hear(self, worker: Worker) -> None:
+        """Hear the next attempt of a worker that went past its own guard."""
+        attempt = worker.hear()
+        if attempt is None:
+            return
+        index = worker.current
+        if index is None:
+            attempt = note_of(attempt, is_import=not worker.is_ready)
+        self._refused.setdefault(index, {})[attempt] = None
+
     def _step(self, sources: Sequence[str]) -> None:
         """Wait for the next answer, or for the next worker that takes too long."""
         soonest = min((each.deadline for each in self._busy()), default=monotonic() + 1)
-        pipes = {each.pipe: each for each in self._workers}
-        ready = wait(list(pipes), timeout=max(0.0, soonest - monotonic()))
-        for pipe in ready:
-            self._heard(pipes[pipe], sources)  # type: ignore[index]
+        pipes: dict[Any, Worker] = {each.pipe: each for each in self._workers}
+        heard: dict[Any, Worker] = {
+            each.watcher.fileno(): each for each in self._workers if each.watcher is not None
+        }
+        for end in wait([*heard, *pipes], timeout=max(0.0, soonest - monotonic())):
+            if end in heard:
+                self._hear(heard[end])
+            else:
+                self._heard(pipes[end], sources)
         self._feed(sources)
         for worker in list(self._busy()):
             if worker.lost is None and worker.deadline < monotonic():
@@ -171,6 +211,12 @@ class _Pool:
         match heard:
             case DurableError():
                 raise heard
+            case Walled(missing, is_watched):
+                if missing and self._job.enforce:
+                    raise NotEnforced(missing)
+                self._missing = missing or self._missing
+                if is_watched:
+                    worker.watch()
             case Ready(runtime, notes):
                 worker.is_ready = True
                 self._runtime = runtime
@@ -246,7 +292,7 @@ class _Pool:
             raise ImportFailed(self._job.spec, f"can't be imported: {lost.why}")
         self._open[worker.number].extendleft(reversed(worker.todo))
         if self._open[worker.number]:
-            self._workers.append(Worker(self._job, worker.number))
+            self._workers.append(self._worker(worker.number))
 
 
 def _is_last(answer: Answer) -> bool:

@@ -20,10 +20,11 @@ from dataclasses import field, replace
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.verify_walls import RaisedAt, WorkerWalls, watcher_at
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -35,6 +36,9 @@ from durable_core.verifying.passes import Part
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions, Watch
 from durable_core.verifying.verification import CodeLine, Verification
+
+if TYPE_CHECKING:
+    from durable_core.sandbox.watcher import Watcher
 
 SLACK_SECONDS: Final = 30.0
 """How much longer than `timeout` a worker's first answer may take: it has to start, and to import
@@ -48,7 +52,8 @@ class Job:
     `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
     many processes as `runs`, some of them idle. `allow_import`: what the handler's modules do while
-    they are imported is neither refused nor told.
+    they are imported is neither refused nor told. `enforce`: verify nothing unless the operating
+    system holds all that the guard refuses.
     """
 
     spec: str
@@ -59,6 +64,14 @@ class Job:
     jobs: int = 1
     function: str | None = None
     allow_import: bool = False
+    enforce: bool = False
+
+    @property
+    def walls(self) -> RaisedAt | None:
+        """When the operating system's walls are raised; None: never, nothing is refused."""
+        if self.guard is not GuardMode.BLOCK:
+            return None
+        return RaisedAt.AFTER_IMPORT if self.allow_import else RaisedAt.BEFORE_IMPORT
 
 
 Source = str | RecordedHistory | DurableError
@@ -120,18 +133,25 @@ ENDED: Final = "the execution would be invoked again; look for it in the code ou
 class Worker:
     """A process, and what it does now. `number` of the run that it is for."""
 
-    def __init__(self, job: Job, number: int) -> None:
+    def __init__(self, job: Job, number: int, scratch: str | None) -> None:
         self.number = number
         self._job = job
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._done, done = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(theirs, done, job, number), daemon=True)
+        self._hearing, heard = context.Pipe()
+        arguments = (theirs, done, heard, job, number, scratch)
+        process = context.Process(target=_work, args=arguments, daemon=True)
         with _hash_seed(number), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
         done.close()
+        heard.close()
+        self._scratch = scratch
+        self._finished = 0
+        self.watcher: Watcher | None = None
+        """Who hears what the operating system refuses it."""
         self.is_ready = False
         self.todo: deque[int] = deque()
         self.lost: Lost | None = None
@@ -158,8 +178,10 @@ class Worker:
         self._pace = max(took, _TURN_SECONDS / _MOST_AT_ONCE)
         self._begin()
         self._was_in_time = self.lost is not None
-        for _ in range(answers):
+        while self._finished < answers:
             self._done.recv_bytes()
+            self._finished += 1
+        self._finished -= answers
         return [self.todo.popleft() for _ in range(answers)]
 
     def take_current(self) -> int | None:
@@ -167,17 +189,39 @@ class Worker:
         it has not begun, stays to be done. None: it wasn't at any, or was about to go on."""
         if not self.todo or self._was_in_time:
             return None
-        finished = 0
+        index = self.current
+        if index is not None:
+            self.todo.remove(index)
+        return index
+
+    @property
+    def current(self) -> int | None:
+        """Return the index at which it is now, or was last; None: at none."""
         try:
             while self._done.poll():
                 self._done.recv_bytes()
-                finished += 1
+                self._finished += 1
         except (EOFError, OSError):
             pass
-        at = min(finished, len(self.todo) - 1)
-        index = self.todo[at]
-        del self.todo[at]
-        return index
+        return self.todo[min(self._finished, len(self.todo) - 1)] if self.todo else None
+
+    def watch(self) -> None:
+        """Hear from now on what the operating system refuses it."""
+        self.watcher = watcher_at(self._hearing, self._scratch)
+
+    def hear(self) -> str | None:
+        """Answer what the operating system is about to refuse it. Return what that is, or None."""
+        if self.watcher is None:
+            return None
+        attempt = self.watcher.hear()
+        if self.watcher.is_over:
+            self._stop_hearing()
+        return attempt
+
+    def _stop_hearing(self) -> None:
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
 
     def _begin(self) -> None:
         self._began = monotonic()
@@ -193,6 +237,8 @@ class Worker:
         end_group(self._process)
         self.pipe.close()
         self._done.close()
+        self._hearing.close()
+        self._stop_hearing()
 
     @property
     def how_it_ended(self) -> str:
@@ -225,12 +271,21 @@ def _hash_seed(number: int) -> Iterator[None]:
 # -- in the process ------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, done: Connection, job: Job, number: int) -> None:
+def _work(
+    pipe: Connection,
+    done: Connection,
+    heard: Connection,
+    job: Job,
+    number: int,
+    scratch: str | None,
+) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
     _keep_quiet(number)
     try:
-        _verify_all(pipe, _Answers(pipe, done), job, number)
+        walls = WorkerWalls(scratch, heard, (pipe, done), job.walls)
+        walls.before_import()
+        _verify_all(pipe, _Answers(pipe, done), job, number, walls)
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -282,7 +337,9 @@ class _Answers:
         self._sent = monotonic()
 
 
-def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
+def _verify_all(
+    pipe: Connection, answers: _Answers, job: Job, number: int, walls: WorkerWalls
+) -> None:
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerError, HandlerLoader
     from durable_core.adapters.import_watch import NOT_IMPORTED, import_note, refused_import
@@ -318,6 +375,7 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
             except DurableError as error:
                 pipe.send(error)
                 return
+        walls.after_import()
         imported = readings.forget_reads()
         told = (import_note(each, is_refused=guard.refuses) for each in attempts)
         pipe.send(Ready(replayer.runtime.name, tuple(told)))

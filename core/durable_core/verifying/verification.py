@@ -154,6 +154,11 @@ class Divergence:
     invocation: int | None = None
 
 
+IN_PROCESS_ONLY: Final = "in-process only"
+"""What `Verification.guard` is where the operating system holds nothing, or not everything."""
+ENFORCED: Final = "enforced"
+"""What it is where the operating system holds all that the guard refuses."""
+
 GOES_ON: Final = "goes on after the recorded end"
 """What of a Difference: an operation that comes after all that is recorded, which breaks nobody."""
 
@@ -208,7 +213,9 @@ class Verification:
     about what a green verdict leaves open. `operations` counts what the history holds, `compared`
     what the code asked for. `this_execution` says what the service would do with this one; None
     where that isn't known. `by_run` is what each kind of run came to: several runs of a history are
-    compared by it. `is_partial`: another run looks into the rest.
+    compared by it. `is_partial`: another run looks into the rest. `guard` says what keeps
+    the handler from reaching outside: `enforced`, `in-process only` (why: `guard_reason`), `warn`
+    or `off`.
     """
 
     source: str
@@ -227,6 +234,8 @@ class Verification:
     function: str | None = None
     this_execution: Fate | None = None
     seconds: float = field(default=0.0, compare=False)
+    guard: str = field(default="", compare=False)
+    guard_reason: str | None = field(default=None, compare=False)
     is_partial: bool = field(default=False, compare=False)
     by_run: Mapping[Any, RunOutcome] = field(default_factory=dict, compare=False)
 
