@@ -90,7 +90,8 @@ def command(
     guard: Annotated[
         Guarding,
         typer.Option(
-            help="Refuse, tell or allow connections, processes and file changes outside of steps."
+            help="Refuse, tell or allow connections, processes and file changes outside of steps; "
+            "enforce: only where the operating system can hold it."
         ),
     ] = Guarding.BLOCK,
     allow_import: Annotated[

@@ -2,8 +2,9 @@
 
 `python wall_attackers.py raise|none OUTSIDE SCRATCH VICTIM PORTS [LANDLOCK]`: raises the walls (or
 doesn't, to see that attackers do what they are for), makes each attempt and prints, as JSON, what
-came of each by its name. `OUTSIDE` is a folder that is to stay as it is, `VICTIM` the id of a process
-that is, `PORTS` are those at which the caller listens, and `LANDLOCK` is the newest version to use.
+came of each by its name. `OUTSIDE` is a folder that is to stay as it is, `VICTIM` the id of a
+process that is, `PORTS` are those at which the caller listens, and `LANDLOCK` is the newest version
+to use.
 There is no in-process guard here.
 """
 

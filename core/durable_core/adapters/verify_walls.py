@@ -19,6 +19,7 @@ from durable_core.values import dataclass
 from durable_core.verifying.verification import (
     ENFORCED,
     IN_PROCESS_ONLY,
+    Cause,
     Doubt,
     Verdict,
     Verification,
@@ -97,7 +98,7 @@ class WorkerWalls:
         self._pipe.send(Walled((*walls.missing, *also_missing), walls.is_watched))
 
 
-_LEFT_OPEN: Final = "what importing the handler has opened stays open (--allow-import)"
+_LEFT_OPEN: Final = "what the handler opened under --allow-import stays open"
 
 
 def watcher_at(hearing: Connection, scratch: str | None) -> Watcher | None:
@@ -125,18 +126,27 @@ def with_guard(outcome: Verification, missing: Sequence[str]) -> Verification:
 
 
 def with_refusals(outcome: Verification, attempts: Iterable[str]) -> Verification:
-    """Return an outcome that tells what the operating system refused the handler."""
+    """Return an outcome that tells what the operating system refused the handler: what it came to
+    may be a consequence of that."""
+    raised = [each.where for each in outcome.divergences if each.cause is Cause.RAISED]
+    then = f"; the code raises then at {raised[0]}" if raised and raised[0] is not None else ""
     doubts = [
         Doubt(
             f"the handler reaches outside of a step, past the guard in its process: {each}, which "
-            "the operating system refused",
+            f"the operating system refused{then}",
             _REMEDY,
         )
         for each in list(attempts)[:_MOST_TOLD]
     ]
     if not doubts:
         return outcome
-    return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(*outcome.doubts, *doubts))
+    return replace(
+        outcome,
+        verdict=Verdict.CANNOT_VERIFY,
+        doubts=(*outcome.doubts, *doubts),
+        divergences=(),
+        more_divergences=0,
+    )
 
 
 def note_of(attempt: str, *, is_import: bool) -> str:

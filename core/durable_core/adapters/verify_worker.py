@@ -375,7 +375,7 @@ def _verify_all(
             except DurableError as error:
                 pipe.send(error)
                 return
-        walls.after_import()
+            walls.after_import()
         imported = readings.forget_reads()
         told = (import_note(each, is_refused=guard.refuses) for each in attempts)
         pipe.send(Ready(replayer.runtime.name, tuple(told)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
 from typing import Final
 
@@ -34,20 +35,31 @@ _ATTEMPTS: Final = {
 _BY_CALL: Final = {name: what for what, names in _ATTEMPTS.items() for name in names.split()}
 
 
-def what_is_attempted(call: str) -> str:
-    """Return what a system call that is refused would do."""
-    return _BY_CALL.get(call, "changing the system")
+def attempt_text(call: str, where: str | None) -> str:
+    """Return what a refused system call at a path or an address is an attempt of."""
+    if where is not None and where.startswith(_SEMAPHORES):
+        return "making a semaphore, as multiprocessing does for its locks, queues and pools"
+    attempt = _BY_CALL.get(call, "changing the system")
+    return f"{attempt} ({call})" if where is None else f"{attempt} ({call}, {where})"
 
 
+_SEMAPHORES: Final = "/dev/shm/sem."
+"""Where the C library keeps them; a Lambda environment has no such folder."""
 _NAME_SERVICE: Final = "nscd/socket"
 """Where the C library asks for users and hosts; it goes on without it."""
 _OWN: Final = "/proc/self/"
+_MAKES: Final = ("mkdir", "mkdirat")
+_REMOVES: Final = ("unlink", "unlinkat", "rmdir")
 
 
-def harmless_place(call: str, where: str, scratch: str | None) -> bool:
-    """Return True where a call at a path or an address needn't be told, refused or not."""
+def is_harmless(call: str, where: str, scratch: str | None) -> bool:
+    """Return True where a call at a path or an address needn't be told, refused or not: it changes
+    nothing outside, or fails anyway, since what it makes is there, or what it removes isn't."""
     if call == "connect":
         return where.endswith(_NAME_SERVICE)
-    if where == "/dev/null" or where.startswith(_OWN):
+    if call in _MAKES or call in _REMOVES:
+        if os.path.lexists(where) == (call in _MAKES):
+            return True
+    elif where == os.devnull or where.startswith(_OWN):
         return True
     return scratch is not None and PurePath(where).is_relative_to(scratch)

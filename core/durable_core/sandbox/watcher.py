@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from durable_core.sandbox.refused import harmless_place, what_is_attempted
+from durable_core.sandbox.refused import attempt_text, is_harmless
 from durable_core.sandbox.rules import ASKED, OPENS, truncates_to_read
 from durable_core.sandbox.system_calls import ARCHITECTURES
 
@@ -100,10 +100,11 @@ class Watcher:
 
     def _told(self, process: int, name: str, arguments: list[int]) -> str | None:
         where = _argument(process, name, arguments)
-        if where is not None and harmless_place(name, where, self._scratch):
+        if where is None and _is_asked(name, arguments):
+            return None  # its memory can't be read here: it may be the null device
+        if where is not None and is_harmless(name, where, self._scratch):
             return None
-        attempt = what_is_attempted(name)
-        return f"{attempt} ({name})" if where is None else f"{attempt} ({name}, {where})"
+        return attempt_text(name, where)
 
 
 def _is_asked(name: str, arguments: list[int]) -> bool:
