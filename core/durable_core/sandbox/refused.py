@@ -6,6 +6,8 @@ import os
 from pathlib import PurePath
 from typing import Final
 
+from durable_core.errors import printable
+
 _ATTEMPTS: Final = {
     "a network connection": "connect",
     "sending over the network": "sendto sendmsg sendmmsg",
@@ -40,9 +42,13 @@ def attempt_text(call: str, where: str | None) -> str:
     if where is not None and where.startswith(_SEMAPHORES):
         return "making a semaphore, as multiprocessing does for its locks, queues and pools"
     attempt = _BY_CALL.get(call, "changing the system")
-    return f"{attempt} ({call})" if where is None else f"{attempt} ({call}, {where})"
+    if where is None:
+        return f"{attempt} ({call})"
+    cut = where if len(where) <= _LONGEST else f"{where[:_LONGEST]}..."
+    return f"{attempt} ({call}, {printable(cut)})"
 
 
+_LONGEST: Final = 200
 _SEMAPHORES: Final = "/dev/shm/sem."
 """Where the C library keeps them; a Lambda environment has no such folder."""
 _NAME_SERVICE: Final = "nscd/socket"
