@@ -28,11 +28,6 @@ class Walls:
     missing: tuple[str, ...] = ()
     is_watched: bool = False
 
-    @property
-    def hold(self) -> bool:
-        """True where everything is held."""
-        return not self.missing
-
 
 def raise_walls(
     scratch: str | None,
