@@ -55,7 +55,7 @@ matrix: setup
 	  $(VENV)/aws-$$version/bin/python -m pytest -q -n auto \
 	    tests/test_aws_sdk.py tests/test_aws_stuck.py tests/test_cli_simulate.py \
 	    tests/test_conformance_aws.py tests/test_isolated.py tests/test_races.py tests/test_replay.py \
-	    tests/test_retry_differences.py tests/test_simulation_findings.py \
+	    tests/test_replay_threads.py tests/test_retry_differences.py tests/test_simulation_findings.py \
 	    tests/test_stand_ins.py || exit 1; \
 	done
 

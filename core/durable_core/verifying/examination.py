@@ -202,7 +202,7 @@ class Examination:
         if fits and recorded is not None:
             if details:
                 self._compare_details(path, asked, recorded, details)
-            if decide is not None and recorded.ends:
+            if decide is not None and decide.was_asked(recorded):
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)

@@ -40,6 +40,11 @@ class Decide:
     ask: Callable[[object, int, float | None], Said]
     polls: bool = False
 
+    def was_asked(self, recorded: Recorded) -> bool:
+        """Return True where it was asked: not in a step that succeeded with its first attempt."""
+        ends = recorded.ends
+        return len(ends) > 1 or (bool(ends) and (self.polls or ends[0].error is not None))
+
 
 @dataclass(frozen=True, slots=True)
 class RetryDifference:
