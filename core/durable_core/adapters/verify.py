@@ -39,6 +39,7 @@ def verify(
     processes and changes of files outside of steps are refused (`guard`: block, warn or off).
     What other threads do than those that the handler started is nothing of ours. Where `handler` is
     a name, its import is watched too, unless `allow_import`.
+    The environment is this process's own, with the secrets in it: `durable replay` withholds them.
     Raises SourceError for a history that can't be read, HandlerError for a handler that can't be
     had, and SdkMissing.
     """

@@ -18,6 +18,7 @@ from typing import Final
 
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
+from durable_core.adapters.secret_variables import hide_environment
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.adapters.verify_worker import (
     ENDED,
@@ -76,6 +77,8 @@ class _Pool:
         self._runs = job.runs
         self._at_once = max(1, min(job.jobs, sources * job.runs))
         lanes = -(-self._at_once // job.runs)
+        if job.withheld:
+            hide_environment()
         self._workers = [Worker(job, run) for _ in range(lanes) for run in range(self._runs)]
         self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}

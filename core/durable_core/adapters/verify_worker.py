@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import field, replace
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
@@ -24,6 +24,8 @@ from typing import Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.secret_variables import changes_for, environment_with, withheld_from
+from durable_core.adapters.withheld import Withheld
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -48,7 +50,8 @@ class Job:
     `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
     many processes as `runs`, some of them idle. `allow_import`: what the handler's modules do while
-    they are imported is neither refused nor told.
+    they are imported is neither refused nor told. `env` are the secret variables that the
+    handler is handed all the same, `NAME` or `NAME=VALUE`.
     """
 
     spec: str
@@ -59,6 +62,12 @@ class Job:
     jobs: int = 1
     function: str | None = None
     allow_import: bool = False
+    env: tuple[str, ...] = ()
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The names of the variables that the handler isn't handed."""
+        return () if self.guard is GuardMode.OFF else withheld_from(os.environ, self.env)
 
 
 Source = str | RecordedHistory | DurableError
@@ -126,8 +135,11 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._done, done = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(theirs, done, job, number), daemon=True)
-        with _hash_seed(number), uninterrupted():
+        withheld = job.withheld
+        arguments = (theirs, done, job, number, withheld)
+        process = context.Process(target=_work, args=arguments, daemon=True)
+        seed = {"PYTHONHASHSEED": str(number * 7919)}
+        with environment_with(changes_for(withheld, job.env) | seed), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
@@ -208,29 +220,17 @@ class Worker:
         return f"its process was ended by {name}"
 
 
-@contextmanager
-def _hash_seed(number: int) -> Iterator[None]:
-    """Start a process with a hash seed of its own: 0 for the first run, then others."""
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = str(number * 7919)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONHASHSEED"]
-        else:
-            os.environ["PYTHONHASHSEED"] = before
-
-
 # -- in the process ------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, done: Connection, job: Job, number: int) -> None:
+def _work(
+    pipe: Connection, done: Connection, job: Job, number: int, withheld: Sequence[str]
+) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
     _keep_quiet(number)
     try:
-        _verify_all(pipe, _Answers(pipe, done), job, number)
+        _verify_all(pipe, _Answers(pipe, done), job, number, Withheld(withheld))
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -282,7 +282,9 @@ class _Answers:
         self._sent = monotonic()
 
 
-def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
+def _verify_all(
+    pipe: Connection, answers: _Answers, job: Job, number: int, withheld: Withheld
+) -> None:
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerError, HandlerLoader
     from durable_core.adapters.import_watch import NOT_IMPORTED, import_note, refused_import
@@ -294,6 +296,7 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
     readings = readings_of_verification(number)
     if job.runs > 1:
         readings.install()
+    withheld.install()
     watch_exits()
     logging.getLogger().addHandler(LambdaLogHandler(write_new_warnings))
 
@@ -309,16 +312,18 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
                 replayer = replayer_of(HandlerLoader().load(job.spec).target)
             except HandlerError as error:
                 refusal = refused_import(error, attempts if guard.refuses else ())
-                if refusal is None:
+                doubt = refusal or withheld.failed_import(error)
+                if doubt is None:
                     pipe.send(error)
                 else:
-                    lost = Lost(refusal.reason, refusal.remedy, what=NOT_IMPORTED)
+                    lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
                     _answer_all(pipe, answers, lost)
                 return
             except DurableError as error:
                 pipe.send(error)
                 return
         imported = readings.forget_reads()
+        withheld.imported()
         told = (import_note(each, is_refused=guard.refuses) for each in attempts)
         pipe.send(Ready(replayer.runtime.name, tuple(told)))
         notes = GivenNotes(readings)
@@ -338,7 +343,7 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
                 guard.of = object()
                 outcome = _verified(task, job, replayer, watch)
                 if isinstance(outcome, Verification):
-                    outcome = guard.with_late(outcome)
+                    outcome = withheld.judged(guard.with_late(outcome))
                 os.chdir(home)
                 given = notes.take() if isinstance(outcome, Verification) else {}
                 answers.add(Answer(outcome, readings.forget_reads(), imported, given))
