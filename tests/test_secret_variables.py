@@ -193,6 +193,41 @@ def test_code_that_goes_another_way_without_a_secret_has_not_diverged(verified: 
     assert verified(OPTIONAL, "--env", "MY_SECRET")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "if 'MY_SECRET' not in os.environ: raise SystemExit(4)",
+        "if not os.environ.get('MY_SECRET'): os._exit(4)",
+        "if b'MY_SECRET' not in os.environb: return",
+    ],
+)
+def test_code_that_ends_for_want_of_a_secret_is_told_which(verified: Verified, reads: str) -> None:
+    code, outcome = verified(f"async def handler(event, ctx):\n    {reads}\n{STEPS}")
+
+    assert code == 3
+    [doubt] = outcome["doubts"]
+    assert "not handed" in doubt["reason"]
+    assert "MY_SECRET, which is read at app.py:4" in doubt["reason"]
+    assert doubt["remedy"] == "--env MY_SECRET hands it over"
+
+
+SETTINGS = f"""
+given = {{name.lower(): value for name, value in os.environ.items()}}
+if "my_secret" not in given:
+    raise ValueError("1 validation error for Settings: my_secret: Field required")
+async def handler(event, ctx):
+{STEPS}"""
+
+
+def test_an_error_that_names_the_secret_tells_it_where_all_variables_were_copied(
+    verified: Verified,
+) -> None:
+    code, outcome = verified(SETTINGS)
+
+    assert code == 3
+    assert outcome["doubts"][0]["reason"].endswith("not handed: MY_SECRET")
+
+
 def test_that_a_secret_is_read_outside_of_steps_is_told_where_all_is_compatible(
     verified: Verified,
 ) -> None:

@@ -303,7 +303,7 @@ def _verify_all(
     def tell_exit(status: int, line: CodeLine | None) -> None:
         at = "" if line is None else f" at {line}"
         why = f"it ended its process with os._exit({status}){at}"
-        answers.send(Answer(Lost(why, ENDED, is_last=True)))
+        answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
 
     guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
     with exit_is_told(tell_exit):

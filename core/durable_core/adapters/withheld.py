@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
@@ -45,17 +45,17 @@ class Withheld:
     def install(self) -> None:
         """Note from now on who reads them. Can't be undone."""
         if self._names:
+            variables = _Variables(self, vars(os.environ)["_data"])
             for environment in (os.environ, getattr(os, "environb", None)):
                 if environment is not None:
-                    environment.__class__ = _noting(type(environment), self)
+                    vars(environment)["_data"] = variables
 
     def imported(self) -> None:
         """Tell what is read from now on from what was read while the handler was imported."""
         self._at_import, self._reads = self._reads, {}
 
-    def note(self, key: object) -> None:
+    def note(self, name: str) -> None:
         """Note that a variable is read, if it is one of them and not read in a step."""
-        name = key if isinstance(key, str) else os.fsdecode(key) if isinstance(key, bytes) else ""
         if name not in self._names or running_body.get() is not None:
             return
         frame = _users_frame()
@@ -70,9 +70,9 @@ class Withheld:
         frame = _users_frame()
         self._copied_at = None if frame is None else _place(frame)
 
-    def set_by_handler(self, key: object) -> None:
+    def set_by_handler(self, name: str) -> None:
         """Forget a variable that has a value of the handler's own."""
-        self._names.discard(key if isinstance(key, str) else "")
+        self._names.discard(name)
 
     def failed_import(self, error: Exception) -> Doubt | None:
         """Return why nothing can be verified where the import failed for want of one; None where
@@ -86,6 +86,13 @@ class Withheld:
         reads = self._reads or ()
         what = _told(reads) if reads else ", ".join(names)
         return Doubt(f"{error.problem}; not handed: {what}", _remedy(names))
+
+    def blamed_for(self, why: str, remedy: str) -> tuple[str, str]:
+        """Return why a process ended, and what to do, with what was read until then."""
+        reads = [each for each in (*self._at_import, *self._reads) if not each.is_librarys]
+        if not reads:
+            return why, remedy
+        return f"{why}; not handed: {_told(reads)}", _remedy(each.name for each in reads)
 
     def judged(self, outcome: Verification) -> Verification:
         """Return the verification with what was read in it: what the code does by a variable that
@@ -116,23 +123,24 @@ def _place(frame: FrameType) -> tuple[int, int]:
     return id(frame), frame.f_lasti
 
 
-def _noting(kind: Any, withheld: Withheld) -> Any:
-    class Noting(kind):  # type: ignore[misc]
-        """The environment, which tells who reads what isn't in it."""
+class _Variables(dict[Any, Any]):
+    """What `os.environ` and `os.environb` keep the variables in, which tells who reads one."""
 
-        def __getitem__(self, key: Any) -> Any:
-            withheld.note(key)
-            return super().__getitem__(key)
+    def __init__(self, withheld: Withheld, variables: Mapping[Any, Any]) -> None:
+        super().__init__(variables)
+        self._withheld = withheld
 
-        def __iter__(self) -> Iterator[Any]:
-            withheld.note_all()
-            return super().__iter__()  # type: ignore[no-any-return]
+    def __getitem__(self, key: Any) -> Any:
+        self._withheld.note(os.fsdecode(key))
+        return super().__getitem__(key)
 
-        def __setitem__(self, key: Any, value: Any) -> None:
-            withheld.set_by_handler(key)
-            super().__setitem__(key, value)
+    def __iter__(self) -> Iterator[Any]:
+        self._withheld.note_all()
+        return super().__iter__()
 
-    return Noting
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._withheld.set_by_handler(os.fsdecode(key))
+        super().__setitem__(key, value)
 
 
 def _is_said(name: str, error: HandlerError) -> bool:
