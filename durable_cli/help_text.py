@@ -23,7 +23,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         ),
         "Verify a handler": (
             *("--handler", "--shallow", "--every-invocation", "--strict", "--function"),
-            *("--runs", "--guard", "--allow-import", "--timeout", "--jobs", "--fail-fast"),
+            *("--runs", "--guard", "--allow-import", "--env", "--timeout", "--jobs", "--fail-fast"),
         ),
         "Report": _REPORT,
         "AWS, for sources that are ARNs": _AWS,

@@ -89,6 +89,13 @@ def _guards(call: Call) -> str | None:
     return "has no effect with --guard off" if call.values["--guard"] == "off" else None
 
 
+def _secrets_are_withheld(call: Call) -> str | None:
+    sets_one = any("=" in each for each in call.values["--env"])
+    if call.values["--guard"] != "off" or sets_one:
+        return None
+    return "has no effect with --guard off, which withholds no variable"
+
+
 def _several_histories(call: Call) -> str | None:
     """A folder or a pattern may hold any number: only what is one by its looks is refused."""
     import glob
@@ -132,6 +139,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--runs": _VERIFYING,
         "--guard": _VERIFYING,
         "--allow-import": [*_VERIFYING, _guards],
+        "--env": [*_VERIFYING, _secrets_are_withheld],
         "--timeout": _VERIFYING,
         "--jobs": _VERIFYING,  # a cap, which one history may not reach
         "--fail-fast": [*_VERIFYING, _several_histories],

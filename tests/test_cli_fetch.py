@@ -410,6 +410,37 @@ def test_what_is_redacted_once_is_redacted_so_again(durable):
     assert Path("one.json").read_text() == Path("two.json").read_text()
 
 
+def test_the_names_that_stay_are_told_and_listed(durable):
+    _, _, err = durable("fetch", ARN, "-o", "shown.json", "--redact")
+
+    assert err.splitlines()[-1] == (
+        "durable: kept are the names of functions (orders), executions (order-1), "
+        "operations (work-1, work-2), fields (order): read them before you share"
+    )
+    assert fields_of("shown.json")["Redacted"]["Names"] == {
+        "Functions": ["orders"],
+        "Executions": ["order-1"],
+        "Operations": ["work-1", "work-2"],
+        "Fields": ["order"],
+    }
+
+
+def test_the_name_of_a_redacted_file_has_no_identifier_in_it_either(durable, server):
+    name = "order-4711471147"
+    server.add(execution(name, ended(steps(1))))
+    to = ("--output-dir", "d", "--redact")
+
+    code, _, _ = durable("fetch", arn_of(name), *to)
+    [file] = Path("d").iterdir()
+    again, _, err = durable("fetch", arn_of(name), *to)
+
+    assert code == 0
+    assert "4711471147" not in file.name + file.read_text()
+    assert file.name.startswith("orders.order-")
+    assert again == 2
+    assert "exists (--force overwrites it)" in err
+
+
 # -- following -----------------------------------------------------------------------------------
 
 

@@ -127,6 +127,7 @@ PROBES = {
         verifies("old:by_chance", "--runs", "2", sources=["chance.json"]),
         verifies("new:handler", "--guard", "off", sources=["handler.json"]),
         verifies("writes:handler", "--allow-import", sources=["handler.json"]),
+        verifies("secret:child", "--env", "A_TOKEN=one"),
         verifies("new:child", "--fail-fast", sources=["child.json", "handler.json"]),
         verifies("new:child", "--function", "other", sources=["child.json", "handler.json"]),
         Probe(["replay", FLAT], ["--format", "markdown"]),
@@ -246,6 +247,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "new.py").write_text(NEW)
     (folder / "result.py").write_text(APP.replace('return "old"', 'return "new"'))
     (folder / "writes.py").write_text(f"{APP}\nopen('imported.log', 'w').close()\n")
+    (folder / "secret.py").write_text(f"{APP}\nos.environ['A_TOKEN']\n")
     (folder / "event.json").write_text('{"order": 1}')
     (folder / "big.json").write_text(json.dumps("x" * 1_100_000))
     (folder / "scenario.toml").write_text("[[callback]]\nname = 'approval'\npayload = '1'\n")

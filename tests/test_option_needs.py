@@ -48,6 +48,7 @@ def test_every_option_has_a_row_and_every_row_an_option(command: str) -> None:
 VALUES: Final = {
     "--handler": "app:handler",
     "--guard": "block",
+    "--env": "A_TOKEN=one",
     "--only": "failed",
     "--format": "table",
     "--color": "auto",
@@ -74,7 +75,7 @@ def written(option: Any) -> list[str]:
 
 
 EXPLAINED = ["--shallow", "--every-invocation", "--strict", "--runs", "--guard", "--timeout"]
-EXPLAINED += ["--jobs", "--fail-fast", "--function", "--allow-import"]
+EXPLAINED += ["--jobs", "--fail-fast", "--function", "--allow-import", "--env"]
 VERIFIED = ["--invocation", "--only", "--depth", "--expand", "--show-payloads", "--prices"]
 LAID_OUT = ["--color", "--width"]
 IN_AWS = ["--profile", "--region", "--endpoint-url"]

@@ -78,11 +78,6 @@ def accounts_in(text: str) -> list[str]:
     return _ACCOUNT.findall(text)
 
 
-def without_accounts(text: str) -> str:
-    """Return the text with every account id in it as a star."""
-    return _ACCOUNT.sub("*", text)
-
-
 # -- names of what is simulated ------------------------------------------------------------------
 
 UNKNOWN_ARN: Final = (

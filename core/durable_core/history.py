@@ -122,11 +122,11 @@ def _missing_parents(events: Sequence[Event], traces: Mapping[str, Trace]) -> di
         for key, trace in traces.items()
         if trace.parent_id is None and trace.type is not OperationType.EXECUTION
     ]
-    return missing_parents(_places_of(events)) if may_lack_parents(traces, roots) else {}
+    return missing_parents(places_of_events(events)) if may_lack_parents(traces, roots) else {}
 
 
-def _places_of(events: Iterable[Event]) -> dict[str, Placed]:
-    """Return what tells missing parents: nothing where no context is, which could be one."""
+def places_of_events(events: Iterable[Event]) -> dict[str, Placed]:
+    """Return what `ids` needs to know of the operations in these events."""
     found: dict[str, Placed] = {}
     for event in events:
         spec = EVENTS.get(event.event_type)

@@ -335,6 +335,7 @@ def _fetch(
             tally.done(outcome.arn, error)
     finally:
         tally.say(str(target.folder) if target.folder else target.output)
+        _say_kept(target)
     return worst(codes)
 
 
@@ -390,7 +391,15 @@ def _follow(
     place = target.write(document, arn)
     where = f", written to {place}" if place else ""
     message(f"{document.status}, {len(document.events):,} events{where}")
+    _say_kept(target)
     return code
+
+
+def _say_kept(target: Target) -> None:
+    from durable_cli.output import message
+
+    if said := target.names_kept():
+        message(said)
 
 
 def _watch(follower: Follower, interval: float, progress: Progress) -> None:

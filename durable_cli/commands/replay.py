@@ -101,6 +101,14 @@ def command(
             help="Let the handler's modules write, connect and start processes when imported.",
         ),
     ] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Hand the handler this variable, a secret that it isn't handed otherwise; also "
+            "NAME=VALUE (repeatable).",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option(
@@ -185,10 +193,13 @@ def command(
     if handler is not None:
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode
+        from durable_core.adapters.secret_variables import check_asked
         from durable_core.adapters.verify_pool import cores
         from durable_core.adapters.verify_worker import Job
         from durable_core.verifying.replay import VerifyOptions
 
+        asked = tuple(env or ())
+        check_asked(asked)
         options = VerifyOptions(not shallow, every_invocation, strict)
         enforce = guard is Guarding.ENFORCE
         job = Job(
@@ -201,6 +212,7 @@ def command(
             function=function,
             allow_import=allow_import,
             enforce=enforce,
+            env=asked,
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)

@@ -42,6 +42,7 @@ def verify(
     a name, its import is watched too, unless `allow_import`. Only what runs in this process keeps
     it from that, as the outcome says; with `guard="enforce"` a handler that is named runs in a
     process of its own, behind the operating system's walls.
+    The environment is this process's own, with the secrets in it: `durable replay` withholds them.
     Raises SourceError for a history that can't be read, HandlerError for a handler that can't be
     had, SdkMissing, and NotEnforced where the system has no such walls.
     """

@@ -19,6 +19,7 @@ from typing import Any, Final
 from durable_core.adapters.guard import GuardMode
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
+from durable_core.adapters.secret_variables import hide_environment
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.adapters.verify_walls import Walled, note_of, with_guard, with_refusals
 from durable_core.adapters.verify_worker import (
@@ -79,6 +80,8 @@ class _Pool:
         self._runs = job.runs
         self._at_once = max(1, min(job.jobs, sources * job.runs))
         lanes = -(-self._at_once // job.runs)
+        if job.withheld:
+            hide_environment()
         self._scratch = Scratch()
         self._missing: tuple[str, ...] = ()
         self._refused: dict[int | None, dict[str, None]] = {}

@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import field, replace
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.adapters.verify_walls import RaisedAt, WorkerWalls, watcher_at
+from durable_core.adapters.withheld import Withheld
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -52,8 +54,9 @@ class Job:
     `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
     many processes as `runs`, some of them idle. `allow_import`: what the handler's modules do while
-    they are imported is neither refused nor told. `enforce`: verify nothing unless the operating
-    system holds all that the guard refuses.
+    they are imported is neither refused nor told. `env` are the secret variables that the
+    handler is handed all the same, `NAME` or `NAME=VALUE`. `enforce`: verify nothing unless the
+    operating system holds all that the guard refuses.
     """
 
     spec: str
@@ -65,6 +68,7 @@ class Job:
     function: str | None = None
     allow_import: bool = False
     enforce: bool = False
+    env: tuple[str, ...] = ()
 
     @property
     def walls(self) -> RaisedAt | None:
@@ -72,6 +76,11 @@ class Job:
         if self.guard is not GuardMode.BLOCK:
             return None
         return RaisedAt.AFTER_IMPORT if self.allow_import else RaisedAt.BEFORE_IMPORT
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The names of the variables that the handler isn't handed."""
+        return () if self.guard is GuardMode.OFF else withheld_from(os.environ, self.env)
 
 
 Source = str | RecordedHistory | DurableError
@@ -140,9 +149,11 @@ class Worker:
         self.pipe, theirs = context.Pipe()
         self._done, done = context.Pipe(duplex=False)
         self._hearing, heard = context.Pipe()
-        arguments = (theirs, done, heard, job, number, scratch)
+        withheld = job.withheld
+        arguments = (theirs, done, heard, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
-        with _hash_seed(number), uninterrupted():
+        seed = {"PYTHONHASHSEED": str(number * 7919)}
+        with environment_with(changes_for(withheld, job.env) | seed), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
@@ -254,20 +265,6 @@ class Worker:
         return f"its process was ended by {name}"
 
 
-@contextmanager
-def _hash_seed(number: int) -> Iterator[None]:
-    """Start a process with a hash seed of its own: 0 for the first run, then others."""
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = str(number * 7919)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONHASHSEED"]
-        else:
-            os.environ["PYTHONHASHSEED"] = before
-
-
 # -- in the process ------------------------------------------------------------------------------
 
 
@@ -278,6 +275,7 @@ def _work(
     job: Job,
     number: int,
     scratch: str | None,
+    withheld: Sequence[str],
 ) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
@@ -285,7 +283,7 @@ def _work(
     try:
         walls = WorkerWalls(scratch, heard, (pipe, done), job.walls)
         walls.before_import()
-        _verify_all(pipe, _Answers(pipe, done), job, number, walls)
+        _verify_all(pipe, _Answers(pipe, done), job, number, walls, Withheld(withheld))
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -338,7 +336,12 @@ class _Answers:
 
 
 def _verify_all(
-    pipe: Connection, answers: _Answers, job: Job, number: int, walls: WorkerWalls
+    pipe: Connection,
+    answers: _Answers,
+    job: Job,
+    number: int,
+    walls: WorkerWalls,
+    withheld: Withheld,
 ) -> None:
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerError, HandlerLoader
@@ -351,13 +354,14 @@ def _verify_all(
     readings = readings_of_verification(number)
     if job.runs > 1:
         readings.install()
+    withheld.install()
     watch_exits()
     logging.getLogger().addHandler(LambdaLogHandler(write_new_warnings))
 
     def tell_exit(status: int, line: CodeLine | None) -> None:
         at = "" if line is None else f" at {line}"
         why = f"it ended its process with os._exit({status}){at}"
-        answers.send(Answer(Lost(why, ENDED, is_last=True)))
+        answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
 
     guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
     with exit_is_told(tell_exit):
@@ -366,10 +370,11 @@ def _verify_all(
                 replayer = replayer_of(HandlerLoader().load(job.spec).target)
             except HandlerError as error:
                 refusal = refused_import(error, attempts if guard.refuses else ())
-                if refusal is None:
+                doubt = refusal or withheld.failed_import(error)
+                if doubt is None:
                     pipe.send(error)
                 else:
-                    lost = Lost(refusal.reason, refusal.remedy, what=NOT_IMPORTED)
+                    lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
                     _answer_all(pipe, answers, lost)
                 return
             except DurableError as error:
@@ -377,6 +382,7 @@ def _verify_all(
                 return
             walls.after_import()
         imported = readings.forget_reads()
+        withheld.imported()
         told = (import_note(each, is_refused=guard.refuses) for each in attempts)
         pipe.send(Ready(replayer.runtime.name, tuple(told)))
         notes = GivenNotes(readings)
@@ -396,7 +402,7 @@ def _verify_all(
                 guard.of = object()
                 outcome = _verified(task, job, replayer, watch)
                 if isinstance(outcome, Verification):
-                    outcome = guard.with_late(outcome)
+                    outcome = withheld.judged(guard.with_late(outcome))
                 os.chdir(home)
                 given = notes.take() if isinstance(outcome, Verification) else {}
                 answers.add(Answer(outcome, readings.forget_reads(), imported, given))
