@@ -7,7 +7,6 @@ its end, and the pool sees the rest from outside.
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import os
 import signal
@@ -278,6 +277,8 @@ class _Answers:
 
 
 def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
+    import logging  # not for the process that only starts others
+
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.lambda_logging import LambdaLogHandler, write_new_warnings
