@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.model import (
@@ -32,7 +33,7 @@ from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Decide, retry_differences
+from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -202,7 +203,7 @@ class Examination:
         if fits and recorded is not None:
             if details:
                 self._compare_details(path, asked, recorded, details)
-            if decide is not None and recorded.ends:
+            if decide is not None and was_asked(recorded, decide):
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)
@@ -472,8 +473,6 @@ class Examination:
 
         `of_context`: it is what the body of the context at `path` came to.
         """
-        from durable_core.excerpts import excerpts  # few handlers differ in anything
-
         position = None if path is None else position_text(path)
         operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
         before, after = excerpts(recorded, now, _SHOWN)

@@ -62,6 +62,13 @@ _MOST: Final = 4
 """How many classes of one name are tried; of more than these nobody knows which was raised."""
 
 
+def was_asked(recorded: Recorded, decide: Decide) -> bool:
+    """Return True where what decides about further attempts was asked: not in a step that succeeded
+    with its first."""
+    ends = recorded.ends
+    return bool(ends) and (decide.polls or len(ends) > 1 or ends[0].error is not None)
+
+
 def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDifference]:
     """Yield the attempts of a step, or polls, after which the code would now do something else."""
     polls = decide.polls
