@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_cli.render_json import unread_history
 from durable_core.errors import DurableError
 from durable_core.verifying.verification import Doubt, Verification
 
@@ -33,6 +32,8 @@ def verify_line(source: str, outcome: Verification | DurableError) -> dict[str, 
 def history_object(source: str, outcome: Verification | DurableError) -> dict[str, Any]:
     """Return one history."""
     if isinstance(outcome, DurableError):
+        from durable_cli.render_json import unread_history  # most can be read
+
         return unread_history(source, outcome)
     return {
         "source": outcome.source,

@@ -7,7 +7,6 @@ its end, and the pool sees the rest from outside.
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import os
 import signal
@@ -343,6 +342,8 @@ def _verify_all(
     walls: WorkerWalls,
     withheld: Withheld,
 ) -> None:
+    import logging  # not for the process that only starts others
+
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerError, HandlerLoader
     from durable_core.adapters.import_watch import NOT_IMPORTED, import_note, refused_import

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
 from durable_core.model import (
@@ -474,8 +475,6 @@ class Examination:
 
         `of_context`: it is what the body of the context at `path` came to.
         """
-        from durable_core.excerpts import excerpts  # few handlers differ in anything
-
         position = None if path is None else position_text(path)
         operation, where = (None, None) if asked is None else (str(asked.identity), asked.where)
         before, after = excerpts(recorded, now, _SHOWN)
