@@ -161,6 +161,30 @@ def test_a_lock_that_is_held_over_a_wait_lets_nobody_else_in(
 
 
 @pytest.mark.parametrize("interleaving", INTERLEAVINGS)
+def test_a_lock_that_is_let_go_when_the_time_of_a_wait_for_it_is_over_is_for_one_of_the_two(
+    interleaving: int,
+) -> None:
+    def work(lock: Any, which: int) -> bool:
+        if which == 2:
+            is_mine = bool(lock.acquire(timeout=1))
+            if is_mine:
+                lock.release()
+            return is_mine
+        with lock:
+            time.sleep(1 - which)
+        return True
+
+    def body() -> list[bool]:
+        lock = threading.Lock()
+        ended = started(3, lambda which: work(lock, which))
+        assert not lock.locked()
+        return ended
+
+    ended, _ = run(body, interleaving)
+    assert len(ended) == 3
+
+
+@pytest.mark.parametrize("interleaving", INTERLEAVINGS)
 def test_a_pool_runs_every_task_once_and_futures_come_in_one_order(interleaving: int) -> None:
     def body() -> tuple[list[int], list[int]]:
         begun: list[int] = []
