@@ -157,7 +157,7 @@ def update_bytes(update: OperationUpdate, style: JsonStyle) -> int:
     text = style.text
     count = 3
     size = _REQUIRED_KEYS + text(update.id)
-    size += len(update.type.value) + len(update.action.value) + 2 * _QUOTES
+    size += len(update.type.text) + len(update.action.text) + 2 * _QUOTES
     if update.parent_id is not None:
         size += _PARENT_ID + text(update.parent_id)
         count += 1
@@ -299,7 +299,7 @@ def java_estimate(update: OperationUpdate) -> int:
 
     Name, parent and error aren't counted at all.
     """
-    size = 100 + utf16_length(update.id) + len(update.type.value) + len(update.action.value)
+    size = 100 + utf16_length(update.id) + len(update.type.text) + len(update.action.text)
     return size if update.payload is None else size + utf16_length(update.payload)
 
 
