@@ -6,9 +6,9 @@ frozen, as it knows no other `dataclass` than that of `dataclasses`; at run time
 hash as frozen ones do, and nothing but mypy keeps code from writing to them.
 
 A command declares more than a hundred classes before it does anything, and `dataclasses` compiles
-four methods for each. Only the one that makes a value is worth it, and that only once a value is
-made, which most commands do of a part of the classes: to compare, hash and show values is the same
-code for all classes here.
+four methods for each. Only the one that makes a value is worth it, for the classes of which values
+are made: it is compiled when the first one is. To compare, hash and show values is the same code
+for all classes here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if not TYPE_CHECKING:
         own = vars(kind)
         made = dataclasses.dataclass(kind, init=False, repr=False, eq=False, **options)
         if "__init__" not in own:
-            made.__init__ = _init_when_called(made)
+            made.__init__ = _compiled_at_first_call(made)
         made._compared = _getter([each.name for each in dataclasses.fields(made) if each.compare])
         if "__repr__" not in own:
             made.__repr__ = _repr
@@ -41,46 +41,43 @@ if not TYPE_CHECKING:
             made.__hash__ = _hash if frozen else None
         return made
 
-    def _init_when_called(kind: type) -> Any:
-        def __init__(self: Any, *args: Any, **named: Any) -> None:
-            kind.__init__ = _init_of(kind)
-            kind.__init__(self, *args, **named)
+    def _compiled_at_first_call(made: Any) -> Any:
+        def __init__(*args: Any, **fields: Any) -> None:
+            made.__init__ = _init(made)
+            made.__init__(*args, **fields)
 
-        __init__.__qualname__ = f"{kind.__qualname__}.__init__"
         return __init__
 
-    def _init_of(kind: type) -> Any:
-        """Return the method that makes a value, as `dataclasses` would have compiled it."""
-        known: dict[str, Any] = {"_left_out": _LEFT_OUT}
-        parameters: dict[bool, list[str]] = {False: ["self"], True: []}
-        body = []
-        for each in dataclasses.fields(kind):
-            name = value = each.name
-            default, make = each.default, each.default_factory
-            if make is not dataclasses.MISSING:
-                known[f"_make_{name}"], default = make, _LEFT_OUT
-                value = f"_make_{name}()"
-                if each.init:
-                    value = f"{value} if {name} is _left_out else {name}"
-            elif not each.init:
-                value = f"_default_{name}"
-            has_default = default is not dataclasses.MISSING
-            known[f"_default_{name}"] = default
+    def _init(made: Any) -> Any:
+        """Compile the method that makes a value of a class."""
+        names: dict[str, Any] = {"_MADE": object()}
+        parameters, keywords, body = ["_self"], ["*"], []
+        for each in dataclasses.fields(made):
+            default, value = f"_default_{each.name}", each.name
+            parameter = f"{each.name}={default}"
+            if each.default_factory is not dataclasses.MISSING:
+                names[default] = each.default_factory
+                parameter = f"{each.name}=_MADE"
+                is_left_out = f"{each.name} is _MADE" if each.init else "True"
+                value = f"{default}() if {is_left_out} else {each.name}"
+            elif each.default is not dataclasses.MISSING:
+                names[default] = each.default
+                value = each.name if each.init else default
+            elif each.init:
+                parameter = each.name
+            else:
+                continue
+            body.append(f"  _self.{each.name} = {value}")
             if each.init:
-                parameter = f"{name}=_default_{name}" if has_default else name
-                parameters[each.kw_only].append(parameter)
-            if each.init or has_default:
-                body.append(f"    self.{name} = {value}")
-        if hasattr(kind, "__post_init__"):
-            body.append("    self.__post_init__()")
-        named = ["*", *parameters[True]] if parameters[True] else []
-        head = f"def __init__({', '.join([*parameters[False], *named])}):"
-        exec("\n".join([head, *(body or ["    pass"])]), known)  # our own names
-        made = known["__init__"]
-        made.__qualname__ = f"{kind.__qualname__}.__init__"
-        return made
-
-    _LEFT_OUT: Any = object()
+                (keywords if each.kw_only else parameters).append(parameter)
+        if hasattr(made, "__post_init__"):
+            body.append("  _self.__post_init__()")
+        parameters += keywords if len(keywords) > 1 else ()
+        source = "\n".join([f"def __init__({', '.join(parameters)}):", *body, "  pass"])
+        exec(source, names)
+        init = names["__init__"]
+        init.__qualname__ = f"{made.__qualname__}.__init__"
+        return init
 
     def _getter(names: list[str]) -> Any:
         return attrgetter(*names) if names else lambda value: ()

@@ -11,7 +11,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from durable_core.exceptions import error_object
@@ -177,6 +176,8 @@ def _marshalled(value: object) -> str:
 
 
 def _decimal(value: object) -> float:
+    from decimal import Decimal
+
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")

@@ -6,7 +6,6 @@ one line, with the table and what was expected there.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -102,6 +101,8 @@ class Scenario:
 
 def read_scenario(text: str, source: str = "scenario") -> Scenario:
     """Return the scenario that a TOML text describes. Raises SourceError."""
+    import tomllib  # most simulations have no scenario file
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
