@@ -11,10 +11,10 @@ _ENVIRON: Final = os.environ
 """The one that the system's is changed by, whatever code of a handler puts in its place."""
 
 
-def encoded_variables() -> Mapping[Any, Any]:
+def encoded_variables() -> dict[Any, Any]:
     """Return what `os.environ` keeps: names and values as the system has them. It isn't to be
     changed, and changes with the environment."""
-    kept: Mapping[Any, Any] = vars(_ENVIRON)["_data"]
+    kept: dict[Any, Any] = vars(_ENVIRON)["_data"]
     return kept
 
 
@@ -26,7 +26,8 @@ def is_set(name: str) -> bool:
 @contextmanager
 def variables_kept() -> Iterator[None]:
     """Leave no change of the environment behind."""
-    before = dict(encoded_variables())
+    # Pairs, not names to look up: what is withheld from a handler notes each name looked up.
+    before = dict(dict.items(encoded_variables()))
     try:
         yield
     finally:
