@@ -14,8 +14,8 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import field, replace
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.safe_start import restore_environment, starting
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -127,7 +128,7 @@ class Worker:
         self.pipe, theirs = context.Pipe()
         self._done, done = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(theirs, done, job, number), daemon=True)
-        with _hash_seed(number), uninterrupted():
+        with starting(hash_seed=number * 7919), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
@@ -208,26 +209,13 @@ class Worker:
         return f"its process was ended by {name}"
 
 
-@contextmanager
-def _hash_seed(number: int) -> Iterator[None]:
-    """Start a process with a hash seed of its own: 0 for the first run, then others."""
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = str(number * 7919)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONHASHSEED"]
-        else:
-            os.environ["PYTHONHASHSEED"] = before
-
-
 # -- in the process ------------------------------------------------------------------------------
 
 
 def _work(pipe: Connection, done: Connection, job: Job, number: int) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
+    restore_environment()
     _keep_quiet(number)
     try:
         _verify_all(pipe, _Answers(pipe, done), job, number)
