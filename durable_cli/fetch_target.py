@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from durable_cli.output import Output, json_text
-from durable_cli.whole_file import refuse_existing, refuse_missing_folder, write_whole
+from durable_cli.whole_file import Spared, refuse_existing, write_whole
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError, UsageError
 from durable_core.execution_document import ExecutionDocument
@@ -33,10 +33,7 @@ class Target:
         """Raise UsageError or SourceError when nothing can be written there."""
         if self.output is not None and self.folder is not None:
             raise UsageError("expected either --output or --output-dir")
-        if self.output is not None:
-            refuse_missing_folder(Path(self.output))
-        if self.output is not None and not self.force:
-            refuse_existing(Path(self.output))
+        Spared({}).check({"--output": self.output}, force=self.force)
 
     def expect(self, count: int, *, with_children: bool) -> None:
         """Raise UsageError when that many documents can't go there."""

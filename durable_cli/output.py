@@ -12,20 +12,16 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from durable_core.errors import SourceError, UsageError
+from durable_cli.whole_file import write_whole
+from durable_core.adapters.std_streams import Unwritten, lead_to_nothing
+from durable_core.errors import SourceError
 from durable_core.excerpts import excerpt
 from durable_core.values import dataclass
-
-
-class ReaderGone(Exception):
-    """Whoever read what goes to stdout has gone: there is nobody left to tell.
-
-    No BrokenPipeError, of which typer makes exit code 1.
-    """
 
 
 class Color(StrEnum):
@@ -176,11 +172,12 @@ MIN_WIDTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a command's data goes."""
+    """Where a command's data goes. A file that exists is replaced only with `force`."""
 
     path: str | None = None
     color: Color = Color.AUTO
     width: int | None = None
+    force: bool = False
 
     def surface(self) -> Surface:
         """Return what the text is to be laid out for.
@@ -215,36 +212,30 @@ class Output:
             return True
         return to_terminal and os.environ.get("TERM") != "dumb"
 
-    def spare(self, sources: Sequence[str]) -> None:
-        """Raise UsageError when the file to be written is one of those that are read."""
-        for source in sources:
-            if self.path is not None and source != "-" and _is_same_file(source, self.path):
-                raise UsageError(f"{source}: is read here, and --output would overwrite it")
-
     def write(self, text: str) -> None:
         """Write the whole text to the file or to stdout, ending in one newline.
 
-        Raises SourceError when the file can't be written, ReaderGone where nobody reads stdout any
-        more. A character that stdout can't encode is written as its escape.
+        Raises SourceError when it can't be written. A reader of stdout that has gone wants no more:
+        the rest is left out, and what the command came to stands. A character that stdout can't
+        encode is written as its escape.
         """
         body = text if text.endswith("\n") else text + "\n"
-        if self.path is None:
-            try:
-                _write_stream(sys.stdout, body)
-            except BrokenPipeError:
-                raise ReaderGone from None
+        if self.path is not None:
+            write_whole(Path(self.path), body, force=self.force)
             return
         try:
-            Path(self.path).write_text(body, encoding="utf-8", errors=_ESCAPE)
-        except OSError as error:
-            raise SourceError(self.path, f"can't be written: {error.strerror}") from None
+            _write_stream(sys.stdout, body)
+        except (OSError, Unwritten) as problem:
+            error = problem.error if isinstance(problem, Unwritten) else problem
+            unwritten = unwritten_stdout(error)
+            if not isinstance(error, BrokenPipeError):
+                raise unwritten from None
 
 
-def _is_same_file(one: str, other: str) -> bool:
-    try:
-        return Path(one).samefile(other)
-    except (OSError, ValueError):  # at least one of them is no file
-        return False
+def unwritten_stdout(error: OSError) -> SourceError:
+    """Return the error for what stdout didn't take, and let it take the rest."""
+    lead_to_nothing(sys.stdout)
+    return SourceError("standard output", f"can't be written: {error.strerror}")
 
 
 def _write_stream(stream: TextIO, text: str) -> None:
@@ -273,7 +264,14 @@ def message(text: str) -> None:
 def error_line(text: str) -> None:
     """Write one line to stderr, with everything escaped that doesn't belong on a terminal."""
     encoding = sys.stderr.encoding or "ascii"
-    sys.stderr.write(f"{clean(text).encode(encoding, _ESCAPE).decode(encoding)}\n")
+    with suppress(OSError):  # there is nobody left to tell
+        sys.stderr.write(f"{clean(text).encode(encoding, _ESCAPE).decode(encoding)}\n")
+
+
+def error_lines(text: str) -> None:
+    """Write a text of several lines to stderr, each as `error_line` does."""
+    for line in text.splitlines():
+        error_line(line)
 
 
 def bar(part: float, cells: int, unicode: bool) -> str:

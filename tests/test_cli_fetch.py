@@ -144,7 +144,7 @@ def test_nothing_half_done_is_left_when_a_file_cannot_be_written(durable, monkey
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole_file.os, "replace", full)
+    monkeypatch.setattr(whole_file.os, "fsync", full)
     code, _, err = durable("fetch", ARN, "-o", "order.json")
 
     assert code == 2

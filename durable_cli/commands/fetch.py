@@ -177,7 +177,7 @@ def command(
     _check(asked, query, target, connection.endpoint)
     api = LambdaApi(connection)
     if list_only and query is not None:
-        return _list(api, query, latest, format, Output(output, color, width))
+        return _list(api, query, latest, format, Output(output, color, width, force))
     with Progress() as progress:
         found = _found(api, asked, query, progress)
         if not found:

@@ -71,6 +71,9 @@ def command(
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of --output where it exists.")
+    ] = False,
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
@@ -90,17 +93,18 @@ def command(
     from durable_cli.output import Output, json_text
     from durable_cli.render_batch import render
     from durable_cli.render_batch_json import as_document
+    from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.sources import Sources
     from durable_core.batches.report import inspect
 
     _refuse_terminal(source)
+    Spared({}, [source]).check({"--output": output}, force=force)
     stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
     groups, origin, notes = _groups(stream)
     rules, how = _rules(groups, sdk, max_bytes, max_operations)
     report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
-    to = Output(path=output, color=color, width=width)
-    to.spare([source])
+    to = Output(path=output, color=color, width=width, force=force)
     if format is Format.JSON:
         to.write(json_text(as_document(stream.source, report)))
     else:

@@ -127,6 +127,9 @@ def command(
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of --output where it exists.")
+    ] = False,
     invocation: Annotated[
         int | None,
         typer.Option(
@@ -170,15 +173,18 @@ def command(
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
     from durable_cli.sources import all_sources, telling_what_is_empty
+    from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
     read = telling_what_is_empty(Sources(Connection(profile, region, endpoint_url)).history)
-    target = Output(output, color, width)
+    target = Output(output, color, width, force)
     sources = all_sources(sources)
-    target.spare(sources if prices in (None, "default") else [*sources, prices])
+    if output is not None:
+        inputs = {"--prices": None if prices == "default" else prices}
+        Spared(inputs, sources, handler).check({"--output": output}, force=force)
     if handler is not None:
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode

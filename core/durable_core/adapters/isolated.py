@@ -29,6 +29,7 @@ from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
 from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.adapters.safe_start import restore_environment, starting
+from durable_core.adapters.std_streams import make_stderr_lenient
 from durable_core.handler_clock import StandingClock
 from durable_core.interrupts import uninterrupted
 from durable_core.model import InvocationInput, OperationUpdate
@@ -292,6 +293,7 @@ def _work(pipe: Connection, prepare: Prepare, make: MakeRunner) -> None:
     """Run the invocations that come through the pipe, and send what came of each."""
     _leave_the_terminal()
     restore_environment()
+    make_stderr_lenient()
     prepare()
     watch_exits()
     runner: Runner | None = None

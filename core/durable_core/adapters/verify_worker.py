@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field, replace
-from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
@@ -25,6 +24,7 @@ from typing import Any, Final
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.adapters.safe_start import restore_environment, starting
+from durable_core.adapters.std_streams import lenient, make_stderr_lenient
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -236,8 +236,8 @@ def _keep_quiet(number: int) -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
     os.dup2(2, 1)  # what the handler prints is no data of ours
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, whatever comes next
+    make_stderr_lenient()
+    sys.stdout = lenient(sys.stdout)  # by lines: what is printed is seen, whatever comes next
 
 
 def _say_nothing(what: Any) -> None:
