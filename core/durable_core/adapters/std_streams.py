@@ -83,12 +83,16 @@ def lead_to_nothing(stream: TextIO) -> None:
 
 
 def lenient(stream: TextIO) -> TextIO:
-    """Return a LenientStream in place of a standard stream, which can't be used any more; one that
-    is no stream of the process is returned as it is."""
+    """Return a LenientStream in place of a text stream, which can't be used any more; of another
+    kind of stream, that one."""
     if type(stream) is not io.TextIOWrapper:
         return stream
     encoding, errors = stream.encoding, stream.errors
-    return LenientStream(stream.detach(), encoding, errors, line_buffering=True)
+    if stream not in (sys.stdout, sys.stderr):
+        return LenientStream(stream.detach(), encoding, errors, line_buffering=True)
+    # Made anew, since what is behind the descriptor may be another file by now.
+    raw = io.FileIO(stream.fileno(), "w", closefd=False)
+    return LenientStream(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 
 def make_stderr_lenient() -> None:
