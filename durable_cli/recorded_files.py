@@ -14,6 +14,7 @@ from pathlib import Path
 from durable_cli.output import message
 from durable_cli.simulation_runs import SimulationRuns
 from durable_cli.whole_file import Spared, refuse_existing, write_whole
+from durable_core.adapters.defects import defects_at
 from durable_core.adapters.simulation_files import history_texts, requests_text
 from durable_core.errors import DurableError, UsageError
 from durable_core.service.faults import Faults
@@ -49,7 +50,8 @@ class RecordedFiles:
         ):
             try:
                 if path:
-                    write(path, runs)
+                    with defects_at(path):
+                        write(path, runs)
             except DurableError as error:
                 problems.append(error)
         return problems

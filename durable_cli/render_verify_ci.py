@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from durable_cli.markdown import escaped
 from durable_cli.output import MOST_SHOWN, clean
 from durable_cli.render_divergence import breaks_text, listed, said
-from durable_cli.render_verify import VERDICT_WORDS, Result, fates_text, summary_text
+from durable_cli.render_verify import VERDICT_WORDS, Result, fates_text, summary_text, unread_word
 from durable_core.errors import DurableError
 from durable_core.excerpts import excerpt
 from durable_core.verifying.verification import (
@@ -126,7 +126,8 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
     ]
     for source, outcome in results:
         if isinstance(outcome, DurableError):
-            lines.append(f"| {escaped(source)} | cannot be read | | {escaped(str(outcome))} | | |")
+            said = f"{unread_word(outcome)} | | {escaped(str(outcome))}"
+            lines.append(f"| {escaped(source)} | {said} | | |")
             continue
         first = outcome.first
         breaks = "" if first is None else _breaks(first)

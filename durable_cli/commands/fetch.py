@@ -310,6 +310,7 @@ def _fetch(
     """Download the executions and write each as soon as it is complete."""
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.progress import Tally
+    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.downloads import download, download_all
     from durable_core.errors import DurableError
 
@@ -322,15 +323,13 @@ def _fetch(
     wanted = list(_not_there_yet(arns, target, tally, codes))
     try:
         for outcome in download_all(read, wanted, depth=depth):
-            error = outcome.error
+            error: DurableError | None = None
+            tally.more(outcome.children)
             try:
-                if outcome.document is not None:
-                    tally.more(outcome.children)
-                    target.write(outcome.document, outcome.root)
+                with defects_at(outcome.arn):
+                    target.write(outcome.read(), outcome.root)
             except DurableError as problem:
                 error = problem
-            if error is not None and not isinstance(error, DurableError):
-                raise error
             codes.append(Exit.FINE if error is None else code_of(error))
             tally.done(outcome.arn, error)
     finally:
@@ -369,6 +368,7 @@ def _follow(
     """Show the events of an execution until it ends; whatever was read is written."""
     from durable_cli.exits import Exit, code_of
     from durable_cli.output import message
+    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.downloads import Follower
     from durable_core.errors import DurableError
 
@@ -376,8 +376,9 @@ def _follow(
     follower = Follower(api, arn, include_data=include_data)
     code = Exit.FINE
     try:
-        _watch(follower, interval, progress)
-        document = follower.complete()
+        with defects_at(arn):
+            _watch(follower, interval, progress)
+            document = follower.complete()
     except KeyboardInterrupt:
         document, code = follower.so_far(), Exit.INTERRUPTED
     except DurableError as error:

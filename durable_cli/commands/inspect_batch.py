@@ -95,20 +95,24 @@ def command(
     from durable_cli.render_batch_json import as_document
     from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
+    from durable_core.adapters.defects import defects_at
+    from durable_core.adapters.documents import source_name
     from durable_core.adapters.sources import Sources
     from durable_core.batches.report import inspect
 
     _refuse_terminal(source)
     Spared({}, [source]).check({"--output": output}, force=force)
-    stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
-    groups, origin, notes = _groups(stream)
-    rules, how = _rules(groups, sdk, max_bytes, max_operations)
-    report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
     to = Output(path=output, color=color, width=width, force=force)
-    if format is Format.JSON:
-        to.write(json_text(as_document(stream.source, report)))
-    else:
-        to.write(render(stream.source, report, to.surface(), expand=expand))
+    with defects_at(source_name(source)):
+        stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
+        groups, origin, notes = _groups(stream)
+        rules, how = _rules(groups, sdk, max_bytes, max_operations)
+        report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
+        if format is Format.JSON:
+            text = json_text(as_document(stream.source, report))
+        else:
+            text = render(stream.source, report, to.surface(), expand=expand)
+    to.write(text)
     return Exit.FINE if report.is_fine else Exit.FINDING
 
 

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from time import monotonic
 from typing import Final
 
+from durable_core.adapters.defects import defects_at
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
@@ -101,7 +102,7 @@ class _Pool:
             answers = self._answers.get(told, {})
             if len(answers) == self._runs and not self._looks_further(told, answers):
                 del self._answers[told]
-                yield sources[told], self._with_import(self._told(sources[told], told, answers))
+                yield sources[told], self._outcome(sources[told], told, answers)
                 self._histories.pop(sources[told], None)
                 told += 1
                 on_done(told)
@@ -120,6 +121,15 @@ class _Pool:
         for each in self._open:
             each.appendleft(index)
         return True
+
+    def _outcome(
+        self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
+    ) -> Outcome:
+        try:
+            with defects_at(source):
+                return self._with_import(self._told(source, index, answers))
+        except DurableError as error:
+            return error
 
     def _told(
         self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
@@ -231,7 +241,8 @@ class _Pool:
             return source
         if source not in self._histories:
             try:
-                self._histories[source] = self._read(source)
+                with defects_at(source):
+                    self._histories[source] = self._read(source)
             except DurableError as error:
                 self._histories[source] = error
         return self._histories[source]

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
 
+from durable_core.adapters.defects import defect_at, defects_at, is_ours
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
 from durable_core.adapters.safe_start import restore_environment, starting
@@ -371,7 +372,7 @@ def _verified(
     if task.part is not None:
         options = replace(options, part=task.part)
     try:
-        with pausing_collection():
+        with pausing_collection(), defects_at(str(source)):
             history = source if isinstance(source, RecordedHistory) else load_history(source)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
@@ -380,4 +381,6 @@ def _verified(
     except DurableError as error:
         return error
     except BaseException as error:
+        if isinstance(error, Exception) and is_ours(error):
+            return defect_at(history.source, error)
         return Lost(told(error), "report it, with the handler")
