@@ -8,7 +8,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from durable_cli.output import Output, json_text
+from durable_cli.escapes import json_text
+from durable_cli.output import Output
 from durable_cli.whole_file import Spared, refuse_existing, write_whole
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError, UsageError

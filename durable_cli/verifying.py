@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from durable_cli.escapes import json_text
 from durable_cli.exits import Exit, code_of, worst
-from durable_cli.output import Output, json_text, message
+from durable_cli.output import Output, message
 from durable_cli.progress import Progress
 from durable_cli.render_all import render_all
 from durable_core.errors import DurableError
@@ -51,7 +52,7 @@ def verify_command(
         lambda *unread: unread,
     )
     if text:
-        output.write(text)
+        output.write(text, has_commands=format == "github")
     if not results:
         message(f"nothing is verified: no history is one of function {job.function!r}")
         return Exit.CANNOT_VERIFY

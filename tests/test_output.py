@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from durable_cli.escapes import clean, json_text
 from durable_cli.output import (
     Color,
     Output,
@@ -18,9 +19,7 @@ from durable_cli.output import (
     bar,
     cell_len,
     chunks,
-    clean,
     fit,
-    json_text,
     message,
     pad,
     wrap,

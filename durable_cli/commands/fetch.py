@@ -258,8 +258,8 @@ def _check(asked: Asked, query: ExecutionQuery | None, target: Target, endpoint:
 def _list(
     api: LambdaApi, query: ExecutionQuery, latest: int | None, format: Format, output: Output
 ) -> Exit:
+    from durable_cli.escapes import json_text
     from durable_cli.exits import Exit
-    from durable_cli.output import json_text
     from durable_cli.render_fetch import executions_document, executions_table
     from durable_core.adapters.downloads import executions
 

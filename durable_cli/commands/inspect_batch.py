@@ -89,8 +89,9 @@ def command(
 
     Exits with 1 when an update would be rejected or would leave the handler hanging.
     """
+    from durable_cli.escapes import json_text
     from durable_cli.exits import Exit
-    from durable_cli.output import Output, json_text
+    from durable_cli.output import Output
     from durable_cli.render_batch import render
     from durable_cli.render_batch_json import as_document
     from durable_cli.whole_file import Spared

@@ -349,7 +349,7 @@ def _as_json(
     together: Cost | None,
     format: Format,
 ) -> str:
-    from durable_cli.output import json_text
+    from durable_cli.escapes import json_text
     from durable_cli.render_json import (
         cost_line,
         history_object,

@@ -296,7 +296,7 @@ def _rendered(
     *,
     expand: bool,
 ) -> str:
-    from durable_cli.output import json_text
+    from durable_cli.escapes import json_text
 
     if format is Format.JSON:
         from durable_cli.render_simulation_json import as_document

@@ -11,22 +11,26 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Final, TextIO
+
+from durable_core.safe_text import LineWatch
 
 
 class LenientStream(io.TextIOWrapper):
     """A text stream whose writes never fail: after the first that does, nothing is written any
-    more. `problem` is why."""
+    more. `problem` is why. With a `watch`, nothing that is written is a command to a CI runner:
+    a handler may print what a history says."""
 
     problem: OSError | None = None
+    watch: LineWatch | None = None
 
     def write(self, text: str, /) -> int:
         """Write the text where that can be done."""
         try:
-            return super().write(text)
+            super().write(text if self.watch is None else self.watch.filtered(text))
         except OSError as error:
             self._give_up(error)
-            return len(text)
+        return len(text)
 
     def flush(self) -> None:
         """Write what is held back where that can be done."""
@@ -82,6 +86,10 @@ def lead_to_nothing(stream: TextIO) -> None:
         os.close(nothing)
 
 
+_WATCH: Final = LineWatch()
+"""Of stdout and stderr together, which lead to one place where both are lenient."""
+
+
 def lenient(stream: TextIO) -> TextIO:
     """Return a LenientStream in place of a text stream, which can't be used any more; of another
     kind of stream, that one."""
@@ -92,7 +100,9 @@ def lenient(stream: TextIO) -> TextIO:
         return LenientStream(stream.detach(), encoding, errors, line_buffering=True)
     # Made anew, since what is behind the descriptor may be another file by now.
     raw = io.FileIO(stream.fileno(), "w", closefd=False)
-    return LenientStream(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
+    new = LenientStream(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
+    new.watch = _WATCH
+    return new
 
 
 def make_stderr_lenient() -> None:
