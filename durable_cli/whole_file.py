@@ -64,6 +64,8 @@ class Spared:
         for option, path in written.items():
             if path is None:
                 continue
+            if not _is_name(path):
+                raise UsageError(f"{option} {path}: no name of a file")
             for other, there in known:
                 if _is_same(path, there):
                     raise UsageError(f"{option} and {other} name the same file: {path}")
@@ -86,6 +88,13 @@ class Spared:
         real = os.path.realpath(path)
         if real.endswith(_CODE) and os.path.isfile(real):  # noqa: PTH113
             raise UsageError(f"{path}: is Python code, and {option} would overwrite it")
+
+
+def _is_name(path: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 _CODE: Final = (".py", ".pyi", ".pyw", ".pyx")

@@ -29,11 +29,13 @@ def shown(value: object) -> str:
 
 # What runners take for commands, on stdout and stderr alike: GitHub's `##[COMMAND]` anywhere in a
 # line and `::COMMAND::` at its start, Azure's `##vso[COMMAND]`. GitHub's runner compares as its
-# culture does, which may pass over characters that aren't ASCII. A bracket after ESC begins a
-# colour.
-COMMAND: Final = re.compile(r"(#[^ -~\n]*#[^ -~\n]*(?:vso)?[^ -~\n]*)(?<!\x1b)\[", re.IGNORECASE)
+# culture does, which may pass over characters that aren't ASCII; colours count as passed over, too.
+_PASSED_OVER: Final = r"(?:\x1b\[[\d;]*m|[^ -~\n])*"
+COMMAND: Final = re.compile(
+    rf"(#{_PASSED_OVER}#{_PASSED_OVER}(?:vso)?{_PASSED_OVER})(?<!\x1b)\[", re.IGNORECASE
+)
 """Where one is anywhere in a line: the bracket is what has to be written in another way."""
-_LINE: Final = re.compile(r"\n([^!-~\n]*:[^ -~\n]*):")
+_LINE: Final = re.compile(rf"\n((?:\x1b\[[\d;]*m|[^!-~\n])*:{_PASSED_OVER}):")
 
 
 def without_commands(text: str) -> str:
@@ -61,6 +63,6 @@ class LineWatch:
         return shown
 
 
-_BEGUN: Final = re.compile(r"[^!-~]*(:?)[^ -~]*")
+_BEGUN: Final = re.compile(rf"(?:\x1b\[[\d;]*m|[^!-~])*(:?){_PASSED_OVER}")
 """A line that the next colon could make a command."""
 _KEPT: Final = 64
