@@ -80,7 +80,8 @@ class Target:
     def _file_name(self, function: str, name: str, arn: str) -> str:
         """Return a name that no other execution of this call has."""
         stem = f"{_plain(function)}.{_plain(name)}"
-        if self._arns.setdefault(stem, arn) != arn:
+        # A file system may not tell capital letters from small ones.
+        if self._arns.setdefault(stem.casefold(), arn) != arn:
             stem = f"{stem}.{_plain(arn.rpartition('/')[2])}"
         return f"{stem}.json"
 

@@ -18,7 +18,7 @@ from typing import TextIO, cast
 
 from durable_cli.whole_file import write_whole
 from durable_core.adapters.lambda_logging import LambdaLogHandler
-from durable_core.adapters.std_streams import LenientStream, lenient
+from durable_core.adapters.std_streams import LenientStream, Unwritten, lenient
 from durable_core.errors import SourceError
 
 
@@ -135,7 +135,7 @@ def _descriptor(number: int, to: TextIO) -> Iterator[None]:
     except (OSError, ValueError, io.UnsupportedOperation):
         yield
         return
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, Unwritten):
         (sys.__stdout__ or to).flush()
     os.dup2(target, number)
     try:
@@ -173,7 +173,7 @@ def _log_to(stream: TextIO | None) -> None:
 
 
 def _lead_away() -> None:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, Unwritten):
         sys.stdout.flush()
         os.dup2(2, 1)
         sys.stdout = sys.stderr

@@ -8,7 +8,6 @@ replaced by the file, never written through. What is no regular file (a pipe, a 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -166,7 +165,7 @@ def _write_beside(path: Path, data: bytes, *, force: bool) -> None:
 def _create_beside(path: Path, rights: int) -> tuple[int, Path]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     for _ in range(_TRIES):
-        temporary = path.with_name(f".durable-{secrets.token_hex(8)}.part")
+        temporary = path.with_name(f".durable-{os.urandom(8).hex()}.part")
         with suppress(FileExistsError):
             return os.open(temporary, flags, rights), temporary
     raise SourceError(str(path), "can't be written: there is no free name beside it")

@@ -80,11 +80,12 @@ def test_what_is_written_is_beside_the_file_under_a_random_name_until_it_is_whol
 def test_a_link_that_waits_under_the_name_of_the_temporary_file_is_not_written_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = iter(["taken", "free"])
-    monkeypatch.setattr(whole_file.secrets, "token_hex", lambda size: next(names))
+    names = iter([b"taken", b"free"])
     Path("precious").write_text("mine")
-    Path(".durable-taken.part").symlink_to("precious")
-    write_whole(Path("it"), "text")
+    Path(f".durable-{b'taken'.hex()}.part").symlink_to("precious")
+    with monkeypatch.context() as patch:
+        patch.setattr(whole_file.os, "urandom", lambda size: next(names))
+        write_whole(Path("it"), "text")
     assert (Path("precious").read_text(), Path("it").read_text()) == ("mine", "text")
 
 

@@ -123,7 +123,7 @@ def _refuse_terminal(source: str) -> None:
 
     from durable_core.errors import UsageError
 
-    if source == "-" and sys.stdin.isatty():
+    if source == "-" and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("no updates: name a file, or pipe them into standard input")
 
 
