@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from durable_core.errors import AwsError, DurableError, NotEnforced
+from durable_core.errors import AwsError, DurableError, NotEnforced, SourceDefect
 
 if TYPE_CHECKING:
     from durable_core.simulation.crash_runs import CrashReport
@@ -53,6 +53,8 @@ def code_of(error: DurableError) -> Exit:
         return Exit.AWS
     if isinstance(error, NotEnforced):
         return Exit.CANNOT_VERIFY
+    if isinstance(error, SourceDefect):
+        return Exit.INTERNAL
     return Exit.FINDING if error.is_finding else Exit.BAD_INPUT
 
 

@@ -9,8 +9,9 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
-from durable_cli.output import Output, json_text
-from durable_cli.whole_file import refuse_existing, refuse_missing_folder, write_whole
+from durable_cli.escapes import json_text
+from durable_cli.output import Output
+from durable_cli.whole_file import Spared, refuse_existing, write_whole
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError, UsageError
 from durable_core.execution_document import ExecutionDocument
@@ -38,10 +39,7 @@ class Target:
         """Raise UsageError or SourceError when nothing can be written there."""
         if self.output is not None and self.folder is not None:
             raise UsageError("expected either --output or --output-dir")
-        if self.output is not None:
-            refuse_missing_folder(Path(self.output))
-        if self.output is not None and not self.force:
-            refuse_existing(Path(self.output))
+        Spared({}).check({"--output": self.output}, force=self.force)
 
     def expect(self, count: int, *, with_children: bool) -> None:
         """Raise UsageError when that many documents can't go there."""
@@ -101,7 +99,8 @@ class Target:
     def _file_name(self, function: str, name: str, run_id: str, arn: str) -> str:
         """Return a name that no other execution of this call has; `arn` tells it from others."""
         stem = f"{_plain(function)}.{_plain(name)}"
-        if self._arns.setdefault(stem, arn) != arn:
+        # A file system may not tell capital letters from small ones.
+        if self._arns.setdefault(stem.casefold(), arn) != arn:
             stem = f"{stem}.{_plain(run_id)}"
         return f"{stem}.json"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typer import Context
 
 _AWS: Final = ("--profile", "--region", "--endpoint-url")
-_REPORT: Final = ("--format", "--output", "--color", "--width")
+_REPORT: Final = ("--format", "--output", "--force", "--color", "--width")
 
 GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "replay": {
@@ -35,7 +35,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         ),
         "Time": (*("--timeout", "--execution-timeout", "--max-invocations", "--real-durations"),),
         "Checks": ("--crash", "--check-determinism", "--check-races", "--interleaving"),
-        "Files": ("--record", "--record-updates", "--save-failing", "--force"),
+        "Files": ("--record", "--record-updates", "--save-failing"),
         "Report": (*_REPORT, "--expand", "--prices", "--verbose", "--handler-output"),
     },
     "inspect-batch": {

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from durable_cli.markdown import escaped
-from durable_cli.output import Surface, clean, fit, pad, wrap
+from durable_cli.escapes import clean, markdown_text
+from durable_cli.output import Surface, fit, pad, wrap
 from durable_cli.render_text import KEY_WIDTH, pair
 from durable_cli.words import label, percent_text, plural, size_text
 from durable_core.explaining.costs import MILLION, Cost, CostKey, CostPart, PricedChange, Prices
@@ -148,17 +148,17 @@ def cost_markdown(cost: Cost) -> list[str]:
     """Return the lines of the cost as a table, with what must be known of it below."""
     out = [
         "",
-        f"**Cost**: {_head(cost, escaped)}.",
+        f"**Cost**: {_head(cost, markdown_text)}.",
         "",
-        f"| part | {escaped(cost.prices.currency)} a million | share | of |",
+        f"| part | {markdown_text(cost.prices.currency)} a million | share | of |",
         "|---|--:|--:|---|",
     ]
     for part in cost.parts:
-        amount, share = escaped(_of_a_million(part, cost)), escaped(_share(part, cost))
-        out.append(f"| {_PARTS[part.key]} | {amount} | {share} | {_basis(part, escaped)} |")
+        amount, share = markdown_text(_of_a_million(part, cost)), markdown_text(_share(part, cost))
+        out.append(f"| {_PARTS[part.key]} | {amount} | {share} | {_basis(part, markdown_text)} |")
     out.append("")
     for priced in cost.changes[:_MOST_CHANGES]:
         instead = priced.change.instead.value
-        out.append(f"- As {instead}: {_change_text(priced, cost, escaped)}")
-    out.append(f"- Prices: {escaped(_prices_text(cost.prices))}")
-    return out + [f"- {escaped(note)}" for note in cost.notes]
+        out.append(f"- As {instead}: {_change_text(priced, cost, markdown_text)}")
+    out.append(f"- Prices: {markdown_text(_prices_text(cost.prices))}")
+    return out + [f"- {markdown_text(note)}" for note in cost.notes]

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from durable_cli.escapes import clean
 from durable_cli.outline import outline
-from durable_cli.output import Span, Surface, clean, fit, join_lines
+from durable_cli.output import Span, Surface, fit, join_lines
 from durable_cli.render_text import STATUS_STYLES, limit_lines, pair, tree
 from durable_cli.simulation_runs import SimulationRuns
 from durable_cli.simulation_words import (

@@ -6,19 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from durable_cli.escapes import clean
 from durable_cli.outline import Line
-from durable_cli.output import (
-    Span,
-    Surface,
-    bar,
-    cell_len,
-    chunks,
-    clean,
-    fit,
-    join_lines,
-    pad,
-    wrap,
-)
+from durable_cli.output import Span, Surface, bar, cell_len, chunks, fit, join_lines, pad, wrap
 from durable_cli.words import (
     bytes_text,
     cost_text,

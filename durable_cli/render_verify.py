@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from durable_cli.output import Surface, clean
+from durable_cli.escapes import clean
+from durable_cli.output import Surface
 from durable_cli.render_divergence import difference_text, divergence_lines, wrapped
 from durable_cli.words import plural
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, SourceDefect
 from durable_core.verifying.verification import (
     IN_PROCESS_ONLY,
     Fate,
@@ -35,7 +36,7 @@ def render(results: Sequence[Result], skipped: int, surface: Surface) -> str:
     lines: list[str] = []
     for source, outcome in results:
         if isinstance(outcome, DurableError):
-            lines.append(surface.line([("cannot be read", "bad"), (f"  {clean(source)}", "")]))
+            lines.append(surface.line([(unread_word(outcome), "bad"), (f"  {clean(source)}", "")]))
             continue
         lines += _history(outcome, surface)
     if len(results) + skipped > 1:
@@ -43,6 +44,11 @@ def render(results: Sequence[Result], skipped: int, surface: Surface) -> str:
     if (guard := guard_text(results)) is not None:
         lines += wrapped(guard, surface)
     return "\n".join(lines)
+
+
+def unread_word(error: DurableError) -> str:
+    """Return what stands in place of a verdict where there is none."""
+    return "defect in durable" if isinstance(error, SourceDefect) else "cannot be read"
 
 
 def summary_text(results: Sequence[Result], skipped: int) -> str:

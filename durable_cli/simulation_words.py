@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from durable_cli.output import clean
+from durable_cli.escapes import clean
 from durable_cli.words import bytes_text, metered_text, plural, size_text
 from durable_core.excerpts import labelled
 from durable_core.explaining.report import Replay, Row

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from durable_cli.escapes import clean
 from durable_cli.outline import Line
-from durable_cli.output import clean
 from durable_core.events import format_timestamp
 from durable_core.excerpts import labelled
 from durable_core.explaining.report import LimitUse, PauseRow, Report, Row

@@ -272,5 +272,5 @@ def test_the_report_doesn_t_overwrite_the_prices_that_it_is_made_with(
     prices.write_text("memory_mb = 512\n")
     code, _, err = durable("replay", NESTED, "--prices", str(prices), "-o", str(prices))
     assert code == 2
-    assert "--output would overwrite it" in err
+    assert "--output and --prices name the same file" in err
     assert prices.read_text() == "memory_mb = 512\n"

@@ -406,7 +406,7 @@ def test_a_defect_of_ours_is_one_line_and_exit_70(
     done = durable("replay", FLAT)
     assert done.code == 70
     [line] = done.err.splitlines()
-    assert line.startswith("durable: a defect in durable itself: RuntimeError: bad\\nluck")
+    assert line.startswith(f"durable: {FLAT}: a defect in durable itself: RuntimeError: bad\\nluck")
     monkeypatch.setenv("DURABLE_DEBUG", "1")
     with pytest.raises(RuntimeError):
         run(["replay", FLAT])

@@ -132,6 +132,7 @@ PROBES = {
         verifies("new:child", "--function", "other", sources=["child.json", "handler.json"]),
         Probe(["replay", FLAT], ["--format", "markdown"]),
         explains("--output", "out.txt"),
+        Probe(["replay", FLAT, "--output", "child.json"], ["--force"]),
         explains("--invocation", "2"),
         explains("--prices", "default"),
         explains("--only", "stripped"),
@@ -160,7 +161,10 @@ PROBES = {
             (ARN, "--endpoint-url", NOBODY),
         )
     ]
-    + [Probe(["inspect-batch", MANY, "--max-operations", "1"], ["--expand"], TABLE_JSON)],
+    + [
+        Probe(["inspect-batch", MANY, "--max-operations", "1"], ["--expand"], TABLE_JSON),
+        Probe(["inspect-batch", SMALL, "--output", "child.json"], ["--force"], TABLE_JSON),
+    ],
     "fetch": [
         fetches(option=LIST[:2]),
         fetches(*LIST, option=["--qualifier", "7"]),
@@ -257,7 +261,18 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, function in (("child", "child"), ("handler", "handler"), ("chance", "by_chance")):
-            run(["simulate", "--handler", f"old:{function}", "--record", f"{name}.json", "-o", "o"])
+            run(
+                [
+                    "simulate",
+                    "--handler",
+                    f"old:{function}",
+                    "--record",
+                    f"{name}.json",
+                    "-o",
+                    "o",
+                    "--force",
+                ]
+            )
     return folder
 
 

@@ -140,3 +140,19 @@ class NotEnforced(DurableError):
 
 class UsageError(DurableError):
     """The command line asks for something that can't be. The user's call is to blame."""
+
+
+class SourceDefect(DurableError):
+    """A defect of `durable` itself that showed at one source: we are to blame, and the other
+    sources go on. `kind` and `text` are those of the exception."""
+
+    def __init__(self, source: str, kind: str, text: str) -> None:
+        super().__init__(source, kind, text)
+        self.source = source
+        self.kind = kind
+        self.text = text
+
+    def __str__(self) -> str:
+        said = f"{self.kind}: {self.text}" if self.text else self.kind
+        hint = "DURABLE_DEBUG=1 shows the traceback"
+        return printable(f"{self.source}: a defect in durable itself: {said} ({hint})")

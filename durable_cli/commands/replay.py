@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from itertools import zip_longest
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from durable_core.explaining.costs import Cost
     from durable_core.explaining.report import Report, Row
     from durable_core.history import RecordedHistory
+
+    Explained = Report | tuple[str, DurableError]
 
 
 class Format(StrEnum):
@@ -138,6 +140,9 @@ def command(
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of --output where it exists.")
+    ] = False,
     invocation: Annotated[
         int | None,
         typer.Option(
@@ -180,16 +185,20 @@ def command(
     """
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.output import message
+    from durable_cli.render_all import render_all
     from durable_cli.sources import all_sources, telling_what_is_empty
+    from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
     read = telling_what_is_empty(Sources(Connection(profile, region, endpoint_url)).history)
-    target = Output(output, color, width)
+    target = Output(output, color, width, force)
     sources = all_sources(sources)
-    target.spare(sources if prices in (None, "default") else [*sources, prices])
+    if output is not None:
+        inputs = {"--prices": None if prices == "default" else prices}
+        Spared(inputs, sources, handler).check({"--output": output}, force=force)
     if handler is not None:
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode
@@ -216,18 +225,26 @@ def command(
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)
-    results: list[Report | tuple[str, DurableError]] = []
+    found: list[Explained] = []
+
+    def rendered(results: Sequence[Explained]) -> str:
+        return _rendered(results, pricing, format, only, depth, expand or show_payloads, target)
+
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):
             if isinstance(report, DurableError):
                 message(str(report))
-                results.append((source, report))
+                found.append((source, report))
             else:
-                results.append(report)
-        text = _rendered(results, pricing, format, only, depth, expand or show_payloads, target)
+                found.append(report)
+        results, text = render_all(found, rendered, _source_of, lambda *unread: unread)
     if text:
         target.write(text)
     return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
+
+
+def _source_of(result: Explained) -> str:
+    return result[0] if isinstance(result, tuple) else result.source
 
 
 def _pricing(prices: str | None) -> Callable[[Report], Cost] | None:
@@ -247,13 +264,15 @@ def _explained(
     show_payloads: bool,
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
+    from durable_core.adapters.defects import defects_at
     from durable_core.errors import DurableError
     from durable_core.explaining.explain import explain
 
     for source in sources:
         try:
-            history = read(source)
-            report = explain(history, invocation=invocation, show_payloads=show_payloads)
+            with defects_at(source):
+                history = read(source)
+                report = explain(history, invocation=invocation, show_payloads=show_payloads)
         except DurableError as error:
             yield source, error
         else:
@@ -261,7 +280,7 @@ def _explained(
 
 
 def _rendered(
-    results: list[Report | tuple[str, DurableError]],
+    results: Sequence[Explained],
     pricing: Callable[[Report], Cost] | None,
     format: Format,
     only: Only | None,
@@ -341,13 +360,13 @@ def _as_markdown(
 
 
 def _as_json(
-    results: list[Report | tuple[str, DurableError]],
+    results: Sequence[Explained],
     rows: Callable[[Report], tuple[Row, ...]],
     costs: list[Cost],
     together: Cost | None,
     format: Format,
 ) -> str:
-    from durable_cli.output import json_text
+    from durable_cli.escapes import json_text
     from durable_cli.render_json import (
         cost_line,
         history_object,

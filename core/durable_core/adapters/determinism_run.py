@@ -28,6 +28,7 @@ from durable_core.adapters.runners import (
     request_to_json,
     run_request,
 )
+from durable_core.adapters.safe_start import restore_environment, start_variables
 from durable_core.errors import DurableError, printable
 from durable_core.model import CheckpointRequest, InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked
@@ -195,12 +196,11 @@ class _Maker:
             "varied": list(varied),
         }
         process = subprocess.Popen(
-            # -P: nothing but the loader puts the user's folder on the path.
-            [sys.executable, "-P", "-c", _CODE, str(Path(__file__).resolve().parents[2])],
+            [sys.executable, "-c", _CODE, str(Path(__file__).resolve().parents[2])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+            env=start_variables(os.environ, hash_seed),
             encoding="utf-8",
             errors="replace",
             process_group=0,  # Ctrl-C is for us to say, and what it started ends with it
@@ -226,6 +226,7 @@ class _Maker:
 
 def main() -> None:
     """Run what standard input says and write what came of it to standard output."""
+    restore_environment()
     asked = json.load(sys.stdin)
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     quiet = os.open(os.devnull, os.O_WRONLY)

@@ -28,6 +28,8 @@ from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.safe_start import restore_environment, starting
+from durable_core.adapters.std_streams import make_stderr_lenient
 from durable_core.handler_clock import StandingClock
 from durable_core.interrupts import uninterrupted
 from durable_core.model import InvocationInput, OperationUpdate
@@ -106,7 +108,7 @@ class IsolatedRunner(Runner):
         process = context.Process(
             target=_work, args=(theirs, self._prepare, self._make), daemon=True
         )
-        with uninterrupted():
+        with starting(), uninterrupted():
             process.start()
         theirs.close()
         return ours, process, weakref.finalize(self, _end, process, ours)
@@ -290,6 +292,8 @@ to import the handler."""
 def _work(pipe: Connection, prepare: Prepare, make: MakeRunner) -> None:
     """Run the invocations that come through the pipe, and send what came of each."""
     _leave_the_terminal()
+    restore_environment()
+    make_stderr_lenient()
     prepare()
     watch_exits()
     runner: Runner | None = None

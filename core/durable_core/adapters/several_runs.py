@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from durable_core.adapters.verify_worker import Lost
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, SourceDefect
 from durable_core.given import OPERATION, Given, given_difference
 from durable_core.reads import ORDERS, Read
 from durable_core.verifying.code_lines import is_installed, shown
@@ -36,6 +36,9 @@ def combined(
 ) -> Outcome:
     """Return what all runs of a history come to. `reads` are those of the handler outside of steps,
     `base` says what the history is where no run does, `given` what operations are given in each."""
+    for answer in answers.values():
+        if isinstance(answer, SourceDefect):
+            return answer
     verifications = [each for each in answers.values() if isinstance(each, Verification)]
     base = base or next(iter(verifications), None)
     for number in sorted(answers):

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from time import monotonic
 from typing import Any, Final
 
+from durable_core.adapters.defects import defects_at
 from durable_core.adapters.guard import GuardMode
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
@@ -116,8 +117,7 @@ class _Pool:
             answers = self._answers.get(told, {})
             if len(answers) == self._runs and not self._looks_further(told, answers):
                 del self._answers[told]
-                outcome = self._with_import(self._told(sources[told], told, answers))
-                yield sources[told], self._guarded(told, outcome)
+                yield sources[told], self._outcome(sources[told], told, answers)
                 self._histories.pop(sources[told], None)
                 told += 1
                 on_done(told)
@@ -136,6 +136,16 @@ class _Pool:
         for each in self._open:
             each.appendleft(index)
         return True
+
+    def _outcome(
+        self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
+    ) -> Outcome:
+        try:
+            with defects_at(source):
+                outcome = self._with_import(self._told(source, index, answers))
+                return self._guarded(index, outcome)
+        except DurableError as error:
+            return error
 
     def _told(
         self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
@@ -280,7 +290,8 @@ class _Pool:
             return source
         if source not in self._histories:
             try:
-                self._histories[source] = self._read(source)
+                with defects_at(source):
+                    self._histories[source] = self._read(source)
             except DurableError as error:
                 self._histories[source] = error
         return self._histories[source]

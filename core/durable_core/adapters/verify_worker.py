@@ -16,14 +16,16 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field, replace
-from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from durable_core.adapters.defects import defect_at, defects_at, is_ours
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.safe_start import restore_environment, starting
 from durable_core.adapters.secret_variables import changes_for, environment_with, withheld_from
+from durable_core.adapters.std_streams import lenient, make_stderr_lenient
 from durable_core.adapters.verify_walls import RaisedAt, WorkerWalls, watcher_at
 from durable_core.adapters.withheld import Withheld
 from durable_core.errors import DurableError
@@ -151,8 +153,8 @@ class Worker:
         withheld = job.withheld
         arguments = (theirs, done, heard, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
-        seed = {"PYTHONHASHSEED": str(number * 7919)}
-        with environment_with(changes_for(withheld, job.env) | seed), uninterrupted():
+        handed = environment_with(changes_for(withheld, job.env))
+        with handed, starting(hash_seed=number * 7919), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
@@ -278,6 +280,7 @@ def _work(
 ) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
+    restore_environment()
     _keep_quiet(number)
     try:
         walls = WorkerWalls(scratch, heard, (pipe, done), job.walls)
@@ -300,8 +303,8 @@ def _keep_quiet(number: int) -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
     os.dup2(2, 1)  # what the handler prints is no data of ours
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, whatever comes next
+    make_stderr_lenient()
+    sys.stdout = lenient(sys.stdout)  # by lines: what is printed is seen, whatever comes next
 
 
 def _say_nothing(what: Any) -> None:
@@ -448,7 +451,7 @@ def _verified(
     if task.part is not None:
         options = replace(options, part=task.part)
     try:
-        with pausing_collection():
+        with pausing_collection(), defects_at(str(source)):
             history = source if isinstance(source, RecordedHistory) else load_history(source)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
@@ -457,4 +460,6 @@ def _verified(
     except DurableError as error:
         return error
     except BaseException as error:
+        if isinstance(error, Exception) and is_ours(error):
+            return defect_at(history.source, error)
         return Lost(told(error), "report it, with the handler")

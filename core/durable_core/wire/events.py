@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeGuard
 
 from durable_core.errors import WireError
-from durable_core.events import CARRIERS, EVENTS, Kind, details_key, format_timestamp
+from durable_core.events import CARRIERS, EVENTS, Kind, details_key, error_carrier, format_timestamp
 from durable_core.model import (
     NOTHING,
     ErrorObject,
@@ -205,7 +205,7 @@ _UNKNOWN: Final[tuple[str, frozenset[str], Mapping[str, _Check]]] = ("", _EVENT_
 
 def error_of(event: Event) -> ErrorObject | None:
     """Return the error that an event carries; None if it carries none, an empty one or a part."""
-    carrier = event.details.get("Error") if event.details else None
+    carrier = error_carrier(event)
     if not carrier:
         return None
     payload = carrier.get("Payload")
