@@ -68,10 +68,11 @@ def options(
 def main() -> None:
     """Run the command line and exit: the entry point of the `durable` script."""
     code = run(None)
-    if code == _INTERRUPTED:
-        from durable_cli.ctrl_c import leave
+    if code == _INTERRUPTED or "durable_core.adapters.runners" in sys.modules:  # a handler ran here
+        from durable_cli.ctrl_c import leave, leaves_something
 
-        leave(code)
+        if code == _INTERRUPTED or leaves_something():
+            leave(code)
     sys.exit(code)
 
 

@@ -13,13 +13,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
+from durable_core.adapters.process_group import IMPORT_SECONDS, end_with, out_of_reach
 from durable_core.adapters.runners import (
     SimulationRequest,
     UserRunner,
@@ -193,9 +195,14 @@ class _Maker:
             "run": run,
             "varied": list(varied),
         }
+        # Ours is the only other end: the process ends with this one, however this one ends.
+        lives, ours = os.pipe()
+        mark = uuid4().hex
+        package = str(Path(__file__).resolve().parents[2])
         process = subprocess.Popen(
             # -P: nothing but the loader puts the user's folder on the path.
-            [sys.executable, "-P", "-c", _CODE, str(Path(__file__).resolve().parents[2])],
+            [sys.executable, "-P", "-c", _CODE, package, str(lives), mark],
+            pass_fds=(lives,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -204,20 +211,36 @@ class _Maker:
             errors="replace",
             process_group=0,  # Ctrl-C is for us to say, and what it started ends with it
         )
+        os.close(lives)
         self._processes.add(process)
         try:
             output, errors = process.communicate(json.dumps(asked))
         finally:
             self._processes.discard(process)
+            os.close(ours)
         if process.returncode == -signal.SIGALRM:
-            raise RunLost(run, f"an invocation took longer than {self._timeout:g} s")
-        if process.returncode != 0 or not output:
+            imports = max(self._timeout, IMPORT_SECONDS)
+            what = (
+                f"an invocation took longer than {self._timeout:g} s, or the import {imports:g} s"
+            )
+            raise RunLost(run, what)
+        answer = _marked(output, mark)
+        if process.returncode != 0 or answer is None:
             said = errors.strip().rpartition("\n")[2]
             raise RunLost(run, said or f"its process ended with {process.returncode}")
-        answer = json.loads(output)
         if "failed" in answer:
             raise RunLost(run, answer["failed"])
         return fingerprint_from_json(answer)
+
+
+def _marked(output: str, mark: str) -> Any:
+    """Return the answer between two marks, which only our side knows; None where there is none: a
+    handler may write to all descriptors."""
+    try:
+        _, text, _ = output.split(mark)
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 # -- in the process of a run -------------------------------------------------------------------
@@ -225,8 +248,10 @@ class _Maker:
 
 def main() -> None:
     """Run what standard input says and write what came of it to standard output."""
+    end_with(int(sys.argv[2]))
+    mark = sys.argv.pop()
     asked = json.load(sys.stdin)
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answer = os.fdopen(out_of_reach(os.dup(1)), "w", encoding="utf-8")
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -234,7 +259,7 @@ def main() -> None:
         found = fingerprint_to_json(_fingerprint(asked))
     except DurableError as error:
         found = {"failed": str(error)}
-    json.dump(found, answer)
+    answer.write(f"{mark}{json.dumps(found)}{mark}")
     answer.flush()
     os._exit(0)  # what the handler left running or registered is not waited for
 
@@ -252,7 +277,8 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     readings.install()
     notes = GivenNotes(readings)
     logging.getLogger().addHandler(LambdaLogHandler())
-    runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
+    with _ended_after(request.timeout and max(request.timeout, IMPORT_SECONDS)):
+        runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
     if runner.kind is HandlerKind.AWS_SDK:
         from durable_core.adapters.aws_sdk.given import watch_aws
 
@@ -280,7 +306,7 @@ class _Following(Runner):
         self._runner = runner
         self._on_invocation = on_invocation
         self._ends = ends
-        self._timeout = timeout or 0.0
+        self._timeout = timeout
 
     @property
     def sdk(self) -> Sdk:
@@ -291,8 +317,16 @@ class _Following(Runner):
     ) -> Invoked:
         """Run one invocation."""
         self._on_invocation()
-        signal.setitimer(signal.ITIMER_REAL, self._timeout)
-        try:
+        with _ended_after(self._timeout):
             return self._runner.invoke(given, link, replace(options, known_ends=self._ends))
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+@contextmanager
+def _ended_after(seconds: float | None) -> Iterator[None]:
+    """Have this process ended by the system where the block takes longer, whatever it does."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -7,12 +7,13 @@ from dataclasses import asdict, field
 from datetime import datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_core.adapters.chance import drawn_from, seeded_names
 from durable_core.adapters.handler import (
     HandlerKind,
     HandlerLoader,
+    ImportFailed,
     LoadedHandler,
     NotAHandler,
     users_traceback,
@@ -24,6 +25,7 @@ from durable_core.adapters.process_exit import (
     exit_is_refused,
     watch_exits,
 )
+from durable_core.adapters.process_group import IMPORT_SECONDS
 from durable_core.adapters.threads.patches import schedulable
 from durable_core.arns import names_of_handler
 from durable_core.handler_clock import STARTS_AT, StandingClock
@@ -38,6 +40,9 @@ from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.simulation.simulate import NativeRunner, Runner, simulate
 from durable_core.values import dataclass
+
+if TYPE_CHECKING:
+    from durable_core.adapters.isolated import IsolatedRunner
 
 
 class UserRunner(Runner):
@@ -115,8 +120,12 @@ class UserRunner(Runner):
     def _start(self, now: datetime) -> tuple[LoadedHandler, Runner]:
         self._starts += 1  # another process draws something else while it imports
         seed = f"import {self._seed}:{self._starts}"
-        with exit_fails_import(), served_by(StandingClock(now)):
-            loaded = load_schedulable(self.loader, self._spec, seed)
+        if self._timeout is not None:
+            there = self._runner_there(None if self.isolates else seed)
+            loaded = self._loaded_there(there, seed, now)
+        else:
+            with exit_fails_import(), served_by(StandingClock(now)):
+                loaded = load_schedulable(self.loader, self._spec, seed)
         kind = self._runtime or loaded.kind
         if kind is HandlerKind.PLAIN:
             raise NotAHandler(
@@ -131,22 +140,41 @@ class UserRunner(Runner):
             problem = "decorated with @durable_execution, which --runtime native can't run"
             raise NotAHandler(self._spec, problem)
         self._is_here = False
-        if not self.isolates and self._timeout is None:
+        if self._timeout is not None:
+            return loaded, there
+        if not self.isolates:
             here = self._runner_here(loaded.target, kind)
             if here.unwinds_crashes or not self._may_crash:
                 self._is_here = True
                 return loaded, here
             self.isolates = True
+        return loaded, self._runner_there(None)
+
+    def _runner_there(self, warm_seed: str | None) -> IsolatedRunner:
         from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
-        warm_seed = None if self.isolates else seed
-        make = partial(_runner_there, str(self.loader.folder), self._spec, kind, warm_seed)
-        return loaded, IsolatedRunner(
-            make,
+        return IsolatedRunner(
+            partial(_runner_there, str(self.loader.folder), self._spec, self._runtime, warm_seed),
             self._prepare or print_to_stderr,
             is_warm=not self.isolates,
             timeout=self._timeout,
         )
+
+    def _loaded_there(self, there: IsolatedRunner, seed: str, now: datetime) -> LoadedHandler:
+        """Return the handler as another process finds it, where its import is ended in time."""
+        from durable_core.adapters.isolated import ProcessEnded
+
+        try:
+            names, kind = there.ask(
+                partial(_found_there, str(self.loader.folder), self._spec, seed, now)
+            )
+        except TimeoutError:
+            seconds = max(self._timeout or 0, IMPORT_SECONDS)
+            problem = f"can't be imported: it did not end within {seconds:g} s"
+            raise ImportFailed(self._spec, problem) from None
+        except ProcessEnded as error:
+            raise ImportFailed(self._spec, f"can't be imported: {error}") from None
+        return LoadedHandler(self._spec, names, _is_elsewhere, kind)
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         if kind is HandlerKind.NATIVE:
@@ -210,11 +238,27 @@ def load_schedulable(loader: HandlerLoader, spec: str, seed: str | None = None) 
         return loader.load(spec)
 
 
-def _runner_there(folder: str, spec: str, kind: HandlerKind, seed: str | None) -> Runner:
+def _runner_there(folder: str, spec: str, runtime: HandlerKind | None, seed: str | None) -> Runner:
     """Return the runner that works inside of a process of its own: an invocation's, which draws
     while it imports as ever, or with a seed that of all invocations."""
-    target = load_schedulable(HandlerLoader(Path(folder)), spec, seed).target
-    return _NativeRunner(target) if kind is HandlerKind.NATIVE else _aws_sdk_runner(target)
+    loaded = load_schedulable(HandlerLoader(Path(folder)), spec, seed)
+    if (runtime or loaded.kind) is HandlerKind.NATIVE:
+        return _NativeRunner(loaded.target)
+    return _aws_sdk_runner(loaded.target)
+
+
+def _found_there(
+    folder: str, spec: str, seed: str, now: datetime
+) -> tuple[tuple[str, ...], HandlerKind]:
+    """Return what has to be known of a handler here, inside of a process of its own."""
+    with exit_fails_import(), served_by(StandingClock(now)):
+        loaded = load_schedulable(HandlerLoader(Path(folder)), spec, seed)
+    return loaded.names, loaded.kind
+
+
+def _is_elsewhere(event: Any, context: Any) -> Any:
+    """Stand for a handler that is imported in another process only."""
+    raise NotImplementedError
 
 
 def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:

@@ -13,14 +13,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import wait
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
+from durable_core.adapters.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.adapters.verify_worker import (
     ENDED,
+    TAKES_LONGER,
     Answer,
+    Importing,
     Job,
     Lost,
     Ready,
@@ -137,35 +140,46 @@ class _Pool:
     def _step(self, sources: Sequence[str]) -> None:
         """Wait for the next answer, or for the next worker that takes too long."""
         soonest = min((each.deadline for each in self._busy()), default=monotonic() + 1)
-        pipes = {each.pipe: each for each in self._workers}
+        pipes = {each.pipe.fileno(): each for each in self._workers}
         ready = wait(list(pipes), timeout=max(0.0, soonest - monotonic()))
         for pipe in ready:
             self._heard(pipes[pipe], sources)  # type: ignore[index]
         self._feed(sources)
         for worker in list(self._busy()):
             if worker.lost is None and worker.deadline < monotonic():
-                why = f"it did not end within {self._job.timeout:g} s"
-                worker.stop(Lost(why, "--timeout gives it longer"))
+                seconds = self._job.timeout if worker.is_ready else worker.import_seconds
+                why = f"it did not end within {seconds:g} s"
+                worker.stop(Lost(why, TAKES_LONGER))
+                self._heard(worker, sources)
 
     def _busy(self) -> Iterator[Worker]:
         return (each for each in self._workers if each.todo or not each.is_ready)
 
     def _heard(self, worker: Worker, sources: Sequence[str]) -> None:
+        """Take all that has come from a worker."""
         try:
-            heard = worker.pipe.recv()
+            while worker.pipe.poll():
+                self._take_message(worker, worker.pipe.recv())
+        except Garbled:
+            worker.stop(Lost(GARBLED, ONLY_OWN_DESCRIPTORS))
         except (EOFError, OSError):
-            self._gone(worker, worker.lost or Lost(worker.how_it_ended, ENDED), sources)
-            return
+            worker.lost = worker.lost or Lost(worker.how_it_ended, ENDED)
+        if worker.lost is not None:
+            self._gone(worker, worker.lost, sources)
+
+    def _take_message(self, worker: Worker, heard: Any) -> None:
         match heard:
             case DurableError():
                 raise heard
+            case Importing():
+                worker.begin_import()
             case Ready(runtime):
                 worker.is_ready = True
                 self._runtime = runtime
             case list(answers):
-                self._take(worker, answers, sources)
+                self._take(worker, answers)
 
-    def _take(self, worker: Worker, answers: list[Answer], sources: Sequence[str]) -> None:
+    def _take(self, worker: Worker, answers: list[Answer]) -> None:
         end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
         if answers:
             for index, answer in zip(worker.take(len(answers)), answers, strict=True):
@@ -179,7 +193,7 @@ class _Pool:
                     self._given.setdefault(index, {})[worker.number] = answer.given
                 self._answers.setdefault(index, {})[worker.number] = answer.outcome
         if isinstance(end, Lost):
-            self._gone(worker, end, sources)
+            worker.stop(end)
 
     def _feed(self, sources: Sequence[str]) -> None:
         """Give idle workers something to do, the run that is furthest behind first."""

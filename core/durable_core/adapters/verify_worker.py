@@ -15,15 +15,22 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import field, replace
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
 
+from durable_core.adapters.channel import Channel, new_token
 from durable_core.adapters.guard import Guard, GuardMode
-from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.process_group import (
+    IMPORT_SECONDS,
+    START_SECONDS,
+    end_group,
+    lead_group,
+    out_of_reach,
+)
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -35,10 +42,6 @@ from durable_core.verifying.passes import Part
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions, Watch
 from durable_core.verifying.verification import CodeLine, Verification
-
-SLACK_SECONDS: Final = 30.0
-"""How much longer than `timeout` a worker's first answer may take: it has to start, and to import
-the handler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,13 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Importing:
+    """A worker's first answer: it has started, and imports the handler."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker's first answer: the handler is loaded."""
+    """A worker's second answer: the handler is loaded."""
 
     runtime: str
 
@@ -108,6 +116,7 @@ _SOON_SECONDS: Final = 0.05
 """How long an answer may wait for others: each time that some come, whoever waits for them is woken
 and another process is interrupted."""
 
+TAKES_LONGER: Final = "--timeout gives it longer"
 ENDED: Final = "the execution would be invoked again; look for it in the code outside of steps"
 """What to do where the handler takes its process down."""
 
@@ -119,9 +128,15 @@ class Worker:
         self.number = number
         self._job = job
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self._done, done = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(theirs, done, job, number), daemon=True)
+        ours, theirs = context.Pipe()
+        token = new_token()
+        self.pipe = Channel(ours, token, only_values=True)
+        self._done, done = context.Pipe()
+        os.set_blocking(self._done.fileno(), False)
+        self._token, self._finished = token, b""
+        process = context.Process(
+            target=_work, args=(theirs, done, token, job, number), daemon=True
+        )
         with _hash_seed(number), uninterrupted():
             process.start()
         self._process = process
@@ -131,10 +146,15 @@ class Worker:
         self.todo: deque[int] = deque()
         self.lost: Lost | None = None
         """Why it is gone, where that isn't for its end to say."""
-        self.deadline = monotonic() + job.timeout + SLACK_SECONDS
+        self.deadline = monotonic() + self.import_seconds + START_SECONDS
         self._began = 0.0
         self._pace = _TURN_SECONDS
         self._was_in_time = False
+
+    @property
+    def import_seconds(self) -> float:
+        """How long it may take to import the handler."""
+        return max(self._job.timeout, IMPORT_SECONDS)
 
     @property
     def turn(self) -> int:
@@ -145,7 +165,12 @@ class Worker:
         """Let it verify the sources of these indices, one after another."""
         self.todo.extend(todo)
         self._begin()
-        self.pipe.send(tasks)
+        try:
+            self.pipe.send(tasks, self._job.timeout)
+        except TimeoutError:
+            self.stop(Lost(f"it took nothing to do within {self._job.timeout:g} s", TAKES_LONGER))
+        except OSError:
+            pass  # it has ended, which is heard next
 
     def take(self, answers: int) -> list[int]:
         """Return the indices that it has just answered, and begin to count the time of the next."""
@@ -153,8 +178,7 @@ class Worker:
         self._pace = max(took, _TURN_SECONDS / _MOST_AT_ONCE)
         self._begin()
         self._was_in_time = self.lost is not None
-        for _ in range(answers):
-            self._done.recv_bytes()
+        self._finished = self._told_done().replace(self._token, b"", answers)
         return [self.todo.popleft() for _ in range(answers)]
 
     def take_current(self) -> int | None:
@@ -162,17 +186,22 @@ class Worker:
         it has not begun, stays to be done. None: it wasn't at any, or was about to go on."""
         if not self.todo or self._was_in_time:
             return None
-        finished = 0
-        try:
-            while self._done.poll():
-                self._done.recv_bytes()
-                finished += 1
-        except (EOFError, OSError):
-            pass
+        finished = self._told_done().count(self._token)
         at = min(finished, len(self.todo) - 1)
         index = self.todo[at]
         del self.todo[at]
         return index
+
+    def _told_done(self) -> bytes:
+        """Return what it has sent each time that it finished a source, and what else came there."""
+        with suppress(OSError):
+            while data := os.read(self._done.fileno(), 65_536):
+                self._finished += data
+        return self._finished
+
+    def begin_import(self) -> None:
+        """Count the time of its import."""
+        self.deadline = monotonic() + self.import_seconds
 
     def _begin(self) -> None:
         self._began = monotonic()
@@ -220,18 +249,26 @@ def _hash_seed(number: int) -> Iterator[None]:
 # -- in the process ------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, done: Connection, job: Job, number: int) -> None:
+def _work(theirs: Connection, done: Connection, token: bytes, job: Job, number: int) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
     _keep_quiet(number)
+    pipe, finished = Channel(_away(theirs), token), _away(done)
     try:
-        _verify_all(pipe, _Answers(pipe, done), job, number)
+        _verify_all(pipe, _Answers(pipe, finished, token), job, number)
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
 
 
 _BROKEN: Final = 1
+
+
+def _away(pipe: Connection) -> Connection:
+    """Return the pipe where the handler doesn't get at it by chance."""
+    moved = Connection(out_of_reach(os.dup(pipe.fileno())))
+    pipe.close()
+    return moved
 
 
 def _keep_quiet(number: int) -> None:
@@ -255,15 +292,16 @@ class _Answers:
     """Sends answers, several together. `done` is told of each as soon as there is one, so that
     whatever the process comes to, it is known at which source it was."""
 
-    def __init__(self, pipe: Connection, done: Connection) -> None:
+    def __init__(self, pipe: Channel, done: Connection, token: bytes) -> None:
         self._pipe = pipe
         self._done = done
+        self._token = token
         self._waiting: list[Answer] = []
         self._sent = monotonic()
 
     def add(self, answer: Answer) -> None:
         """Send an answer, soon; one that is bad news now."""
-        self._done.send_bytes(b".")
+        os.write(self._done.fileno(), self._token)
         self._waiting.append(answer)
         is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
@@ -277,7 +315,7 @@ class _Answers:
         self._sent = monotonic()
 
 
-def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> None:
+def _verify_all(pipe: Channel, answers: _Answers, job: Job, number: int) -> None:
     from durable_core.adapters.given_notes import GivenNotes
     from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.lambda_logging import LambdaLogHandler, write_new_warnings
@@ -296,6 +334,7 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
         why = f"it ended its process with os._exit({status}){at}"
         answers.send(Answer(Lost(why, ENDED, is_last=True)))
 
+    pipe.send(Importing())
     with exit_is_told(tell_exit):
         try:
             replayer = replayer_of(HandlerLoader().load(job.spec).target)
@@ -313,6 +352,7 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
 
         watch = notes.watching(begin)
         home = os.getcwd()  # noqa: PTH109
+        canary = os.open(os.devnull, os.O_RDONLY)
         while True:
             try:
                 tasks: list[Task] = pipe.recv()
@@ -321,6 +361,9 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
             for task in tasks:
                 outcome = _verified(task, job, replayer, watch)
                 os.chdir(home)
+                if not _is_open(canary):
+                    answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
+                    return
                 given = notes.take() if isinstance(outcome, Verification) else {}
                 answers.add(Answer(outcome, readings.forget_reads(), imported, given))
                 if not isinstance(task.source, str) or _size(task.source) > _LARGE:
@@ -328,7 +371,17 @@ def _verify_all(pipe: Connection, answers: _Answers, job: Job, number: int) -> N
             answers.send()
 
 
+_CLOSED: Final = "it closed files that it had not opened itself, so its process can't go on"
+
 _LARGE: Final = 2**20
+
+
+def _is_open(canary: int) -> bool:
+    """Tell whether a descriptor that only code which closes all of them closes is open still."""
+    try:
+        return os.path.samestat(os.fstat(canary), os.stat(os.devnull))  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def _size(file: str) -> int:
