@@ -436,7 +436,7 @@ def fold(events: Sequence[Event], *, now: datetime | None = None) -> Folded:
             each.outcome_doubt = None if each.outcome_doubt is MARKED else each.outcome_doubt
     return Folded(
         execution=_facts(events),
-        operations={key: builder.build(now) for key, builder in builders.items()},
+        operations={key: builders.pop(key).build(now) for key in list(builders)},
         invocations=invocations(events),
     )
 

@@ -21,19 +21,20 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any, Final, Protocol
 
 import orjson
 
+from durable_core.adapters.large_text import PIECE_BYTES, LargeText, check_room, is_dense
 from durable_core.errors import SourceError
 from durable_core.limits import MIB
 
 STDIN: Final = "-"
 
-MAX_TEXT_BYTES: Final = 512 * MIB
-"""The largest text that is read, unpacked. An execution writes at most 100 MB (`limits`), which
-escaping as JSON inside JSON makes several times larger at worst; what is larger is no history,
-and would not fit into memory some step further on."""
+MAX_TEXT_BYTES: Final = 2_048 * MIB
+"""The largest text that is read, unpacked, unless the user says otherwise. An execution writes at
+most 100 MB (`limits`), which escaping as JSON inside JSON makes several times larger at worst."""
 
 MAX_NESTING: Final = 1_024
 """The deepest nesting that is read, which is orjson's. A history has about ten levels: payloads are
@@ -72,13 +73,25 @@ def source_name(source: str) -> str:
     return "standard input" if source == STDIN else source
 
 
-def read_documents(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> list[Any]:
+def read_documents(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Iterable[Any]:
     """Return the JSON documents of a file, or of standard input for `-`; there is at least one.
 
-    Raises SourceError: not found, not readable, empty, too large, damaged, not JSON.
+    Of a large text each is parsed when it is asked for, once, and large lists in it are `Items`.
+    Raises SourceError, then too: not found, not readable, empty, too large, damaged, not JSON.
     """
     name = source_name(source)
-    return _parse(name, _data_of(source, name, max_text_bytes))
+    with fitting_into_memory(name):
+        return _parse(name, _data_of(source, name, max_text_bytes))
+
+
+@contextmanager
+def fitting_into_memory(name: str) -> Iterator[None]:
+    """Turn a MemoryError into what is wrong with the source that is read in the block."""
+    try:
+        yield
+    except MemoryError:
+        problem = "doesn't fit into memory: expected one execution's history"
+        raise SourceError(name, problem) from None
 
 
 def read_value(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Any:
@@ -179,21 +192,25 @@ def _size_hint(stream: IO[bytes], name: str, limit: int) -> int:
 
 
 def _read(name: str, stream: _Readable, first_bytes: int, limit: int) -> bytes:
-    chunks: list[bytes] = []
+    first = chunk = stream.read(first_bytes)
+    found = io.BytesIO()
     total = 0
-    size = first_bytes
-    while chunk := stream.read(size):
-        chunks.append(chunk)
+    while chunk:
         total += len(chunk)
         if total > limit:
             raise _too_large(name, limit)
-        size = _CHUNK_BYTES
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        following = stream.read(_CHUNK_BYTES)
+        if not following and chunk is first:
+            return first
+        found.write(chunk)
+        chunk = following
+    return found.getvalue()
 
 
 def _too_large(name: str, limit: int) -> SourceError:
+    size = f"{limit / MIB:g} MiB" if limit >= MIB else f"{limit:,} bytes"
     return SourceError(
-        name, f"larger than {limit / MIB:g} MiB of text: expected one execution's history or less"
+        name, f"larger than {size} of text: expected one execution's history or less"
     )
 
 
@@ -219,21 +236,35 @@ def _reason(error: Exception) -> str:
 # -- text ----------------------------------------------------------------------------------------
 
 
-def _parse(name: str, data: bytes) -> list[Any]:
+def _parse(name: str, data: bytes) -> Iterable[Any]:
     """Return the documents: by orjson where it takes them, else by the standard parser.
 
     orjson refuses what is acceptable here: several documents, escaped lone surrogates (JavaScript
     writes them), NaN and numbers beyond a double.
     """
     encoding = json.detect_encoding(data[:4])
+    if is_dense(data):
+        return _parse_pieces(name, data, encoding)
     try:
-        if encoding == "utf-8":
-            return [orjson.loads(data)]
-        if encoding == "utf-8-sig":
-            return [orjson.loads(memoryview(data)[len(_UTF8_BOM) :])]
+        if encoding in ("utf-8", "utf-8-sig"):
+            check_room(data)
+            begin = len(_UTF8_BOM) if encoding == "utf-8-sig" else 0
+            return [orjson.loads(memoryview(data)[begin:])]
     except orjson.JSONDecodeError:
         pass  # go on outside of the handler: the error holds a copy of the whole text
+    if len(data) > PIECE_BYTES:
+        return _parse_pieces(name, data, encoding)
     return _parse_text(name, _decode(name, data, encoding), encoding)
+
+
+def _parse_pieces(name: str, data: bytes, encoding: str) -> Iterable[Any]:
+    if not encoding.startswith("utf-8"):
+        data = _decode(name, data, encoding).encode("utf-8", "surrogatepass")
+    documents = LargeText(name, data, MAX_NESTING).documents()
+    first = next(documents, None)
+    if first is None:
+        raise SourceError(name, f"empty: {_EXPECTED}")
+    return chain([first], documents)
 
 
 def _decode(name: str, data: bytes, encoding: str) -> str:

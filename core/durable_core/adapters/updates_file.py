@@ -42,8 +42,8 @@ def load_updates(source: str) -> UpdateStream:
     """
     name = source_name(source)
     with pausing_collection():
-        parts = parts_of(name, read_documents(source), _EXPECTED)
-        shape = shape_of(name, parts)
+        parts = list(parts_of(name, read_documents(source), _EXPECTED))
+        shape = shape_of(name, (part.shape for part in parts))
         if shape is Shape.UPDATES:
             with blaming(name):
                 return _stream(name, parts)
@@ -66,7 +66,7 @@ def _stream(source: str, parts: list[Part]) -> UpdateStream:
 
 
 def _bare_updates(part: Part) -> Iterator[OperationUpdate]:
-    for index, item in enumerate(part.items):
+    for index, item in enumerate(part.items, part.first):
         yield update_from_wire(item, f"{part.path}[{index}]")
 
 

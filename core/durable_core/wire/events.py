@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from sys import intern
 from typing import Any, Final
 
 from durable_core.errors import WireError
@@ -39,23 +40,26 @@ def event_from_wire(raw: object, path: str = "Event") -> Event:
     Raises WireError.
     """
     try:
-        return _event(raw)
+        return _event(raw, {})
     except WireError as error:
         raise error.within(path + _event_id_of(raw)) from None
 
 
-def events_from_wire(raws: Iterable[object], path: str = "Events") -> list[Event]:
+def events_from_wire(raws: Iterable[object], path: str = "Events", first: int = 0) -> list[Event]:
     """Read Events, however many: the place of a wrong one is put into words only when it is wrong.
+
+    `first` is the index of the first one where it stands.
 
     Raises WireError.
     """
     events: list[Event] = []
     raw: object = None
+    ids: dict[str, str] = {}  # the same text for each event of an operation
     try:
         for raw in raws:
-            events.append(_event(raw))
+            events.append(_event(raw, ids))
     except WireError as error:
-        raise error.within(f"{path}[{len(events)}]{_event_id_of(raw)}") from None
+        raise error.within(f"{path}[{first + len(events)}]{_event_id_of(raw)}") from None
     return events
 
 
@@ -68,7 +72,7 @@ def _is_event_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _event(raw: object) -> Event:
+def _event(raw: object, ids: dict[str, str]) -> Event:
     """Read an Event; the path of an error is relative to it."""
     fields = as_object(raw, "")
     event_type = required_text(fields, "EventType", "")
@@ -89,11 +93,15 @@ def _event(raw: object) -> Event:
         _check_details(details, EVENTS[event_type].fields, f".{details_at}")
     elif details is not None:
         as_object(details, f".{details_at}")
+    operation_id, parent_id, name, sub_type = texts
     return Event(
         event_id,
-        event_type,
+        intern(event_type),  # the same few words in each of very many events
         as_timestamp(moment, ".EventTimestamp"),
-        *texts,
+        operation_id and ids.setdefault(operation_id, operation_id),
+        parent_id and ids.setdefault(parent_id, parent_id),
+        name,
+        sub_type and intern(sub_type),
         details,
         unknown_fields(fields, _KNOWN_KEYS.get(event_type, _EVENT_KEYS)),
     )
