@@ -100,6 +100,9 @@ def run(arguments: list[str] | None) -> int:
     except (BrokenPipeError, ReaderGone):
         _forget_stdout()
         return Exit.FINE
+    except MemoryError:
+        message("there isn't enough memory for it: expected smaller or fewer sources")
+        return Exit.BAD_INPUT
     except Exception as error:
         return _unexpected(error)
 

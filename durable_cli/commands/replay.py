@@ -216,13 +216,15 @@ def _explained(
     show_payloads: bool,
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
+    from durable_core.adapters.documents import fitting_into_memory
     from durable_core.errors import DurableError
     from durable_core.explaining.explain import explain
 
     for source in sources:
         try:
-            history = read(source)
-            report = explain(history, invocation=invocation, show_payloads=show_payloads)
+            with fitting_into_memory(source):
+                # Held by nobody else, so that its events go when they aren't needed any more.
+                report = explain(read(source), invocation=invocation, show_payloads=show_payloads)
         except DurableError as error:
             yield source, error
         else:

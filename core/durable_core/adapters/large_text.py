@@ -159,7 +159,7 @@ class LargeText:
                 raise self._too_dense(at, f"an object of more than {_MOST_KEYS:,} keys")
             at = self._skip(at)
             if self._data.startswith(b",", at):
-                at = self._skip(at + 1)
+                at = self._after_comma(at, b"}")
             elif not self._data.startswith(b"}", at):
                 raise self._wrong(at, "expected ',' or the end of an object")
         return found, at + 1
@@ -171,13 +171,13 @@ class LargeText:
             several = _SEVERAL.match(self._data, at)
             if several is not None:
                 spans.extend(self._split(at, several.end()))
-                at = self._skip(several.end())
+                at = self._after_comma(several.end() - 1, b"]")
                 continue
             end = self._end(at)
             spans.extend((at, end))
             at = self._skip(end)
             if self._data.startswith(b",", at):
-                at = self._skip(at + 1)
+                at = self._after_comma(at, b"]")
             elif not self._data.startswith(b"]", at):
                 raise self._wrong(at, "expected ',' or the end of a list")
         if at - start <= PIECE_BYTES:
@@ -199,16 +199,22 @@ class LargeText:
             return one.end()
         depth = 0
         for token in _TOKEN.finditer(self._data, at):
-            kind = token[0]
-            depth += (kind in (b"{", b"[")) - (kind in (b"}", b"]"))
+            if depth == 0 and token.start() != at:
+                break
+            depth += (token[0] in (b"{", b"[")) - (token[0] in (b"}", b"]"))
             if depth > self._max_nesting:
-                problem = f"nested deeper than {self._max_nesting:,} levels"
-                raise SourceError(self._name, f"{problem}: expected a history or updates")
+                raise self._too_deep()
             if depth <= 0:
-                if token.start() == at or (token.end() - at > 1 and depth == 0):
+                if depth == 0:
                     return token.end()
                 break
         raise self._wrong(at, "expected a value")
+
+    def _after_comma(self, at: int, end: bytes) -> int:
+        at = self._skip(at + 1)
+        if self._data.startswith(end, at):
+            raise self._wrong(at, "expected something after ','")
+        return at
 
     def _skip(self, at: int) -> int:
         space = _SPACE.match(self._data, at)
@@ -243,8 +249,7 @@ class LargeText:
             message = error.msg.removesuffix(" at").rstrip(": ")
             raise self._wrong(start + len(head), f"{message[0].lower()}{message[1:]}") from None
         except RecursionError:
-            problem = f"nested deeper than {self._max_nesting:,} levels"
-            raise SourceError(self._name, f"{problem}: expected a history or updates") from None
+            raise self._too_deep() from None
         except ValueError:
             problem = "not JSON: a number of thousands of digits"
             raise SourceError(self._name, problem) from None
@@ -262,6 +267,10 @@ class LargeText:
     def _too_dense(self, at: int, what: str) -> SourceError:
         problem = f"{what}, which would take many times that memory: no history has the like"
         return SourceError(self._name, problem, self._place(at))
+
+    def _too_deep(self) -> SourceError:
+        problem = f"nested deeper than {self._max_nesting:,} levels"
+        return SourceError(self._name, f"{problem}: expected a history or updates")
 
     def _wrong(self, at: int, expected: str) -> SourceError:
         if not self._data[at:].strip():

@@ -54,10 +54,10 @@ def events_from_wire(raws: Iterable[object], path: str = "Events", first: int = 
     """
     events: list[Event] = []
     raw: object = None
-    ids: dict[str, str] = {}  # the same text for each event of an operation
+    texts: dict[str, str] = {}  # the same ones in each event of an operation
     try:
         for raw in raws:
-            events.append(_event(raw, ids))
+            events.append(_event(raw, texts))
     except WireError as error:
         raise error.within(f"{path}[{first + len(events)}]{_event_id_of(raw)}") from None
     return events
@@ -72,7 +72,7 @@ def _is_event_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _event(raw: object, ids: dict[str, str]) -> Event:
+def _event(raw: object, known: dict[str, str]) -> Event:
     """Read an Event; the path of an error is relative to it."""
     fields = as_object(raw, "")
     event_type = required_text(fields, "EventType", "")
@@ -98,9 +98,9 @@ def _event(raw: object, ids: dict[str, str]) -> Event:
         event_id,
         intern(event_type),  # the same few words in each of very many events
         as_timestamp(moment, ".EventTimestamp"),
-        operation_id and ids.setdefault(operation_id, operation_id),
-        parent_id and ids.setdefault(parent_id, parent_id),
-        name,
+        operation_id and known.setdefault(operation_id, operation_id),
+        parent_id and known.setdefault(parent_id, parent_id),
+        name and known.setdefault(name, name),
         sub_type and intern(sub_type),
         details,
         unknown_fields(fields, _KNOWN_KEYS.get(event_type, _EVENT_KEYS)),
