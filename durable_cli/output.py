@@ -49,7 +49,7 @@ _UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f{_HIDING}]")
 # What CI runners take for commands, on stdout and stderr alike: GitHub's `##[COMMAND]` anywhere in
 # a line and `::COMMAND::` at its start, Azure's `##vso[COMMAND]`. GitHub's runner compares as its
 # culture does, which may pass over characters that aren't ASCII.
-_COMMAND: Final = re.compile(r"#(?=[^ -~]*#[^ -~]*(?:vso)?[^ -~]*\[)", re.IGNORECASE)
+_COMMAND: Final = re.compile(r"#(?=[^ -~]*+#[^ -~]*+(?:vso)?[^ -~]*+\[)", re.IGNORECASE)
 _COMMAND_LINE: Final = re.compile(r"^([^!-~]*):(?=[^ -~]*:)")
 
 
@@ -309,19 +309,19 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Return the text broken at spaces into lines of at most so many columns."""
+    """Return the text broken at spaces into lines of at most so many columns. Linear."""
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
-        while cell_len(word) > width:
+        if cell_len(word) > width:
             head = _head(word, width - cell_len(line) - bool(line))
-            if not head and line:
+            if head and line:
+                line = f"{line} {head}"
+            if line:
                 lines.append(line)
-                line = ""
-                continue
-            head = head or word[0]
-            lines.append(f"{line} {head}" if line else head)
-            line, word = "", word[len(head) :]
+            *pieces, word = chunks(word[len(head) if line else 0 :], width)
+            lines += pieces
+            line = ""
         if line and cell_len(line) + 1 + cell_len(word) > width:
             lines.append(line)
             line = word

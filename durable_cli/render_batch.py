@@ -17,6 +17,7 @@ from durable_core.batches.report import (
     Origin,
     Request,
 )
+from durable_core.excerpts import excerpt
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
 from durable_core.values import dataclass
@@ -215,9 +216,17 @@ def _left_out(first: _Row, last: _Row, report: BatchReport, surface: Surface) ->
 
 def label(update: OperationUpdate) -> str:
     """Return what an update does to which operation, in words that are safe to show."""
-    name = f' "{clean(update.name)}"' if update.name else ""
-    kind = clean(update.sub_type or update.type.value)
+    name = f' "{_shown(update.name)}"' if update.name else ""
+    kind = _shown(update.sub_type or update.type.value)
     return f"{kind}{name} {update.action.value} {clean(update.id[:12])}"
+
+
+def _shown(name: str) -> str:
+    return clean(excerpt(name, _NAME_COLUMNS) or "")
+
+
+_NAME_COLUMNS: Final = 300
+"""A name that the service takes has 256 characters."""
 
 
 def _largest(report: BatchReport, surface: Surface) -> list[str]:

@@ -145,6 +145,14 @@ def command(
         bool, typer.Option("--show-payloads", help="Show stored results, which may hold secrets.")
     ] = False,
     prices: PriceFile = None,
+    max_bytes: Annotated[
+        str,
+        typer.Option(
+            "--max-bytes",
+            metavar="SIZE",
+            help="Most text of a source, unpacked: 512M, 2G. Reading takes up to 4 times as much.",
+        ),
+    ] = "2G",
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
@@ -161,6 +169,7 @@ def command(
     With --handler: run the handler against them, and say whether it still replays what they hold.
     """
     from durable_cli.exits import Exit, code_of, worst
+    from durable_cli.option_values import parse_size
     from durable_cli.output import message
     from durable_cli.sources import all_sources
     from durable_core.adapters.connection import Connection
@@ -168,7 +177,8 @@ def command(
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
-    read = Sources(Connection(profile, region, endpoint_url)).history
+    most = parse_size(max_bytes, "--max-bytes")
+    read = Sources(Connection(profile, region, endpoint_url), most).history
     target = Output(output, color, width)
     sources = all_sources(sources)
     target.spare(sources if prices in (None, "default") else [*sources, prices])
@@ -181,7 +191,7 @@ def command(
 
         options = VerifyOptions(not shallow, every_invocation, strict)
         job = Job(
-            handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function
+            handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function, most
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)

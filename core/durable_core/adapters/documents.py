@@ -17,30 +17,36 @@ import json
 import math
 import os
 import re
-import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import IO, Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
-from durable_core.adapters.large_text import PIECE_BYTES, LargeText, check_room, is_dense
+from durable_core.adapters.files import CHUNK_BYTES, STDIN, read_all, read_file
+from durable_core.adapters.large_text import (
+    PIECE_BYTES,
+    LargeText,
+    check_density,
+    check_room,
+    is_dense,
+)
 from durable_core.errors import SourceError
 from durable_core.limits import MIB
-
-STDIN: Final = "-"
 
 MAX_TEXT_BYTES: Final = 2_048 * MIB
 """The largest text that is read, unpacked, unless the user says otherwise. An execution writes at
 most 100 MB (`limits`), which escaping as JSON inside JSON makes several times larger at worst."""
 
+MAX_VALUE_BYTES: Final = 64 * MIB
+"""The largest event that is read: the service takes 6 MiB."""
+
 MAX_NESTING: Final = 1_024
 """The deepest nesting that is read, which is orjson's. A history has about ten levels: payloads are
 strings. (The standard parser gives up a little earlier or later, depending on Python's version.)"""
 
-_CHUNK_BYTES: Final = MIB
 _GZIP: Final = b"\x1f\x8b"
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _HEAD: Final = 1024
@@ -62,10 +68,6 @@ _OTHER_FORMATS: Final = {
     b"\xfd7zXZ\x00": "xz data",
     b"\x1f\x8b": "gzip data inside gzip data",
 }
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
 
 
 def source_name(source: str) -> str:
@@ -94,7 +96,7 @@ def fitting_into_memory(name: str) -> Iterator[None]:
         raise SourceError(name, problem) from None
 
 
-def read_value(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Any:
+def read_value(source: str, max_text_bytes: int = MAX_VALUE_BYTES) -> Any:
     """Return the one JSON value in a file, in standard input for `-`, or in the argument itself.
 
     It is what Python's `json.loads` makes of it: integers keep all their digits. An argument is
@@ -105,6 +107,7 @@ def read_value(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Any:
     if source != STDIN and not os.path.lexists(source) and _BEGINS_JSON.match(source):
         return _strict_value("the event given", source, "utf-8")
     data = _data_of(source, name, max_text_bytes)
+    check_density(name, data)
     encoding = json.detect_encoding(data[:4])
     text = _decode(name, data, encoding)
     return _strict_value(name, text.removeprefix("\ufeff"), encoding)
@@ -148,76 +151,14 @@ def _strict_value(name: str, text: str, encoding: str) -> Any:
 
 def _data_of(source: str, name: str, limit: int) -> bytes:
     """Return the bytes of a source, unpacked."""
-    with _errors_of_the_system(name), _open(source) as stream:
-        data = _read(name, stream, _size_hint(stream, name, limit), limit)
+    data = read_file(source, name, limit)
     return _gunzip(name, data, limit) if data.startswith(_GZIP) else data
-
-
-@contextmanager
-def _errors_of_the_system(name: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise SourceError(name, "not found: expected a file, or - for standard input") from None
-    except IsADirectoryError:
-        raise SourceError(name, "is a directory: expected a file") from None
-    except PermissionError:
-        raise SourceError(name, "permission denied: expected a file that can be read") from None
-    except (OSError, ValueError) as error:
-        # ValueError: a NUL in the name, or a standard input that was closed.
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SourceError(name, f"can't be read: {reason}") from None
-
-
-@contextmanager
-def _open(source: str) -> Iterator[IO[bytes]]:
-    if source == STDIN:
-        if sys.stdin is None:
-            raise ValueError("there is no standard input")
-        yield sys.stdin.buffer
-        return
-    with open(source, "rb") as stream:
-        yield stream
-
-
-def _size_hint(stream: IO[bytes], name: str, limit: int) -> int:
-    """Return how many bytes to ask for first: a whole file at once, so that it isn't copied."""
-    try:
-        size = os.fstat(stream.fileno()).st_size
-    except OSError:
-        return _CHUNK_BYTES
-    if size > limit:
-        raise _too_large(name, limit)
-    return max(size + 1, _CHUNK_BYTES)
-
-
-def _read(name: str, stream: _Readable, first_bytes: int, limit: int) -> bytes:
-    first = chunk = stream.read(first_bytes)
-    found = io.BytesIO()
-    total = 0
-    while chunk:
-        total += len(chunk)
-        if total > limit:
-            raise _too_large(name, limit)
-        following = stream.read(_CHUNK_BYTES)
-        if not following and chunk is first:
-            return first
-        found.write(chunk)
-        chunk = following
-    return found.getvalue()
-
-
-def _too_large(name: str, limit: int) -> SourceError:
-    size = f"{limit / MIB:g} MiB" if limit >= MIB else f"{limit:,} bytes"
-    return SourceError(
-        name, f"larger than {size} of text: expected one execution's history or less"
-    )
 
 
 def _gunzip(name: str, data: bytes, limit: int) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return _read(name, stream, _CHUNK_BYTES, limit)
+            return read_all(name, stream, CHUNK_BYTES, limit)
     except EOFError:
         raise SourceError(
             name, "the gzip data ends early: expected a complete file", f"byte {len(data)}"

@@ -86,6 +86,24 @@ _SPACE: Final = re.compile(rb"(?:[ \t\n\r]|\xef\xbb\xbf)*+")
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 
 
+def is_too_dense(data: bytes, start: int, end: int) -> bool:
+    """Tell whether a part of a text would take far more memory than it has bytes."""
+    most = max(_MOST_DENSE * (end - start), _ALWAYS_BYTES)
+    if end - start <= PIECE_BYTES or _parsed_bytes(data, start, end) <= most:
+        return False
+    bare = _STRINGS.sub(b"", data[start:end])  # what payloads hold, is text
+    return _parsed_bytes(bare, 0, len(bare)) > most
+
+
+def check_density(name: str, data: bytes) -> None:
+    """Raise SourceError where a value as a whole would take far more memory than its text."""
+    if is_too_dense(data, 0, len(data)):
+        raise SourceError(name, _TOO_DENSE.format(f"{len(data):,} bytes of many small values"))
+
+
+_TOO_DENSE: Final = "{}, which would take many times that memory: no history has the like"
+
+
 class Items:
     """The items of a list, each parsed when it is asked for, as often as that is."""
 
@@ -224,7 +242,8 @@ class LargeText:
 
     def _parsed(self, start: int, end: int, *, is_list: bool = False) -> Any:
         """Return what a part of the text holds, or the list of its items. Raises SourceError."""
-        self._check_density(start, end)
+        if is_too_dense(self._data, start, end):
+            raise self._too_dense(start, f"{end - start:,} bytes of many small values")
         if is_list:
             text: bytes | memoryview = b"[%b]" % self._data[start:end].rstrip(b" \t\n\r,")
         else:
@@ -254,19 +273,10 @@ class LargeText:
             problem = "not JSON: a number of thousands of digits"
             raise SourceError(self._name, problem) from None
 
-    def _check_density(self, start: int, end: int) -> None:
-        most = max(_MOST_DENSE * (end - start), _ALWAYS_BYTES)
-        if end - start <= PIECE_BYTES or _parsed_bytes(self._data, start, end) <= most:
-            return
-        bare = _STRINGS.sub(b"", self._data[start:end])  # what payloads hold, is text
-        if _parsed_bytes(bare, 0, len(bare)) > most:
-            raise self._too_dense(start, f"{end - start:,} bytes of many small values")
-
     # -- what is wrong ---------------------------------------------------------------------------
 
     def _too_dense(self, at: int, what: str) -> SourceError:
-        problem = f"{what}, which would take many times that memory: no history has the like"
-        return SourceError(self._name, problem, self._place(at))
+        return SourceError(self._name, _TOO_DENSE.format(what), self._place(at))
 
     def _too_deep(self) -> SourceError:
         problem = f"nested deeper than {self._max_nesting:,} levels"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import CheckpointRequest, ExecutionRecord
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario
+from durable_core.toml_document import read_toml
 from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
 
 # -- reading -----------------------------------------------------------------------------------
@@ -41,10 +41,7 @@ def read_limits(path: str) -> ServiceLimits:
 
     The keys are the fields of `ServiceLimits`. Raises SourceError.
     """
-    try:
-        document = tomllib.loads(text_of_toml(path))
-    except tomllib.TOMLDecodeError as error:
-        raise SourceError(path, f"not TOML: {error}") from None
+    document = read_toml(text_of_toml(path), path)
     known = [each.name for each in fields(ServiceLimits)]
     for key, value in document.items():
         if key not in known:

@@ -130,7 +130,8 @@ class _Pool:
             return combined(answers, tuple(reads), given=given)
         recorded = self._source(source)  # no run of it got as far as saying what it is
         try:
-            history = load_history(recorded) if isinstance(recorded, str) else recorded
+            most = self._job.max_text_bytes
+            history = load_history(recorded, most) if isinstance(recorded, str) else recorded
         except DurableError as error:
             return error
         if isinstance(history, DurableError):

@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.channel import Channel, new_token
+from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import (
     IMPORT_SECONDS,
@@ -48,7 +49,8 @@ from durable_core.verifying.verification import CodeLine, Verification
 class Job:
     """How every source is verified.
 
-    `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
+    `timeout` is in seconds, for one run of one history. `max_text_bytes` is the most that is read
+    of a file, unpacked. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
     many processes as `runs`, some of them idle.
     """
@@ -60,6 +62,7 @@ class Job:
     timeout: float = 60.0
     jobs: int = 1
     function: str | None = None
+    max_text_bytes: int = MAX_TEXT_BYTES
 
 
 Source = str | RecordedHistory | DurableError
@@ -405,12 +408,16 @@ def _verified(
         options = replace(options, part=task.part)
     try:
         with pausing_collection():
-            history = source if isinstance(source, RecordedHistory) else load_history(source)
+            history = source
+            if not isinstance(history, RecordedHistory):
+                history = load_history(history, job.max_text_bytes)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
             return verify_history(replayer, history, options, watch)
     except DurableError as error:
         return error
+    except MemoryError:
+        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
     except BaseException as error:
         return Lost(told(error), "report it, with the handler")
