@@ -262,7 +262,7 @@ def _check_moment(trace: Trace, event: Event, spec: EventSpec, is_gapless: bool)
             )
         trace.started = event
         return
-    if trace.started and event.timestamp < trace.started.timestamp - CLOCK_SKEW:
+    if trace.started and trace.started.timestamp - event.timestamp > CLOCK_SKEW:
         earlier = trace.started.timestamp - event.timestamp
         raise HistoryError(
             f"{event.event_type} of {_clip(trace.id)} is {earlier.total_seconds():,.3f} s earlier "
@@ -335,7 +335,7 @@ def check_operations(operations: Iterable[Operation]) -> tuple[Operation, ...]:
         if other is not operation and other != operation:
             raise HistoryError(f"two different operations have the Id {_clip(operation.id)}")
         start, end = operation.start_timestamp, operation.end_timestamp
-        if start and end and end < start - CLOCK_SKEW:
+        if start and end and start - end > CLOCK_SKEW:
             raise HistoryError(
                 f"operation {_clip(operation.id)} ends {(start - end).total_seconds():,.3f} s "
                 "before it starts"
