@@ -1,7 +1,8 @@
 # Two commands do everything on a machine with Python 3.11+, pip and make:
 #   make demo   sets up, simulates an overflow, and explains its history and a recorded one
 #   make test   sets up and runs all checks
-.PHONY: matrix demo test setup lint types layers unit bench clean
+# `make attack` runs what tries to break it, for two minutes or so.
+.PHONY: attack matrix demo test setup lint types layers unit bench clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -53,6 +54,24 @@ matrix: setup
 	    tests/test_retry_differences.py tests/test_simulation_findings.py \
 	    tests/test_stand_ins.py || exit 1; \
 	done
+
+# Attackers, a minute of fuzzing, and known vulnerabilities of what is installed.
+FUZZ_SECONDS ?= 60
+
+attack: setup
+	if [ -d tests/attack ]; then $(BIN)/pytest -q -n auto tests/attack; fi
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
+	@$(PYTHON) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3" \
+	  || { echo "pip-audit: skipped: it can't be installed here"; exit 0; }; \
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audit/installed.txt; \
+	$(VENV)/audit/bin/pip-audit --version > /dev/null 2>&1 || exit 0; \
+	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r $(VENV)/audit/installed.txt > $(VENV)/audit/said.txt 2>&1; \
+	code=$$?; \
+	if grep -qE "ConnectionError|Max retries|ServiceError|HTTPError|Failed to" $(VENV)/audit/said.txt; then \
+	  echo "pip-audit: skipped: the list of vulnerabilities can't be reached"; exit 0; \
+	fi; \
+	cat $(VENV)/audit/said.txt; exit $$code
 
 bench: setup
 	$(BIN)/python tests/benchmarks/bench_commands.py
