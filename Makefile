@@ -51,15 +51,17 @@ matrix: setup
 	  $(VENV)/aws-$$version/bin/python -m pytest -q -n auto \
 	    tests/test_aws_sdk.py tests/test_aws_stuck.py tests/test_cli_simulate.py \
 	    tests/test_conformance_aws.py tests/test_isolated.py tests/test_races.py tests/test_replay.py \
-	    tests/test_retry_differences.py tests/test_simulation_findings.py \
+	    tests/test_replay_threads.py tests/test_retry_differences.py tests/test_simulation_findings.py \
 	    tests/test_stand_ins.py || exit 1; \
 	done
 
-# Attackers, a minute of fuzzing, and known vulnerabilities of what is installed.
+# Handlers that try to reach outside while they are verified, by all ways that were thought of, and
+# code that tries to get past the walls around the processes that verify.
+# Then a minute of fuzzing, and the known vulnerabilities of what is installed.
 FUZZ_SECONDS ?= 60
 
 attack: setup
-	if [ -d tests/attack ]; then $(BIN)/pytest -q -n auto tests/attack; fi
+	$(BIN)/pytest -q -n auto -m "" tests/attack
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
 	@$(PYTHON) -m venv $(VENV)/audit && \
 	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3" \

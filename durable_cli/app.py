@@ -9,6 +9,12 @@ import typer
 from typer.core import TyperCommand
 
 from durable_cli.commands import fetch, inspect_batch, replay, simulate
+from durable_core.adapters.std_streams import (
+    Unwritten,
+    check_stdout,
+    make_stderr_lenient,
+    open_closed_streams,
+)
 
 
 class _Command(TyperCommand):
@@ -67,6 +73,9 @@ def options(
 
 def main() -> None:
     """Run the command line and exit: the entry point of the `durable` script."""
+    open_closed_streams()
+    make_stderr_lenient()
+    check_stdout()
     code = run(None)
     if code == _INTERRUPTED or "durable_core.adapters.runners" in sys.modules:  # a handler ran here
         from durable_cli.ctrl_c import leave, leaves_something
@@ -86,7 +95,7 @@ def run(arguments: list[str] | None) -> int:
     With DURABLE_DEBUG set in the environment a defect of `durable` itself does raise.
     """
     from durable_cli.exits import Exit, code_of
-    from durable_cli.output import ReaderGone, message
+    from durable_cli.output import message
     from durable_core.errors import DurableError
 
     try:
@@ -97,14 +106,24 @@ def run(arguments: list[str] | None) -> int:
         return code_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except (BrokenPipeError, ReaderGone):
-        _forget_stdout()
-        return Exit.FINE
     except MemoryError:
         message("there isn't enough memory for it: expected smaller or fewer sources")
         return Exit.BAD_INPUT
+    except Unwritten as unwritten:  # such as the text of `--help`
+        return _unwritten(unwritten.error)
     except Exception as error:
         return _unexpected(error)
+
+
+def _unwritten(error: OSError) -> int:
+    from durable_cli.exits import Exit
+    from durable_cli.output import message, unwritten_stdout
+
+    problem = unwritten_stdout(error)
+    if isinstance(error, BrokenPipeError):  # its reader wants no more
+        return Exit.FINE
+    message(str(problem))
+    return Exit.BAD_INPUT
 
 
 def _unexpected(error: Exception) -> int:
@@ -114,7 +133,7 @@ def _unexpected(error: Exception) -> int:
     from durable_cli.output import message
 
     if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(f"{error}\n")
+        typer.echo(error, err=True)
         return Exit.BAD_INPUT
     if (shown := getattr(error, "format_message", None)) is not None:  # usage errors of click
         context = getattr(error, "ctx", None)
@@ -130,10 +149,3 @@ def _unexpected(error: Exception) -> int:
         "(DURABLE_DEBUG=1 shows the traceback)"
     )
     return Exit.INTERNAL
-
-
-def _forget_stdout() -> None:
-    """Keep the interpreter from complaining at exit about a reader that has gone."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

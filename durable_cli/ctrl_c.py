@@ -171,7 +171,12 @@ def _descendants(root: int) -> list[int]:
     """Return the processes that a process started, and those that they did."""
     import subprocess
 
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=False)
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="],
+        env={"PATH": os.defpath},  # the user's may have the current folder in it
+        capture_output=True,
+        check=False,
+    )
     numbers = [int(each) for each in listed.stdout.split()]
     pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
     found = [root]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from durable_core.errors import AwsError, DurableError
+from durable_core.errors import AwsError, DurableError, NotEnforced, SourceDefect
 
 if TYPE_CHECKING:
     from durable_core.simulation.crash_runs import CrashReport
@@ -51,6 +51,10 @@ def code_of(error: DurableError) -> Exit:
     """Return the exit code for a failure that ended a command."""
     if isinstance(error, AwsError):
         return Exit.AWS
+    if isinstance(error, NotEnforced):
+        return Exit.CANNOT_VERIFY
+    if isinstance(error, SourceDefect):
+        return Exit.INTERNAL
     return Exit.FINDING if error.is_finding else Exit.BAD_INPUT
 
 

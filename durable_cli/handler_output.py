@@ -13,23 +13,30 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO, cast
 
+from durable_cli.whole_file import write_whole
 from durable_core.adapters.lambda_logging import LambdaLogHandler
+from durable_core.adapters.std_streams import LenientStream, Unwritten, lenient
 from durable_core.errors import SourceError
 
 
 @contextmanager
 def redirected(
-    path: str | None, *, verbose: bool, before_write: Callable[[], None] = lambda: None
-) -> Iterator[None]:
+    path: str | None,
+    *,
+    verbose: bool,
+    force: bool = False,
+    before_write: Callable[[], None] = lambda: None,
+) -> Iterator[TextIO]:
     """Lead what the handler prints to stderr, or to the file; logs too, with either of `verbose`
-    and a file, else they are not shown.
+    and a file, else they are not shown. Yields the stream that it is led to.
 
     `before_write` is called before something is printed to stderr. Raises SourceError when the
-    file can't be written.
+    file can't be written, or exists (without `force`).
     """
-    stream = _opened(path) if path is not None else cast(TextIO, _Stderr(before_write))
+    stream = _opened(path, force) if path is not None else cast(TextIO, _Stderr(before_write))
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout = stream
     if path is not None:
@@ -39,7 +46,7 @@ def redirected(
             _descriptor(1, stream if path is not None else stderr),
             _logs(stream if verbose or path is not None else None),
         ):
-            yield
+            yield stream
     finally:
         sys.stdout, sys.stderr = stdout, stderr
         if path is not None:
@@ -66,18 +73,27 @@ def redirect_here(path: str | None, verbose: bool) -> None:
     _log_to(stream if verbose or path is not None else None)
 
 
-def _opened(path: str) -> TextIO:
+def unwritten(path: str | None, stream: TextIO) -> SourceError | None:
+    """Return the error where the file didn't take all of what the handler printed."""
+    problem = stream.problem if isinstance(stream, LenientStream) else None
+    if path is None or problem is None:
+        return None
+    return SourceError(path, f"can't be written, what the handler prints: {problem.strerror}")
+
+
+def _opened(path: str, force: bool) -> TextIO:
     try:
         if path != os.devnull:
-            open(path, "w").close()
+            write_whole(Path(path), "", force=force)
         return _appending(path)
     except OSError as error:
         raise SourceError(path, f"can't be written: {error.strerror}") from None
 
 
 def _appending(path: str) -> TextIO:
-    """Open a file to which the processes of invocations write too."""
-    return open(path, "a", encoding="utf-8", buffering=1)
+    """Open a file to which the processes of invocations write too. A handler never fails because
+    of what it prints."""
+    return lenient(open(path, "a", encoding="utf-8"))
 
 
 class _Stderr(io.TextIOBase):
@@ -101,10 +117,13 @@ class _Stderr(io.TextIOBase):
 
     def write(self, text: str) -> int:
         self._before_write()
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 @contextmanager
@@ -116,7 +135,7 @@ def _descriptor(number: int, to: TextIO) -> Iterator[None]:
     except (OSError, ValueError, io.UnsupportedOperation):
         yield
         return
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, Unwritten):
         (sys.__stdout__ or to).flush()
     os.dup2(target, number)
     try:
@@ -154,7 +173,7 @@ def _log_to(stream: TextIO | None) -> None:
 
 
 def _lead_away() -> None:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, Unwritten):
         sys.stdout.flush()
         os.dup2(2, 1)
         sys.stdout = sys.stderr

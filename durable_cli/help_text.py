@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typer import Context
 
 _AWS: Final = ("--profile", "--region", "--endpoint-url")
-_REPORT: Final = ("--format", "--output", "--color", "--width")
+_REPORT: Final = ("--format", "--output", "--force", "--color", "--width")
 
 GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
     "replay": {
@@ -23,7 +23,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         ),
         "Verify a handler": (
             *("--handler", "--shallow", "--every-invocation", "--strict", "--function"),
-            *("--runs", "--guard", "--timeout", "--jobs", "--fail-fast"),
+            *("--runs", "--guard", "--allow-import", "--env", "--timeout", "--jobs", "--fail-fast"),
         ),
         "Report": _REPORT,
         "Files": ("--max-bytes",),
@@ -36,7 +36,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         ),
         "Time": (*("--timeout", "--execution-timeout", "--max-invocations", "--real-durations"),),
         "Checks": ("--crash", "--check-determinism", "--check-races", "--interleaving"),
-        "Files": ("--record", "--record-updates", "--save-failing", "--force"),
+        "Files": ("--record", "--record-updates", "--save-failing"),
         "Report": (*_REPORT, "--expand", "--prices", "--verbose", "--handler-output"),
     },
     "inspect-batch": {

@@ -85,6 +85,17 @@ def _verdict_needs_handler(call: Call) -> str | None:
     return f"{format} needs --handler: there is no verdict without one"
 
 
+def _guards(call: Call) -> str | None:
+    return "has no effect with --guard off" if call.values["--guard"] == "off" else None
+
+
+def _secrets_are_withheld(call: Call) -> str | None:
+    sets_one = any("=" in each for each in call.values["--env"])
+    if call.values["--guard"] != "off" or sets_one:
+        return None
+    return "has no effect with --guard off, which withholds no variable"
+
+
 def _several_histories(call: Call) -> str | None:
     """A folder or a pattern may hold any number: only what is one by its looks is refused."""
     import glob
@@ -127,12 +138,15 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--strict": _VERIFYING,
         "--runs": _VERIFYING,
         "--guard": _VERIFYING,
+        "--allow-import": [*_VERIFYING, _guards],
+        "--env": [*_VERIFYING, _secrets_are_withheld],
         "--timeout": _VERIFYING,
         "--jobs": _VERIFYING,  # a cap, which one history may not reach
         "--fail-fast": [*_VERIFYING, _several_histories],
         "--function": _VERIFYING,
         "--format": [_verdict_needs_handler],
         "--output": [],
+        "--force": [needs("--output")],
         "--invocation": _EXPLAINING,
         "--only": _EXPLAINING,
         "--depth": _EXPLAINING,
@@ -156,6 +170,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--expand": _LAID_OUT,
         "--format": [],
         "--output": [],
+        "--force": [needs("--output")],
         **_IN_AWS,
         "--color": _LAID_OUT,
         "--width": _LAID_OUT,
@@ -176,7 +191,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--format": [needs("--list")],
         "--output": [],
         "--output-dir": _FETCHING,
-        "--force": [*_FETCHING, needs("--output", "--output-dir")],
+        "--force": [needs("--output", "--output-dir")],
         "--include-execution-data": _FETCHING,
         "--follow": _FETCHING,
         "--interval": [needs("--follow")],
@@ -198,7 +213,9 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         "--scenario": [],
         "--record": [],
         "--record-updates": [],
-        "--force": [needs("--record", "--record-updates", "--save-failing")],
+        "--force": [
+            needs("--record", "--record-updates", "--save-failing", "--output", "--handler-output")
+        ],
         "--crash": [],
         "--save-failing": [needs("--crash")],
         "--check-determinism": [],

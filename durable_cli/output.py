@@ -1,30 +1,25 @@
 """How every command writes: where to, in which format, in which colours and how wide.
 
 Data goes to stdout or to `-o FILE`, messages to stderr. Text that came from a history, a payload
-or a name is hostile: it passes `clean` on its way to a terminal and `json_text` on its way into a
-JSON document.
+or a name is hostile: see `escapes`.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TextIO
 
-from durable_core.errors import SourceError, UsageError
+from durable_cli.escapes import ESCAPE, clean
+from durable_cli.whole_file import write_whole
+from durable_core.adapters.std_streams import Unwritten, lead_to_nothing
+from durable_core.errors import SourceError
+from durable_core.safe_text import without_commands
 from durable_core.values import dataclass
-
-
-class ReaderGone(Exception):
-    """Whoever read what goes to stdout has gone: there is nobody left to tell.
-
-    No BrokenPipeError, of which typer makes exit code 1.
-    """
 
 
 class Color(StrEnum):
@@ -33,77 +28,6 @@ class Color(StrEnum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
-
-
-# What could reorder or hide text (Unicode's categories Cf, Zl and Zp): soft hyphens, joiners, bidi
-# marks, separators, signs that embrace others, tags.
-_HIDING: Final = (
-    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
-)
-_UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_HIDING}]")
-_UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f{_HIDING}]")
-
-
-# What CI runners take for commands, on stdout and stderr alike: GitHub's `##[COMMAND]` anywhere in
-# a line and `::COMMAND::` at its start, Azure's `##vso[COMMAND]`. GitHub's runner compares as its
-# culture does, which may pass over characters that aren't ASCII.
-_COMMAND: Final = re.compile(r"#(?=[^ -~]*+#[^ -~]*+(?:vso)?[^ -~]*+\[)", re.IGNORECASE)
-_COMMAND_LINE: Final = re.compile(r"^([^!-~]*):(?=[^ -~]*:)")
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    short = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
-    if short:
-        return short
-    return (
-        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-    )
-
-
-def clean(text: str) -> str:
-    """Return the text with everything escaped that could move, colour or hide on a terminal, or
-    that a CI runner takes for a command anywhere in a line."""
-    text = _UNSAFE.sub(_escape, text)
-    return _COMMAND.sub(_escape, text) if "#" in text else text
-
-
-def _unicode_escape(text: str) -> str:
-    """Return the text as the escapes of JSON, which people read as well."""
-    units = text.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
-
-
-def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
-    """Write what a stream can't encode as an escape: what was valid JSON stays valid."""
-    assert isinstance(error, UnicodeEncodeError)
-    return _unicode_escape(error.object[error.start : error.end]), error.end
-
-
-_ESCAPE: Final = "durable.escape"
-codecs.register_error(_ESCAPE, _escape_unencodable)
-
-
-def json_text(document: Any, *, indent: bool = True) -> str:
-    """Return the document as JSON text that is also safe on a terminal and in the log of a CI run.
-
-    Keys keep their order. Lone surrogates are written as escapes.
-    """
-    import orjson
-
-    try:
-        text = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else None).decode()
-    except (TypeError, UnicodeEncodeError):
-        import json
-
-        text = json.dumps(document, indent=2 if indent else None)
-    if "##" in text or not text.isascii():
-        text = _COMMAND.sub(lambda match: _unicode_escape(match.group()), text)
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return _UNSAFE_IN_JSON.sub(lambda match: _unicode_escape(match.group()), text)
 
 
 Span = tuple[str, str]
@@ -135,16 +59,13 @@ class Surface:
     def line(self, spans: Iterable[Span]) -> str:
         """Return the spans as one line, coloured where this surface is.
 
-        What it can't show is a question mark for each column. A line that would begin with `::`,
-        where a text is broken there, has an escape instead: a CI runner takes it for a command.
+        What it can't show is a question mark for each column.
         """
         if not self.unicode:
             spans = [(_in_marks(text, self.encoding), style) for text, style in spans]
         if self.color:
-            line = "".join(_painted(text, style) for text, style in spans)
-        else:
-            line = "".join(text for text, _ in spans).rstrip()
-        return _COMMAND_LINE.sub(r"\1\\x3a", line)
+            return "".join(_painted(text, style) for text, style in spans)
+        return "".join(text for text, _ in spans).rstrip()
 
 
 def _in_marks(text: str, encoding: str) -> str:
@@ -168,11 +89,12 @@ MIN_WIDTH = 40
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Where a command's data goes."""
+    """Where a command's data goes. A file that exists is replaced only with `force`."""
 
     path: str | None = None
     color: Color = Color.AUTO
     width: int | None = None
+    force: bool = False
 
     def surface(self) -> Surface:
         """Return what the text is to be laid out for.
@@ -207,42 +129,39 @@ class Output:
             return True
         return to_terminal and os.environ.get("TERM") != "dumb"
 
-    def spare(self, sources: Sequence[str]) -> None:
-        """Raise UsageError when the file to be written is one of those that are read."""
-        for source in sources:
-            if self.path is not None and source != "-" and _is_same_file(source, self.path):
-                raise UsageError(f"{source}: is read here, and --output would overwrite it")
+    def write(self, text: str, *, has_commands: bool = False) -> None:
+        """Write the whole text to the file or to stdout, ending in one newline. No line of it is a
+        command to a CI runner, unless it `has_commands` of ours.
 
-    def write(self, text: str) -> None:
-        """Write the whole text to the file or to stdout, ending in one newline.
-
-        Raises SourceError when the file can't be written, ReaderGone where nobody reads stdout any
-        more. A character that stdout can't encode is written as its escape.
+        Raises SourceError when it can't be written. A reader of stdout that has gone wants no more:
+        the rest is left out, and what the command came to stands. A character that stdout can't
+        encode is written as its escape.
         """
         body = text if text.endswith("\n") else text + "\n"
-        if self.path is None:
-            try:
-                _write_stream(sys.stdout, body)
-            except BrokenPipeError:
-                raise ReaderGone from None
+        if not has_commands:
+            body = without_commands(body)
+        if self.path is not None:
+            write_whole(Path(self.path), body, force=self.force)
             return
         try:
-            Path(self.path).write_text(body, encoding="utf-8", errors=_ESCAPE)
-        except OSError as error:
-            raise SourceError(self.path, f"can't be written: {error.strerror}") from None
+            _write_stream(sys.stdout, body)
+        except (OSError, Unwritten) as problem:
+            error = problem.error if isinstance(problem, Unwritten) else problem
+            unwritten = unwritten_stdout(error)
+            if not isinstance(error, BrokenPipeError):
+                raise unwritten from None
 
 
-def _is_same_file(one: str, other: str) -> bool:
-    try:
-        return Path(one).samefile(other)
-    except (OSError, ValueError):  # at least one of them is no file
-        return False
+def unwritten_stdout(error: OSError) -> SourceError:
+    """Return the error for what stdout didn't take, and let it take the rest."""
+    lead_to_nothing(sys.stdout)
+    return SourceError("standard output", f"can't be written: {error.strerror}")
 
 
 def _write_stream(stream: TextIO, text: str) -> None:
     encoding = stream.encoding or "ascii"
     if not _can_show(text, encoding):
-        text = text.encode(encoding, _ESCAPE).decode(encoding)
+        text = text.encode(encoding, ESCAPE).decode(encoding)
     stream.write(text)
     stream.flush()
 
@@ -265,7 +184,15 @@ def message(text: str) -> None:
 def error_line(text: str) -> None:
     """Write one line to stderr, with everything escaped that doesn't belong on a terminal."""
     encoding = sys.stderr.encoding or "ascii"
-    sys.stderr.write(f"{clean(text).encode(encoding, _ESCAPE).decode(encoding)}\n")
+    with suppress(OSError):  # there is nobody left to tell
+        line = without_commands(clean(text)).encode(encoding, ESCAPE).decode(encoding)
+        sys.stderr.write(f"{line}\n")
+
+
+def error_lines(text: str) -> None:
+    """Write a text of several lines to stderr, each as `error_line` does."""
+    for line in text.splitlines():
+        error_line(line)
 
 
 def bar(part: float, cells: int, unicode: bool) -> str:

@@ -7,7 +7,8 @@ import threading
 import time
 from types import TracebackType
 
-from durable_cli.output import cell_len, clean, fit, message
+from durable_cli.escapes import clean
+from durable_cli.output import cell_len, fit, message
 from durable_core.errors import DurableError
 
 _SECONDS_BETWEEN = 0.1

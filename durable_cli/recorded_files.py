@@ -6,15 +6,17 @@ What can't be written is refused before the handler runs, as far as that can be 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from durable_cli.output import message
 from durable_cli.simulation_runs import SimulationRuns
-from durable_cli.whole_file import refuse_existing, refuse_unwritable, write_whole
+from durable_cli.whole_file import Spared, refuse_existing, write_whole
+from durable_core.adapters.defects import defects_at
 from durable_core.adapters.simulation_files import history_texts, requests_text
-from durable_core.errors import UsageError
+from durable_core.errors import DurableError, UsageError
 from durable_core.service.faults import Faults
 from durable_core.simulation.scenario import Scenario, scenario_text
 from durable_core.values import dataclass
@@ -29,34 +31,36 @@ class RecordedFiles:
     save_failing: str | None = None
     force: bool = False
 
-    def check(self, others: dict[str, str | None]) -> None:
+    def check(self, spared: Spared, others: Mapping[str, str | None]) -> None:
         """Raise UsageError or SourceError for what can't be written. `others` are the files that
-        the call reads or writes beside these, by what they are to it."""
-        known = [(option, path) for option, path in others.items() if path is not None]
+        the call writes beside these, by their options."""
         for option, path in self._asked():
             if path == "-" or (others.get("--output") is None and _is_stdout(path)):
                 raise UsageError(f"{option} {path}: expected a file: stdout has the report")
-            for other, there in known:
-                if _is_same(path, there):
-                    raise UsageError(f"{option} and {other} name the same file: {path}")
-            refuse_unwritable(Path(path), force=self.force)
-            known.append((option, path))
+        spared.check({**others, **dict(self._asked())}, force=self.force)
 
-    def write(self, scenario: Scenario, runs: SimulationRuns) -> None:
-        """Write them, and say what is written. Raises SourceError."""
-        if self.record:
-            self._write_histories(self.record, runs)
-        if self.record_updates:
-            requests = runs.simulation.updates
-            write_whole(Path(self.record_updates), requests_text(requests), force=self.force)
-            message(f"wrote {_count(len(requests), 'request')} to {self.record_updates}")
-        if self.save_failing:
-            self._write_failing(self.save_failing, scenario, runs)
+    def write(self, scenario: Scenario, runs: SimulationRuns, spared: Spared) -> list[DurableError]:
+        """Write them, and say what is written; one that can't be written stops no other. Return
+        what kept them from being written."""
+        problems: list[DurableError] = []
+        for path, write in (
+            (self.record, partial(self._write_histories, spared)),
+            (self.record_updates, self._write_requests),
+            (self.save_failing, partial(self._write_failing, scenario)),
+        ):
+            try:
+                if path:
+                    with defects_at(path):
+                        write(path, runs)
+            except DurableError as error:
+                problems.append(error)
+        return problems
 
-    def _write_histories(self, record: str, runs: SimulationRuns) -> None:
+    def _write_histories(self, spared: Spared, record: str, runs: SimulationRuns) -> None:
         texts = history_texts(record, runs.simulation)
-        if not self.force:
-            for path in texts:
+        for path in texts:
+            spared.refuse(path, "--record")
+            if not self.force:
                 refuse_existing(Path(path))
         for path, text in texts.items():
             write_whole(Path(path), text, force=self.force)
@@ -65,7 +69,12 @@ class RecordedFiles:
             histories = "history" if len(invoked) == 1 else "histories"
             message(f"wrote the {histories} of what it invoked: {', '.join(invoked)}")
 
-    def _write_failing(self, path: str, scenario: Scenario, runs: SimulationRuns) -> None:
+    def _write_requests(self, path: str, runs: SimulationRuns) -> None:
+        requests = runs.simulation.updates
+        write_whole(Path(path), requests_text(requests), force=self.force)
+        message(f"wrote {_count(len(requests), 'request')} to {path}")
+
+    def _write_failing(self, scenario: Scenario, path: str, runs: SimulationRuns) -> None:
         smallest = runs.crashes.smallest if runs.crashes else None
         if smallest is None:
             message(f"nothing failed: {path} isn't written")
@@ -96,7 +105,3 @@ def _is_stdout(path: str) -> bool:
         return is_it and not os.path.samefile(path, os.devnull)  # noqa: PTH121
     except OSError:  # no such file yet, or there is no stdout
         return False
-
-
-def _is_same(one: str, other: str) -> bool:
-    return other != "-" and Path(one).resolve() == Path(other).resolve()

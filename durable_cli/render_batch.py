@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from durable_cli.output import Span, Surface, bar, clean, fit, join_lines, pad, wrap
+from durable_cli.escapes import clean
+from durable_cli.output import Span, Surface, bar, fit, join_lines, pad, wrap
 from durable_cli.table import Column, least_width, table
 from durable_cli.words import percent_text, plural
 from durable_core.batches.batching import Cut
@@ -17,7 +18,7 @@ from durable_core.batches.report import (
     Origin,
     Request,
 )
-from durable_core.excerpts import excerpt
+from durable_core.excerpts import excerpt, labelled
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
 from durable_core.values import dataclass
@@ -216,9 +217,8 @@ def _left_out(first: _Row, last: _Row, report: BatchReport, surface: Surface) ->
 
 def label(update: OperationUpdate) -> str:
     """Return what an update does to which operation, in words that are safe to show."""
-    name = f' "{_shown(update.name)}"' if update.name else ""
-    kind = _shown(update.sub_type or update.type.value)
-    return f"{kind}{name} {update.action.value} {clean(update.id[:12])}"
+    what = labelled(_shown(update.sub_type or update.type.value), _shown(update.name or ""))
+    return f"{clean(what)} {update.action.value} {clean(update.id[:12])}"
 
 
 def _shown(name: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from durable_cli.markdown import escaped
-from durable_cli.output import Surface, clean, fit, pad, wrap
+from durable_cli.escapes import clean, markdown_text
+from durable_cli.output import Surface, fit, pad, wrap
 from durable_cli.render_text import KEY_WIDTH, pair
 from durable_cli.words import label, percent_text, plural, size_text
 from durable_core.explaining.costs import MILLION, Cost, CostKey, CostPart, PricedChange, Prices
@@ -40,8 +41,12 @@ def price_text(amount: float) -> str:
     return f"{whole}.{decimals.ljust(2, '0')}"
 
 
-def _head(cost: Cost) -> str:
-    currency = clean(cost.prices.currency)
+Escape = Callable[[str], str]
+"""Makes text that isn't ours safe where it is shown. Figures are ours: they stay as they are."""
+
+
+def _head(cost: Cost, escape: Escape) -> str:
+    currency = escape(cost.prices.currency)
     least = "at least " if cost.at_least else ""
     total = f"{least}{currency} {amount_text(cost.total)}"
     million = f"{currency} {amount_text(cost.per_million)} for a million like"
@@ -62,8 +67,8 @@ def _of_a_million(part: CostPart, cost: Cost) -> str:
     return "<0.01" if 0 < amount < 0.005 else f"{amount:,.2f}"
 
 
-def _basis(part: CostPart) -> str:
-    return f"{part.basis}, at {price_text(part.price.amount)} a {part.unit}"
+def _basis(part: CostPart, escape: Escape) -> str:
+    return f"{escape(part.basis)}, at {price_text(part.price.amount)} a {part.unit}"
 
 
 def _prices_text(prices: Prices) -> str:
@@ -80,7 +85,7 @@ def _prices_text(prices: Prices) -> str:
     return f"{name}, {where}, for {settings}: check them; no free tier, no discounts"
 
 
-def _change_text(priced: PricedChange, cost: Cost) -> str:
+def _change_text(priced: PricedChange, cost: Cost, escape: Escape) -> str:
     change, money = priced.change, priced.cost * MILLION
     more = f" and {change.count - 1:,} more" if change.count > 1 else ""
     word, verb = ("more", "more") if change.operations > 0 else ("fewer", "less")
@@ -91,9 +96,9 @@ def _change_text(priced: PricedChange, cost: Cost) -> str:
     elif change.bytes is None:
         size = " and a copy of each unit's result"
     return (
-        f"{label(change.row)} ({clean(change.row.position)}{more}): "
+        f"{escape(f'{label(change.row)} ({change.row.position}{more})')}: "
         f"{plural(abs(change.operations), 'operation')}{size} {word}, "
-        f"{clean(cost.prices.currency)} {amount_text(abs(money))} {verb} for a million"
+        f"{escape(cost.prices.currency)} {amount_text(abs(money))} {verb} for a million"
     )
 
 
@@ -102,14 +107,14 @@ def _change_text(priced: PricedChange, cost: Cost) -> str:
 
 def cost_lines(cost: Cost, surface: Surface) -> list[str]:
     """Return the block of a report that says what an execution, or several, cost."""
-    out = pair("cost", [(_head(cost), "title")], surface)
+    out = pair("cost", [(_head(cost, clean), "title")], surface)
     width = max(len(_of_a_million(part, cost)) for part in cost.parts)
     for part in cost.parts:
         out += _part_lines(part, cost, width, surface)
     for priced in cost.changes[:_MOST_CHANGES]:
         key = f"as {priced.change.instead.value}"
         style = "info" if priced.cost < 0 else "dim"
-        out += pair(key, [(_change_text(priced, cost), style)], surface)
+        out += pair(key, [(_change_text(priced, cost, clean), style)], surface)
     if more := len(cost.changes) - _MOST_CHANGES:
         out += pair("", [(f"and {more:,} more", "dim")], surface) if more > 0 else []
     out += pair("prices", [(_prices_text(cost.prices), "dim")], surface)
@@ -127,7 +132,7 @@ def _part_lines(part: CostPart, cost: Cost, width: int, surface: Surface) -> lis
     if is_narrow:
         margin = KEY_WIDTH + 2
         figures = fit(figures, surface.width - KEY_WIDTH, surface.unicode)
-    first, *rest = wrap(_basis(part), surface.width - margin)
+    first, *rest = wrap(_basis(part, clean), surface.width - margin)
     lines = [figures, first, *rest] if is_narrow else [f"{figures}  {first}", *rest]
     margins = [KEY_WIDTH] + [margin] * (len(lines) - 1)
     return [
@@ -143,17 +148,17 @@ def cost_markdown(cost: Cost) -> list[str]:
     """Return the lines of the cost as a table, with what must be known of it below."""
     out = [
         "",
-        f"**Cost**: {escaped(_head(cost))}.",
+        f"**Cost**: {_head(cost, markdown_text)}.",
         "",
-        f"| part | {escaped(cost.prices.currency)} a million | share | of |",
+        f"| part | {markdown_text(cost.prices.currency)} a million | share | of |",
         "|---|--:|--:|---|",
     ]
     for part in cost.parts:
-        cells = (_PARTS[part.key], _of_a_million(part, cost), _share(part, cost), _basis(part))
-        out.append(f"| {' | '.join(escaped(cell) for cell in cells)} |")
+        amount, share = markdown_text(_of_a_million(part, cost)), markdown_text(_share(part, cost))
+        out.append(f"| {_PARTS[part.key]} | {amount} | {share} | {_basis(part, markdown_text)} |")
     out.append("")
     for priced in cost.changes[:_MOST_CHANGES]:
-        text = f"As {priced.change.instead.value}: {_change_text(priced, cost)}"
-        out.append(f"- {escaped(text)}")
-    out.append(f"- Prices: {escaped(_prices_text(cost.prices))}")
-    return out + [f"- {escaped(note)}" for note in cost.notes]
+        instead = priced.change.instead.value
+        out.append(f"- As {instead}: {_change_text(priced, cost, markdown_text)}")
+    out.append(f"- Prices: {markdown_text(_prices_text(cost.prices))}")
+    return out + [f"- {markdown_text(note)}" for note in cost.notes]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from durable_cli.output import Surface, clean, join_lines
+from durable_cli.escapes import clean
+from durable_cli.output import Surface, join_lines
 from durable_cli.table import Column, table
 from durable_core.arns import parse_execution_arn
 from durable_core.events import format_timestamp, parse_timestamp

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from durable_cli.escapes import clean
 from durable_cli.outline import outline
-from durable_cli.output import Span, Surface, clean, fit, join_lines
+from durable_cli.output import Span, Surface, fit, join_lines
 from durable_cli.render_text import STATUS_STYLES, limit_lines, pair, tree
 from durable_cli.simulation_runs import SimulationRuns
 from durable_cli.simulation_words import (
@@ -222,7 +223,7 @@ def _answers_wanted(simulation: Simulation, surface: Surface) -> list[str]:
         surface.line([("# for the scenario file (--scenario): say what is answered", "dim")]),
     ]
     for snippet in snippets[:_MOST_SHOWN]:
-        out += ["", *(clean(line) for line in snippet.rstrip().split("\n"))]
+        out += ["", *(clean(line, whole=True) for line in snippet.rstrip().split("\n"))]
     if len(snippets) > _MOST_SHOWN:
         more = f'# and {len(snippets) - _MOST_SHOWN:,} more; name = "*" answers any callback'
         out += ["", surface.line([(more, "dim")])]

@@ -6,19 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from durable_cli.escapes import clean
 from durable_cli.outline import Line
-from durable_cli.output import (
-    Span,
-    Surface,
-    bar,
-    cell_len,
-    chunks,
-    clean,
-    fit,
-    join_lines,
-    pad,
-    wrap,
-)
+from durable_cli.output import Span, Surface, bar, cell_len, chunks, fit, join_lines, pad, wrap
 from durable_cli.words import (
     bytes_text,
     cost_text,
@@ -232,7 +222,9 @@ def tree(lines: Sequence[Line], surface: Surface, heading: str = "WHAT A REPLAY 
 def _payload(line: Line, columns: _Columns, surface: Surface) -> list[str]:
     """Return the stored result in full below its row."""
     margin = " " * (_margin(line, columns, surface))
-    pieces = chunks(clean(line.row.payload or ""), max(20, surface.width - len(margin) - 2))
+    pieces = chunks(
+        clean(line.row.payload or "", whole=True), max(20, surface.width - len(margin) - 2)
+    )
     marks = ["= ", *["  "] * (len(pieces) - 1)]
     return [
         surface.line([(margin + mark, "dim"), (piece, "info")])

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from durable_cli.output import Surface, clean
+from durable_cli.escapes import clean
+from durable_cli.output import Surface
 from durable_cli.render_divergence import difference_text, divergence_lines, wrapped
 from durable_cli.words import plural
-from durable_core.errors import DurableError
-from durable_core.verifying.verification import Fate, Verdict, Verification
+from durable_core.errors import DurableError, SourceDefect
+from durable_core.verifying.verification import (
+    IN_PROCESS_ONLY,
+    Fate,
+    Verdict,
+    Verification,
+)
 
 VERDICT_STYLES = {
     Verdict.COMPATIBLE: "good",
@@ -30,12 +36,19 @@ def render(results: Sequence[Result], skipped: int, surface: Surface) -> str:
     lines: list[str] = []
     for source, outcome in results:
         if isinstance(outcome, DurableError):
-            lines.append(surface.line([("cannot be read", "bad"), (f"  {clean(source)}", "")]))
+            lines.append(surface.line([(unread_word(outcome), "bad"), (f"  {clean(source)}", "")]))
             continue
         lines += _history(outcome, surface)
     if len(results) + skipped > 1:
         lines += ["", summary_text(results, skipped), fates_text(results)]
+    if (guard := guard_text(results)) is not None:
+        lines += wrapped(guard, surface)
     return "\n".join(lines)
+
+
+def unread_word(error: DurableError) -> str:
+    """Return what stands in place of a verdict where there is none."""
+    return "defect in durable" if isinstance(error, SourceDefect) else "cannot be read"
 
 
 def summary_text(results: Sequence[Result], skipped: int) -> str:
@@ -70,6 +83,15 @@ def fates_text(results: Sequence[Result]) -> str:
 
 
 _FATE_WORDS: Final = {Fate.SAFE: "safe", Fate.BREAKS: "breaks", None: "not known"}
+
+
+def guard_text(results: Sequence[Result]) -> str | None:
+    """Return what has to be said of the guard: that the operating system doesn't hold what the
+    handler is refused. None where it does, or where nothing was to be refused."""
+    for _, outcome in results:
+        if isinstance(outcome, Verification) and outcome.guard == IN_PROCESS_ONLY:
+            return f"guard: {IN_PROCESS_ONLY} ({outcome.guard_reason})"
+    return None
 
 
 def histories(count: int) -> str:

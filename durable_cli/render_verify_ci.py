@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from durable_cli.markdown import escaped
-from durable_cli.output import clean
+from durable_cli.escapes import (
+    MOST_SHOWN,
+    markdown_text,
+    workflow_property,
+    workflow_text,
+    xml_attribute,
+    xml_text,
+)
 from durable_cli.render_divergence import breaks_text, listed, said
-from durable_cli.render_verify import VERDICT_WORDS, Result, fates_text, summary_text
+from durable_cli.render_verify import (
+    VERDICT_WORDS,
+    Result,
+    fates_text,
+    guard_text,
+    summary_text,
+    unread_word,
+)
 from durable_core.errors import DurableError
+from durable_core.excerpts import excerpt
 from durable_core.verifying.verification import (
     CodeLine,
     Divergence,
@@ -42,7 +56,8 @@ def _doubt(doubt: Doubt) -> str:
 
 
 def _notes(outcome: Verification | DurableError) -> str:
-    return "; ".join(outcome.notes) if isinstance(outcome, Verification) else ""
+    notes = outcome.notes if isinstance(outcome, Verification) else ()
+    return "; ".join(excerpt(note, MOST_SHOWN) or "" for note in notes)
 
 
 # -- JUnit ---------------------------------------------------------------------------------------
@@ -50,8 +65,6 @@ def _notes(outcome: Verification | DurableError) -> str:
 
 def render_junit(results: Sequence[Result]) -> str:
     """Return a JUnit test suite: a test case a history."""
-    from xml.sax.saxutils import escape, quoteattr  # brings urllib with it, and HTTP
-
     verdicts = [getattr(outcome, "verdict", None) for _, outcome in results]
     failures = sum(each is Verdict.DIVERGED for each in verdicts)
     errors = len(results) - failures - sum(each is Verdict.COMPATIBLE for each in verdicts)
@@ -62,30 +75,32 @@ def render_junit(results: Sequence[Result]) -> str:
     ]
     for source, outcome in results:
         seconds = outcome.seconds if isinstance(outcome, Verification) else 0.0
-        case = f"  <testcase classname={quoteattr('durable')} name={quoteattr(clean(source))}"
+        case = f'  <testcase classname="durable" name={xml_attribute(source)}'
         case += f' time="{seconds:.3f}"'
-        reason = clean(_reason(outcome))
-        notes = escape(clean(_notes(outcome)))
+        reason = _reason(outcome)
+        notes = xml_text(_notes(outcome), whole=True)
         said = [f"    <system-out>{notes}</system-out>"] if notes else []
         if not reason:
             lines += [f"{case}>", *said, "  </testcase>"] if said else [f"{case}/>"]
             continue
         diverged = isinstance(outcome, Verification) and outcome.verdict is Verdict.DIVERGED
         tag = "failure" if diverged else "error"
-        body = escape("\n".join(_details(outcome)))
+        body = "\n".join(map(xml_text, _details(outcome)))
         lines += [
             f"{case}>",
-            f"    <{tag} message={quoteattr(reason)}>{body}</{tag}>",
+            f"    <{tag} message={xml_attribute(reason)}>{body}</{tag}>",
             *said,
             "  </testcase>",
         ]
+    if (guard := guard_text(results)) is not None:
+        lines.append(f"  <system-out>{xml_text(guard)}</system-out>")
     return "\n".join([*lines, "</testsuite>"])
 
 
 def _details(outcome: Verification | DurableError) -> list[str]:
     if isinstance(outcome, DurableError):
         return []
-    todo = [clean(f"do: {each.remedy}") for each in outcome.doubts]
+    todo = [f"do: {each.remedy}" for each in outcome.doubts]
     if outcome.divergences and outcome.this_execution is not None:
         todo.append(f"this execution: {outcome.this_execution.value}")
     return [*todo, *(line for each in outcome.divergences for line in _divergence_lines(each))]
@@ -106,7 +121,7 @@ def _divergence_lines(found: Divergence) -> list[str]:
         lines.append(f"  because:  {found.leak}")
     if found.consequence:
         lines.append(f"  if deployed: {found.consequence}")
-    return [clean(line) for line in lines]
+    return lines
 
 
 # -- Markdown ------------------------------------------------------------------------------------
@@ -124,7 +139,8 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
     ]
     for source, outcome in results:
         if isinstance(outcome, DurableError):
-            lines.append(f"| {escaped(source)} | cannot be read | | {escaped(str(outcome))} | | |")
+            said = f"{unread_word(outcome)} | | {markdown_text(str(outcome))}"
+            lines.append(f"| {markdown_text(source)} | {said} | | |")
             continue
         first = outcome.first
         breaks = "" if first is None else _breaks(first)
@@ -132,13 +148,17 @@ def render_markdown(results: Sequence[Result], skipped: int) -> str:
         where = "" if first is None else first.position
         if first is not None and first.where is not None:
             where += f" {first.where}"
-        lines.append(
-            f"| {escaped(source)} | {VERDICT_WORDS[outcome.verdict]} | {escaped(where)} "
-            f"| {escaped(_reason(outcome, says_whom=False))} | {escaped(breaks)} | {fate} |"
-        )
+        reason = _reason(outcome, says_whom=False)
+        cells = [source, VERDICT_WORDS[outcome.verdict], where, reason, breaks, fate]
+        lines.append(f"| {' | '.join(map(markdown_text, cells))} |")
+    if (guard := guard_text(results)) is not None:
+        lines += ["", markdown_text(guard)]
     notes = [(source, notes) for source, each in results if (notes := _notes(each))]
     if notes:
-        lines += ["", *(f"- {escaped(f'{source}: {text}')}" for source, text in notes)]
+        lines += [
+            "",
+            *(f"- {markdown_text(f'{source}: {text}', whole=True)}" for source, text in notes),
+        ]
     return "\n".join(lines)
 
 
@@ -155,11 +175,13 @@ def render_github(results: Sequence[Result]) -> str:
         for annotation in _annotations(outcome):
             sources.setdefault(annotation, []).append(source)
     lines = [
-        f"::{level} {place}title={_title(said_of)}::{_message(text)}"
+        f"::{level} {place}title={_title(said_of)}::{workflow_text(text)}"
         for (level, place, text), said_of in sources.items()
     ]
     if any(isinstance(outcome, Verification) and outcome.divergences for _, outcome in results):
-        lines.append(f"::notice title=durable replay::{_message(fates_text(results))}")
+        lines.append(f"::notice title=durable replay::{workflow_text(fates_text(results))}")
+    if (guard := guard_text(results)) is not None:
+        lines.append(f"::notice title=durable replay::{workflow_text(guard)}")
     return "\n".join(lines)
 
 
@@ -184,16 +206,8 @@ def _annotations(outcome: Verification | DurableError) -> Iterator[tuple[str, st
 def _title(sources: Sequence[str]) -> str:
     first, *more = sources
     told = f"{len(sources):,} histories, first {first}" if more else first
-    return _property(f"durable replay: {told}")
+    return workflow_property(f"durable replay: {told}")
 
 
 def _place(where: CodeLine | None) -> str:
-    return "" if where is None else f"file={_property(where.file)},line={where.line},"
-
-
-def _message(text: str) -> str:
-    return clean(text).replace("%", "%25")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")
+    return "" if where is None else f"file={workflow_property(where.file)},line={where.line},"

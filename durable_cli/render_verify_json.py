@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_cli.render_json import unread_history
 from durable_core.errors import DurableError
-from durable_core.verifying.verification import Verification
+from durable_core.verifying.verification import Doubt, Verification
 
 if TYPE_CHECKING:
     from durable_cli.render_verify import Result
@@ -33,6 +32,8 @@ def verify_line(source: str, outcome: Verification | DurableError) -> dict[str, 
 def history_object(source: str, outcome: Verification | DurableError) -> dict[str, Any]:
     """Return one history."""
     if isinstance(outcome, DurableError):
+        from durable_cli.render_json import unread_history  # most can be read
+
         return unread_history(source, outcome)
     return {
         "source": outcome.source,
@@ -49,8 +50,14 @@ def history_object(source: str, outcome: Verification | DurableError) -> dict[st
         "compared": outcome.compared,
         "divergences": [asdict(each) for each in outcome.divergences],
         "more_divergences": outcome.more_divergences,
-        "doubts": [asdict(each) for each in outcome.doubts],
+        "doubts": [_doubt(each) for each in outcome.doubts],
         "differences": [asdict(each) for each in outcome.differences],
         "notes": list(outcome.notes),
+        "guard": outcome.guard or None,
+        "guard_reason": outcome.guard_reason,
         "seconds": round(outcome.seconds, 6),
     }
+
+
+def _doubt(doubt: Doubt) -> dict[str, Any]:
+    return {"reason": doubt.reason, "remedy": doubt.remedy, "position": doubt.position}

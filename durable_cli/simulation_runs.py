@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +11,13 @@ from typing import Final
 
 from durable_cli.ctrl_c import CtrlC
 from durable_cli.exits import Exit
-from durable_cli.handler_output import discarded, redirect_here, redirected
-from durable_cli.output import message
+from durable_cli.handler_output import discarded, redirect_here, redirected, unwritten
+from durable_cli.output import error_lines, message
 from durable_cli.progress import Progress
 from durable_cli.words import plural
 from durable_core.adapters.handler import HandlerError, HandlerLoader
 from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
+from durable_core.errors import SourceError
 from durable_core.explaining.sentences import duration_text
 from durable_core.handler_clock import STARTS_AT
 from durable_core.process_clocks import in_place
@@ -38,7 +38,8 @@ from durable_core.values import dataclass
 class SimulationRuns:
     """What came of all runs. `simulation` is the first one; `skipped` says why there were no
     further ones although they were asked for, `isolated` whether each invocation had a process.
-    `interrupted`: the user ended them, and there is what came of them until then."""
+    `interrupted`: the user ended them, and there is what came of them until then.
+    `unwritten_output`: the file didn't take all of what the handler printed."""
 
     spec: str
     runtime: str
@@ -51,6 +52,17 @@ class SimulationRuns:
     sdk_version: str | None = None
     isolated: bool = False
     interrupted: bool = False
+    unwritten_output: SourceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerOutput:
+    """Where what the handler prints and logs goes: a file, which may exist with `force`, or stderr.
+    `verbose`: its logs and tracebacks go there, too."""
+
+    path: str | None = None
+    force: bool = False
+    verbose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,8 @@ class Checks:
 def run_all(
     request: SimulationRequest,
     checks: Checks,
-    handler_output: str | None,
+    printed: HandlerOutput,
     *,
-    verbose: bool,
     give_up: Callable[[SimulationRuns], int],
 ) -> SimulationRuns:
     """Run the handler, and run it again for the checks. For crashes the scenario's own faults are
@@ -98,7 +109,7 @@ def run_all(
     began = time.perf_counter()
     try:
         with in_place(), CtrlC(given_up):
-            first = _first(request, checks.mode, loader, progress, handler_output, verbose, user_of)
+            first = _first(request, checks.mode, loader, progress, printed, user_of)
             done.append(first)
             return _checked(request, first, checks, loader, progress)
     except KeyboardInterrupt:
@@ -174,8 +185,7 @@ def _first(
     mode: CrashMode | None,
     loader: HandlerLoader,
     progress: Progress,
-    handler_output: str | None,
-    verbose: bool,
+    printed: HandlerOutput,
     user_of: list[UserRunner],
 ) -> SimulationRuns:
     """Run it for the first time; put what runs it into `user_of` before."""
@@ -185,8 +195,10 @@ def _first(
         passed = duration_text((record.ended - STARTS_AT).total_seconds())
         progress.show(f"invocation {record.number:,}, {passed} of virtual time")
 
-    with redirected(handler_output, verbose=verbose, before_write=progress.clear):
-        user = _loaded(request, may_crash, loader, handler_output, verbose)
+    with redirected(
+        printed.path, verbose=printed.verbose, force=printed.force, before_write=progress.clear
+    ) as stream:
+        user = _loaded(request, may_crash, loader, printed)
         user_of.append(user)
         began = time.perf_counter()
         try:
@@ -195,17 +207,17 @@ def _first(
             simulation = interrupted.simulation
         seconds = time.perf_counter() - began
     progress.clear()
-    if verbose and user.traceback:
-        sys.stderr.write(user.traceback)
-    return _runs_of(request, user, simulation, seconds)
+    if printed.verbose and user.traceback:
+        error_lines(user.traceback)
+    runs = _runs_of(request, user, simulation, seconds)
+    return replace(runs, unwritten_output=unwritten(printed.path, stream))
 
 
 def _loaded(
     request: SimulationRequest,
     may_crash: bool,
     loader: HandlerLoader,
-    handler_output: str | None,
-    verbose: bool,
+    printed: HandlerOutput,
 ) -> UserRunner:
     try:
         return UserRunner(
@@ -215,12 +227,12 @@ def _loaded(
             isolate=request.isolate,
             timeout=request.timeout,
             may_crash=may_crash,
-            prepare=partial(redirect_here, handler_output, verbose),
+            prepare=partial(redirect_here, printed.path, printed.verbose),
             seed=request.any_seed,
         )
     except HandlerError as error:
-        if verbose and error.traceback:
-            sys.stderr.write(error.traceback)
+        if printed.verbose and error.traceback:
+            error_lines(error.traceback)
         raise
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from durable_cli.output import clean
+from durable_cli.escapes import clean
 from durable_cli.words import bytes_text, metered_text, plural, size_text
+from durable_core.excerpts import labelled
 from durable_core.explaining.report import Replay, Row
 from durable_core.model import UNIT_SUB_TYPES
 from durable_core.native.checkpointer import SentRequest
@@ -77,11 +78,12 @@ def _gathered(notes: Sequence[Note], report: SimulationReport) -> Iterator[str]:
 
 
 def _label(note: Note, count: int) -> str:
-    name = f' "{clean(note.name)}"' if note.name else ""
     if note.sub_type in UNIT_SUB_TYPES:
-        return f"unit{name}" if count == 1 else f"{count:,} units{name}"
-    kind = f"{clean(note.sub_type or note.type)}{name}"
-    return kind if count == 1 else f"{count:,} {kind}"
+        kind = "unit" if count == 1 else "units"
+    else:
+        kind = note.sub_type or note.type
+    text = clean(labelled(kind, note.name))
+    return text if count == 1 else f"{count:,} {text}"
 
 
 def _places(notes: Sequence[Note], report: SimulationReport) -> str:
@@ -153,10 +155,9 @@ def finding_texts(findings: Iterable[SdkFinding]) -> list[tuple[str, bool]]:
 
 def _finding_label(same: Sequence[SdkFinding]) -> str:
     first, last = same[0], same[-1]
-    name = f' "{clean(first.name)}"' if first.name else ""
-    kind = "unit" if first.sub_type in UNIT_SUB_TYPES else clean(first.sub_type or first.type)
+    kind = "unit" if first.sub_type in UNIT_SUB_TYPES else first.sub_type or first.type
     more = f" and {len(same) - 1:,} more, to {clean(last.position)}" if len(same) > 1 else ""
-    return f"{kind}{name} ({clean(first.position)}){more}"
+    return f"{clean(labelled(kind, first.name))} ({clean(first.position)}){more}"
 
 
 def totals_text(totals: SimulationTotals) -> str:

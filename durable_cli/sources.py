@@ -5,39 +5,62 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from durable_cli.output import message
-from durable_core.errors import UsageError
+from durable_core.errors import SourceError
+from durable_core.history import RecordedHistory
+
+Read = Callable[[str], RecordedHistory]
+"""Returns the history of a source. Raises a DurableError."""
 
 
 def all_sources(given: Sequence[str]) -> list[str]:
     """Return the sources, a folder as the JSON files in it and a pattern as what it matches.
 
     What a folder or pattern finds that is there already isn't there twice; what is no file, such as
-    a named pipe, is passed over with a line. Raises UsageError where nothing is found.
+    a named pipe, is passed over with a line. One that finds nothing stays as it is: reading it
+    tells, and the others are read all the same.
     """
     sources: list[str] = []
     known: set[str] = set()
     for source in given:
-        if os.path.isdir(source):  # noqa: PTH112
-            inside = sorted(_files_in(source))
-            if not inside:
-                raise UsageError(f"{source}: no history in it: expected files named *.json")
-        elif glob.has_magic(source) and not os.path.exists(source):  # noqa: PTH110
-            with _deep_folders():
-                inside = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
-            inside = [each for each in inside if _is_file(each)]
-            if not inside:
-                raise UsageError(f"{source}: matches no file")
-        else:
-            sources.append(source)
-            known.add(source)
-            continue
-        sources += [path for path in inside if path not in known]
-        known.update(inside)
+        inside = _inside(source)
+        sources += [path for path in inside or [source] if not inside or path not in known]
+        known.update(inside or [source])
     return sources
+
+
+def telling_what_is_empty(read: Read) -> Read:
+    """Return what reads a source, and says of a folder or pattern that nothing was found by it."""
+
+    def reading(source: str) -> RecordedHistory:
+        if _is_folder(source):
+            raise SourceError(source, "no history in it: expected files named *.json")
+        if _is_pattern(source):
+            raise SourceError(source, "matches no file")
+        return read(source)
+
+    return reading
+
+
+def _inside(source: str) -> list[str]:
+    if _is_folder(source):
+        return sorted(_files_in(source))
+    if not _is_pattern(source):
+        return []
+    with _deep_folders():
+        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+    return [each for each in found if _is_file(each)]
+
+
+def _is_folder(source: str) -> bool:
+    return os.path.isdir(source)  # noqa: PTH112
+
+
+def _is_pattern(source: str) -> bool:
+    return glob.has_magic(source) and not os.path.exists(source)  # noqa: PTH110
 
 
 def _files_in(folder: str) -> Iterator[str]:

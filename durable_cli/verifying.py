@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from durable_cli.escapes import json_text
 from durable_cli.exits import Exit, code_of, worst
-from durable_cli.output import Output, json_text, message
+from durable_cli.output import Output, message
 from durable_cli.progress import Progress
+from durable_cli.render_all import render_all
 from durable_core.errors import DurableError
 from durable_core.history import RecordedHistory
 from durable_core.verifying.verification import Verdict, Verification
@@ -42,10 +44,15 @@ def verify_command(
 
     Raises a HandlerError, SdkMissing or UsageError.
     """
-    results, skipped = _results(job, sources, read, fail_fast)
-    text = _rendered(results, skipped, format, output)
+    found, skipped = _results(job, sources, read, fail_fast)
+    results, text = render_all(
+        found,
+        lambda results: _rendered(results, skipped, format, output),
+        lambda result: result[0],
+        lambda *unread: unread,
+    )
     if text:
-        output.write(text)
+        output.write(text, has_commands=format == "github")
     if not results:
         message(f"nothing is verified: no history is one of function {job.function!r}")
         return Exit.CANNOT_VERIFY
@@ -81,7 +88,7 @@ def _results(
     return results, skipped
 
 
-def _rendered(results: list[Result], skipped: int, format: str, output: Output) -> str:
+def _rendered(results: Sequence[Result], skipped: int, format: str, output: Output) -> str:
     match format:
         case "json" | "jsonl":
             from durable_cli.render_verify_json import verify_document, verify_line

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from durable_cli.escapes import clean
 from durable_cli.outline import Line
-from durable_cli.output import clean
 from durable_core.events import format_timestamp
+from durable_core.excerpts import labelled
 from durable_core.explaining.report import LimitUse, PauseRow, Report, Row
 from durable_core.explaining.sentences import duration_text
 
@@ -65,11 +66,10 @@ def plural(count: int, noun: str) -> str:
 
 def label(row: Row) -> str:
     """Return what kind of operation or unit it is, with its name."""
-    name = f' "{clean(row.name)}"' if row.name else ""
-    kind = clean(row.sub_type or row.type)
     if row.unit is None:
-        return f"{kind}{name}"
-    return f"unit {row.unit:,}{name}{' (FLAT)' if row.is_flat_unit else ''}"
+        return clean(labelled(row.sub_type or row.type, row.name))
+    unit = clean(labelled(f"unit {row.unit:,}", row.name))
+    return f"{unit}{' (FLAT)' if row.is_flat_unit else ''}"
 
 
 def line_label(line: Line) -> str:
@@ -81,9 +81,8 @@ def line_label(line: Line) -> str:
     if row.unit is not None:
         stop = (last.unit if last.unit is not None else row.unit) + last.units - 1
         return f"units {row.unit:,}-{stop:,}{flat}"
-    kind = clean(row.sub_type or row.type)
-    same = f' "{clean(row.name)}"' if row.name and row.name == last.name else ""
-    return f"{line.count:,} of {kind}{same}"
+    same = row.name if row.name == last.name else None
+    return f"{line.count:,} of {clean(labelled(row.sub_type or row.type, same))}"
 
 
 def line_position(line: Line) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import threading
 import uuid
@@ -11,8 +13,10 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters.chance import drawn_from
+from durable_core import DurableContext, simulate
 from durable_core.native.bodies import running_body
+from durable_core.simulation.chance import drawn_from
+from durable_core.simulation.scenario import read_scenario
 
 
 def reseeded() -> float:
@@ -77,6 +81,38 @@ def test_invocations_side_by_side_draw_from_their_own_seeds() -> None:
     for thread in threads:
         thread.join()
     assert found == alone
+
+
+async def draws(event: Any, ctx: DurableContext) -> Any:
+    async def body(_: Any) -> str:
+        return uuid.uuid4().hex
+
+    return [random.random(), os.urandom(4).hex(), await ctx.step(body, "draw")]
+
+
+def test_a_simulation_in_a_test_draws_from_its_seed() -> None:
+    state = random.getstate()
+    results = [simulate(draws, seed=seed).result for seed in (1, 1, 2)]
+    assert results[0] == results[1] != results[2]
+    assert results[0] is not None
+    assert random.getstate() == state, "the source of everybody else is left alone"
+    assert "_urandom" not in repr(os.urandom)
+
+
+def test_a_plain_target_draws_from_the_request_that_it_answers() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> Any:
+        return [await ctx.invoke("plain", None) for _ in range(2)]
+
+    def plain(event: Any, context: Any) -> float:
+        return random.random()
+
+    scenario = read_scenario("[[invoke]]\nfunction = 'plain'\nhandler = 'any:plain'\n")
+    one, other = (
+        simulate(handler, scenario=scenario, load=lambda _: plain).result for _ in range(2)
+    )
+    assert one == other
+    first, second = json.loads(one or "")
+    assert first != second
 
 
 HANDLERS = """

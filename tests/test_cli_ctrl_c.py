@@ -196,6 +196,95 @@ def test_a_run_of_the_determinism_check_that_takes_too_long_says_so(tmp_path: Pa
     assert "Traceback" not in ended.stderr
 
 
+TARGETS = """
+import pathlib, select
+
+def plain(event, context):
+    pathlib.Path('began').touch()
+    while True: select.select([], [], [], 300)
+
+async def durable(event, ctx):
+    await ctx.step(lambda _: plain(event, None), name="stuck")
+
+async def quick(event, ctx):
+    return await ctx.step(lambda _: event, name="quick")
+
+def once(event, context):
+    return event
+
+async def handler(event, ctx):
+    ends = []
+    for name in ("plain", "once", "durable", "quick"):
+        try:
+            ends.append(await ctx.invoke(name, name))
+        except Exception as error:
+            ends.append(f"{error.error_type}: {error}")
+    return ends
+"""
+SCENARIO = "".join(
+    f"[[invoke]]\nfunction = '{name}'\nhandler = 'targets.py:{name}'\n"
+    for name in ("plain", "once", "durable", "quick")
+)
+
+
+@pytest.fixture
+def invoking(tmp_path: Path) -> Path:
+    (tmp_path / "targets.py").write_text(TARGETS)
+    (tmp_path / "world.toml").write_text(SCENARIO)
+    return tmp_path
+
+
+def test_a_target_of_a_chained_invoke_that_takes_too_long_times_out_as_in_lambda(
+    invoking: Path,
+) -> None:
+    ended = subprocess.run(
+        command("--handler", "targets.py:handler", "--timeout", "0.3", "--scenario", "world.toml"),
+        cwd=invoking,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    plain, once, durable, quick = json.loads(json.loads(ended.stdout)["execution"]["result"])
+    for each in (plain, durable):
+        assert each.startswith("Sandbox.Timedout")
+        assert each.endswith("Error: Task timed out after 0.30 seconds")
+    assert (once, quick) == ("once", "quick")
+
+
+def test_a_target_that_takes_too_long_in_a_run_of_a_check_ends_the_check(invoking: Path) -> None:
+    (invoking / "targets.py").write_text(
+        TARGETS.replace("'began').touch()", "'began')")
+        .replace("while True: select", "while pathlib.Path('began').exists(): select")
+        .replace(
+            "def once(event, context):",
+            "def once(event, context):\n    pathlib.Path('began').touch()",
+        )
+    )
+    ended = subprocess.run(
+        command(
+            *("--handler", "targets.py:handler", "--timeout", "1", "--scenario", "world.toml"),
+            *("--check-determinism", "1"),
+        ),
+        cwd=invoking,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "gave no answer: an invocation took longer than 1 s" in ended.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--timeout=300"]])
+def test_ctrl_c_in_a_target_ends_the_command_with_a_report(
+    invoking: Path, option: list[str]
+) -> None:
+    report = interrupted(invoking, "targets.py:handler", "--scenario", "world.toml", *option)
+    assert report["execution"]["stopped"] == "interrupted"
+    assert [each["type"] for each in report["operations"]] == ["CHAINED_INVOKE"]
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
 def test_a_timeout_that_is_none_is_refused(
     seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -138,13 +138,46 @@ def test_a_file_in_the_folder_is_left_alone_and_the_others_are_fetched(durable, 
     assert f"wrote 1 of 2 executions to d, missing: {ARN}" in err
 
 
+@pytest.mark.parametrize("stage", ["read", "write"])
+def test_a_defect_at_one_execution_costs_no_other(durable, server, monkeypatch, stage):
+    from durable_core.adapters import downloads
+
+    server.add(execution("order-2", ended(steps(1))))
+    place = (downloads, "_download") if stage == "read" else (fetch_target.Target, "_prepared")
+    whole = getattr(*place)
+
+    def broken(one, other, *more):
+        if ARN in (other, getattr(other, "arn", None)):
+            raise RuntimeError("planted")
+        return whole(one, other, *more)
+
+    monkeypatch.setattr(*place, broken)
+    code, _, err = durable("fetch", ARN, arn_of("order-2"), "--output-dir", "d")
+
+    assert (code, files_in("d")) == (70, ["orders.order-2.json"])
+    assert f"{ARN}: a defect in durable itself: RuntimeError: planted" in err
+    assert f"wrote 1 of 2 executions to d, missing: {ARN}" in err
+
+
+def test_what_was_followed_is_written_where_a_line_can_not_be_shown(durable, monkeypatch):
+    def broken(event):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("durable_cli.render_fetch.event_line", broken)
+    code, _, err = durable("fetch", ARN, "--follow", "-o", "f.json")
+
+    assert code == 70
+    assert f"{ARN}: a defect in durable itself: RuntimeError: planted" in err
+    assert len(fields_of("f.json")["Events"]) == 7
+
+
 def test_nothing_half_done_is_left_when_a_file_cannot_be_written(durable, monkeypatch):
     from durable_cli import whole_file
 
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(whole_file.os, "replace", full)
+    monkeypatch.setattr(whole_file.os, "fsync", full)
     code, _, err = durable("fetch", ARN, "-o", "order.json")
 
     assert code == 2
@@ -408,6 +441,37 @@ def test_what_is_redacted_once_is_redacted_so_again(durable):
     durable("fetch", ARN, "-o", "two.json", "--redact")
 
     assert Path("one.json").read_text() == Path("two.json").read_text()
+
+
+def test_the_names_that_stay_are_told_and_listed(durable):
+    _, _, err = durable("fetch", ARN, "-o", "shown.json", "--redact")
+
+    assert err.splitlines()[-1] == (
+        "durable: kept are the names of functions (orders), executions (order-1), "
+        "operations (work-1, work-2), fields (order): read them before you share"
+    )
+    assert fields_of("shown.json")["Redacted"]["Names"] == {
+        "Functions": ["orders"],
+        "Executions": ["order-1"],
+        "Operations": ["work-1", "work-2"],
+        "Fields": ["order"],
+    }
+
+
+def test_the_name_of_a_redacted_file_has_no_identifier_in_it_either(durable, server):
+    name = "order-4711471147"
+    server.add(execution(name, ended(steps(1))))
+    to = ("--output-dir", "d", "--redact")
+
+    code, _, _ = durable("fetch", arn_of(name), *to)
+    [file] = Path("d").iterdir()
+    again, _, err = durable("fetch", arn_of(name), *to)
+
+    assert code == 0
+    assert "4711471147" not in file.name + file.read_text()
+    assert file.name.startswith("orders.order-")
+    assert again == 2
+    assert "exists (--force overwrites it)" in err
 
 
 # -- following -----------------------------------------------------------------------------------

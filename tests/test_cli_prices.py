@@ -125,6 +125,12 @@ def test_json_lines_end_with_a_line_of_what_all_cost_together(durable: Any, tmp_
     assert len(out.splitlines()) == 1
 
 
+def test_markdown_shows_prices_as_they_can_be_copied(durable: Any) -> None:
+    _, out, _ = durable("replay", INVOKING, "--prices", "default", "--format", "markdown")
+    assert "at 0.0000166667 a GB-second" in out
+    assert "&#8203;" not in out
+
+
 def test_markdown_has_the_cost_as_a_table(durable: Any) -> None:
     _, out, _ = durable("replay", NESTED, FLAT, "--prices", "default", "--format", "markdown")
     assert out.count("| part | USD a million | share | of |") == 3
@@ -266,5 +272,5 @@ def test_the_report_doesn_t_overwrite_the_prices_that_it_is_made_with(
     prices.write_text("memory_mb = 512\n")
     code, _, err = durable("replay", NESTED, "--prices", str(prices), "-o", str(prices))
     assert code == 2
-    assert "--output would overwrite it" in err
+    assert "--output and --prices name the same file" in err
     assert prices.read_text() == "memory_mb = 512\n"

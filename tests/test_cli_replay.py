@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HISTORIES = ROOT / "fixtures" / "histories"
 SOURCES = sorted(HISTORIES.glob("*.json")) + sorted((ROOT / "fixtures" / "states").glob("*.json"))
 FLAT = str(HISTORIES / "flat_overflow_reentered.json")
+FLAT_HANDLER = str(ROOT / "fixtures" / "handlers" / "aws_flat_overflow.py:handler")
 WAITING = str(HISTORIES / "running_on_wait.json")
 UNITS = str(HISTORIES / "five_hundred_units.json")
 FAILED = str(HISTORIES / "step_retries_exhausted.json")
@@ -292,6 +293,24 @@ def test_a_folder_is_the_histories_in_it_and_a_pattern_what_it_matches(
         assert [each["source"] for each in json.loads(done.out)["histories"]] == found
 
 
+@pytest.mark.parametrize("handler", [[], ["--handler", FLAT_HANDLER]])
+def test_a_pattern_or_folder_that_finds_nothing_does_not_stop_the_others(
+    durable: Any, tmp_path: Path, handler: list[str]
+) -> None:
+    if handler:
+        pytest.importorskip("aws_durable_execution_sdk_python")
+    pattern, folder = str(tmp_path / "*.nothing"), str(tmp_path)
+    done = durable("replay", pattern, FLAT, folder, "--format", "json", *handler)
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        f"durable: {pattern}: matches no file",
+        f"durable: {folder}: no history in it: expected files named *.json",
+    ]
+    told = done.document["histories"]
+    assert [each["source"] for each in told] == [pattern, FLAT, folder]
+    assert ["unreadable" in each for each in told] == [True, False, True]
+
+
 def test_a_failed_execution_is_fine_to_explain(durable: Any) -> None:
     assert durable("replay", FAILED).code == 0
 
@@ -387,7 +406,7 @@ def test_a_defect_of_ours_is_one_line_and_exit_70(
     done = durable("replay", FLAT)
     assert done.code == 70
     [line] = done.err.splitlines()
-    assert line.startswith("durable: a defect in durable itself: RuntimeError: bad\\nluck")
+    assert line.startswith(f"durable: {FLAT}: a defect in durable itself: RuntimeError: bad\\nluck")
     monkeypatch.setenv("DURABLE_DEBUG", "1")
     with pytest.raises(RuntimeError):
         run(["replay", FLAT])

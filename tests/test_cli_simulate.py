@@ -735,7 +735,7 @@ def test_what_a_handler_of_the_sdk_says_goes_to_the_file_that_is_named(
     (tmp_path / "loud.py").write_text(NOISY_AWS)
     (tmp_path / "said.txt").write_text("of an earlier run")
     call = ("--handler", "loud:handler", "--format", "json", "--handler-output", "said.txt", *how)
-    done = durable(tmp_path, *call)
+    done = durable(tmp_path, *call, "--force")
     assert json.loads(done.stdout)["execution"]["result"] == "1"
     assert done.stderr == ""
     said = (tmp_path / "said.txt").read_text()

@@ -211,6 +211,22 @@ def test_an_absent_field_and_an_empty_one_are_the_same_identity(field: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("recorded", "asked", "differs"),
+    [
+        ("MapItem", "MapIteration", False),
+        ("MapIteration", "MapItem", False),
+        ("MapItem", "ParallelBranch", True),
+        ("Mapitem", "MapIteration", True),
+    ],
+)
+def test_a_unit_that_a_preview_of_the_dotnet_sdk_wrote_is_a_unit_of_a_map(
+    recorded: str, asked: str, differs: bool
+) -> None:
+    unit = Operation("a", OperationType.CONTEXT, OperationStatus.STARTED, LATER, sub_type=recorded)
+    assert bool(compare(unit, Asked(OperationType.CONTEXT, asked))) is differs
+
+
+@pytest.mark.parametrize(
     ("status", "attempt"), [("STARTED", 3), ("READY", 3), ("PENDING", 3), ("SUCCEEDED", None)]
 )
 def test_the_attempt_that_runs_follows_those_that_ended(status: str, attempt: int | None) -> None:

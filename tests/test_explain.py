@@ -14,6 +14,7 @@ import pytest
 
 from durable_core.adapters.history_file import load_history
 from durable_core.errors import UsageError
+from durable_core.events import EVENTS
 from durable_core.explaining.explain import explain
 from durable_core.explaining.report import Replay, Report, Row
 from durable_core.explaining.rows import explain_operations
@@ -788,3 +789,20 @@ def test_the_last_error_of_a_step_that_waits_for_its_next_attempt_is_told() -> N
     assert row.status == "PENDING"
     assert row.error is not None
     assert row.error.type == "ConnectionError"
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+def test_fields_that_an_event_does_not_have_change_nothing(path: Path) -> None:
+    raw = json.loads(path.read_bytes())["Events"]
+    form = {"Payload": "y", "Truncated": True}
+    odd = {"Result": {"Payload": "x"}, "Input": form, "Error": {"Truncated": True}}
+    more = []
+    for event in raw:
+        kind = event["EventType"]
+        known = EVENTS[kind].fields
+        new = {name: value for name, value in odd.items() if name not in known}
+        more.append({**event, f"{kind}Details": {**event.get(f"{kind}Details", {}), **new}})
+    plain, planted = (
+        explain(history_of_events("h", events_from_wire(each, "Events"))) for each in (raw, more)
+    )
+    assert planted == plain

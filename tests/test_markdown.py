@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from durable_cli import render_markdown
-from durable_cli.markdown import escaped
+from durable_cli.escapes import clean, markdown_text
 from durable_cli.outline import outline
-from durable_cli.output import clean
 from durable_cli.render_verify_ci import render_markdown as render_verdicts
 from durable_core.adapters.history_file import load_history
 from durable_core.errors import SourceError
@@ -157,7 +156,7 @@ TABLE = "| a | b |\n|---|---|\n| {} | {} |"
 @settings(max_examples=300)
 @given(TEXTS, st.sampled_from(["{}", "### {}", "- {}", "1. {}", "> {}", TABLE]))
 def test_whatever_the_text_it_is_shown_and_is_nothing_else(text: str, around: str) -> None:
-    found = texts_of("first\n\n" + around.replace("{}", escaped(text)) + "\n\nlast\n")
+    found = texts_of("first\n\n" + around.replace("{}", markdown_text(text)) + "\n\nlast\n")
     assert_nothing_is_found(found)
     shown = [each.replace(GAP, "").replace("\0", "").strip() for each in found[1:-1]]
     expected = clean(text).strip()
@@ -169,14 +168,14 @@ def test_whatever_the_text_it_is_shown_and_is_nothing_else(text: str, around: st
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_each_kind_of_text_is_harmless_in_a_cell(text: str) -> None:
-    found = texts_of(f"| a | b |\n|---|---|\n| {escaped(text)} | x |\n")
+    found = texts_of(f"| a | b |\n|---|---|\n| {markdown_text(text)} | x |\n")
     assert len(found) == 4
     assert_nothing_is_found(found)
 
 
 def test_what_is_harmless_stays_legible() -> None:
     for text in ("renamed.py:11", "histories/done.json", "1.0.1", "order-17", "262,144 bytes"):
-        assert escaped(text) == text
+        assert markdown_text(text) == text
 
 
 # -- the reports ---------------------------------------------------------------------------------

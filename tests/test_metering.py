@@ -165,6 +165,14 @@ def test_a_condition_is_known_by_its_polls_when_the_sub_type_is_the_user_s() -> 
     assert metered(polled, 0).operations == report.rows[0].metered_operations == 1 + 3
 
 
+def test_a_step_that_was_retried_is_no_condition_whatever_its_sub_type() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        config = replace(THRICE, sub_type="WaitForCondition")
+        await ctx.step(fails_until(3), "thrice", config)
+
+    assert summed(reported(handler))[0] == 1 + 2
+
+
 def test_create_callback_is_one_operation_and_its_completion_only_data() -> None:
     async def handler(event: Any, ctx: DurableContext) -> Any:
         callback = await ctx.create_callback("approval", CallbackConfig(timedelta(hours=1)))

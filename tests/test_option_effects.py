@@ -126,10 +126,13 @@ PROBES = {
         verifies("result:child", "--strict"),
         verifies("old:by_chance", "--runs", "2", sources=["chance.json"]),
         verifies("new:handler", "--guard", "off", sources=["handler.json"]),
+        verifies("writes:handler", "--allow-import", sources=["handler.json"]),
+        verifies("secret:child", "--env", "A_TOKEN=one"),
         verifies("new:child", "--fail-fast", sources=["child.json", "handler.json"]),
         verifies("new:child", "--function", "other", sources=["child.json", "handler.json"]),
         Probe(["replay", FLAT], ["--format", "markdown"]),
         explains("--output", "out.txt"),
+        Probe(["replay", FLAT, "--output", "child.json"], ["--force"]),
         explains("--invocation", "2"),
         explains("--prices", "default"),
         explains("--only", "stripped"),
@@ -159,7 +162,10 @@ PROBES = {
             (ARN, "--endpoint-url", NOBODY),
         )
     ]
-    + [Probe(["inspect-batch", MANY, "--max-operations", "1"], ["--expand"], TABLE_JSON)],
+    + [
+        Probe(["inspect-batch", MANY, "--max-operations", "1"], ["--expand"], TABLE_JSON),
+        Probe(["inspect-batch", SMALL, "--output", "child.json"], ["--force"], TABLE_JSON),
+    ],
     "fetch": [
         fetches(option=LIST[:2]),
         fetches(*LIST, option=["--qualifier", "7"]),
@@ -245,6 +251,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "old.py").write_text(APP)
     (folder / "new.py").write_text(NEW)
     (folder / "result.py").write_text(APP.replace('return "old"', 'return "new"'))
+    (folder / "writes.py").write_text(f"{APP}\nopen('imported.log', 'w').close()\n")
+    (folder / "secret.py").write_text(f"{APP}\nos.environ['A_TOKEN']\n")
     (folder / "event.json").write_text('{"order": 1}')
     (folder / "big.json").write_text(json.dumps("x" * 1_100_000))
     (folder / "scenario.toml").write_text("[[callback]]\nname = 'approval'\npayload = '1'\n")
@@ -254,7 +262,18 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, function in (("child", "child"), ("handler", "handler"), ("chance", "by_chance")):
-            run(["simulate", "--handler", f"old:{function}", "--record", f"{name}.json", "-o", "o"])
+            run(
+                [
+                    "simulate",
+                    "--handler",
+                    f"old:{function}",
+                    "--record",
+                    f"{name}.json",
+                    "-o",
+                    "o",
+                    "--force",
+                ]
+            )
     return folder
 
 

@@ -48,6 +48,7 @@ def test_every_option_has_a_row_and_every_row_an_option(command: str) -> None:
 VALUES: Final = {
     "--handler": "app:handler",
     "--guard": "block",
+    "--env": "A_TOKEN=one",
     "--only": "failed",
     "--format": "table",
     "--color": "auto",
@@ -74,7 +75,7 @@ def written(option: Any) -> list[str]:
 
 
 EXPLAINED = ["--shallow", "--every-invocation", "--strict", "--runs", "--guard", "--timeout"]
-EXPLAINED += ["--jobs", "--fail-fast", "--function"]
+EXPLAINED += ["--jobs", "--fail-fast", "--function", "--allow-import", "--env"]
 VERIFIED = ["--invocation", "--only", "--depth", "--expand", "--show-payloads", "--prices"]
 LAID_OUT = ["--color", "--width"]
 IN_AWS = ["--profile", "--region", "--endpoint-url"]
@@ -85,25 +86,33 @@ FETCHED += ["--redact", "--interval", "--depth", "--keep"]
 LIST = ["fetch", "--function-name", "orders", "--list"]
 
 REFUSED: Final[list[tuple[list[str], list[str]]]] = [
-    (["replay", HISTORY], [*EXPLAINED, *IN_AWS]),
-    (["replay", HISTORY, "--format", "markdown"], [*EXPLAINED, *IN_AWS, *LAID_OUT]),
-    (["replay", HISTORY, "--format", "json"], [*EXPLAINED, *IN_AWS, *LAID_OUT, "--expand"]),
-    (["replay", HISTORY, "--format", "jsonl"], [*EXPLAINED, *IN_AWS, *LAID_OUT, "--expand"]),
-    (["replay", HISTORY, "--show-payloads"], [*EXPLAINED, *IN_AWS, "--expand"]),
-    (["replay", ARN], EXPLAINED),
-    (["replay", HISTORY, *VERIFIES], [*VERIFIED, *IN_AWS, "--fail-fast"]),
-    (["replay", HISTORY, HISTORY, *VERIFIES], [*VERIFIED, *IN_AWS]),
-    (["replay", ARN, *VERIFIES], [*VERIFIED, "--fail-fast"]),
+    (["replay", HISTORY], [*EXPLAINED, *IN_AWS, "--force"]),
+    (["replay", HISTORY, "--format", "markdown"], [*EXPLAINED, *IN_AWS, "--force", *LAID_OUT]),
+    (
+        ["replay", HISTORY, "--format", "json"],
+        [*EXPLAINED, *IN_AWS, "--force", "--expand", *LAID_OUT],
+    ),
+    (
+        ["replay", HISTORY, "--format", "jsonl"],
+        [*EXPLAINED, *IN_AWS, "--force", "--expand", *LAID_OUT],
+    ),
+    (["replay", HISTORY, "--show-payloads"], [*EXPLAINED, *IN_AWS, "--force", "--expand"]),
+    (["replay", ARN], [*EXPLAINED, "--force"]),
+    (["replay", HISTORY, *VERIFIES], [*VERIFIED, *IN_AWS, "--fail-fast", "--force"]),
+    (["replay", HISTORY, HISTORY, *VERIFIES], [*VERIFIED, *IN_AWS, "--force"]),
+    (["replay", ARN, *VERIFIES], [*VERIFIED, "--fail-fast", "--force"]),
     *(
         (
             ["replay", HISTORY, HISTORY, *VERIFIES, "--format", format],
-            [*VERIFIED, *IN_AWS, *LAID_OUT],
+            [*VERIFIED, *IN_AWS, *LAID_OUT, "--force"],
         )
         for format in ("json", "jsonl", "markdown", "junit", "github")
     ),
-    (["inspect-batch", UPDATES], IN_AWS),
-    (["inspect-batch", UPDATES, "--format", "json"], [*IN_AWS, *LAID_OUT, "--expand"]),
-    (["inspect-batch", ARN], []),
+    (["inspect-batch", UPDATES], [*IN_AWS, "--force"]),
+    (["inspect-batch", UPDATES, "--format", "json"], [*IN_AWS, *LAID_OUT, "--expand", "--force"]),
+    (["inspect-batch", ARN], ["--force"]),
+    (["replay", HISTORY, "-o", "f"], [*EXPLAINED, *IN_AWS]),
+    (["inspect-batch", UPDATES, "-o", "f"], IN_AWS),
     (["fetch", ARN], [*FOUND, *LAID_OUT, "--force", "--interval", "--depth", "--keep"]),
     (["fetch", ARN, "-o", "f"], [*FOUND, *LAID_OUT, "--interval", "--depth", "--keep"]),
     (
@@ -124,7 +133,7 @@ REFUSED: Final[list[tuple[list[str], list[str]]]] = [
     (["simulate", *VERIFIES, "--crash", "throttle"], ["--force"]),
     *(
         (["simulate", *VERIFIES, "--crash", "throttle", option, "f.json"], [])
-        for option in ("--record", "--record-updates", "--save-failing")
+        for option in ("--record", "--record-updates", "--save-failing", "-o", "--handler-output")
     ),
 ]
 

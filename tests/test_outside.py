@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +66,23 @@ def test_a_target_that_is_named_otherwise_has_its_version(function: str) -> None
     version = "7" if function.endswith("7") else None
     assert (said["name"], said["version"]) == ("stock", version or "$LATEST")
     assert said["arn"] == ABOUT["arn"].removesuffix(":prod") + (f":{version}" if version else "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ends"),
+    [(600, "300000"), (901, ["Sandbox.Timedout", "Task timed out after 900.00 seconds"])],
+)
+def test_a_plain_target_has_as_long_as_lambda_gives_a_function(seconds: int, ends: Any) -> None:
+    def sleeps(event: Any, context: Any) -> Any:
+        time.sleep(seconds)
+        return context.get_remaining_time_in_millis()
+
+    result = run_with(sleeps).result or ""
+    if isinstance(ends, str):
+        assert result == ends
+    else:
+        kind, message = json.loads(result)
+        assert (kind, message.partition("Error: ")[2]) == tuple(ends)
 
 
 def test_each_plain_call_has_a_request_of_its_own() -> None:

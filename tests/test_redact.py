@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -458,7 +459,7 @@ def test_texts_in_fields_that_are_not_known_are_replaced():
     text = json.dumps(redacted)
 
     assert "secret" not in text
-    assert "2026-11-01T10:00:00Z" in text
+    assert "2026-11-01T10:00:00Z" not in text
     assert "LoopStarted" in text
 
 
@@ -543,3 +544,65 @@ def test_what_was_kept_is_said():
 def test_what_is_no_path_is_refused_with_examples(path):
     with pytest.raises(UsageError, match="is not a path: expected"):
         parse_keep_path(path)
+
+
+# -- the work that it takes ----------------------------------------------------------------------
+
+
+def calls_of(action):
+    """How many functions an action calls, Python's own and those that are built in."""
+    count = 0
+
+    def note(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+HOSTILE = {
+    "quotes": lambda n: '"' * n,
+    "quotes in JSON": lambda n: json.dumps('"' * n),
+    "backslashes": lambda n: "\\" * n,
+    "spaces": lambda n: " " * n,
+    "quotes and letters": lambda n: 'a"' * (n // 2),
+    "quotes and letters in JSON": lambda n: json.dumps('a"' * (n // 2)),
+    "two bytes and quotes": lambda n: 'é"' * (n // 2),
+    "escapes": lambda n: '"' + "\\u0041\\/" * (n // 8) + '"',
+    "empty texts": lambda n: json.dumps([""] * (n // 4)),
+    "brackets in a text": lambda n: json.dumps("[" * n),
+    "brackets in texts": lambda n: json.dumps(["[[["] * (n // 8)),
+    "texts in texts": lambda n: json.dumps([json.dumps([json.dumps(["x" * n])])]),
+    "a long name of a field": lambda n: json.dumps({"k" * n: 1}),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("place", ["payload", "name"])
+def test_twice_the_text_takes_at_most_twice_the_work(kind, place):
+    def work(size):
+        text = HOSTILE[kind](size)
+        event = step_ended(text) if place == "payload" else step_ended('"x"', text)
+        return calls_of(lambda: redact({"Events": [event]}))
+
+    assert work(80_000) <= 2.1 * work(40_000) + 200
+
+
+def test_the_stand_in_of_a_long_text_is_drawn_a_few_times_at_most():
+    originals = {f'""{a}' for a in "bcdfghjklmnpqrstvwxz"}  # each stand-in will show one
+    fakes = Fakes(b"key", [each + '"' for each in originals])
+
+    assert calls_of(lambda: fakes.text('""a"' * 100_000)) < 20_000
+
+
+def test_many_steps_of_any_depth_take_no_more_than_their_number_times_the_depth():
+    path = parse_keep_path("charge" + "..a" * 20 + "..b")
+    deep = "[" * 300 + "1" + "]" * 300
+    payload = json.dumps({"a": json.loads(deep)})
+
+    assert calls_of(lambda: redact({"Events": [step_ended(payload)]}, [path])) < 1_000_000

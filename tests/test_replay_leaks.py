@@ -712,6 +712,33 @@ def test_a_change_inside_of_a_completed_context_breaks_at_most_those_inside_of_i
     assert verified(ends("close", inner=inner), running, deep=False)
 
 
+@pytest.mark.parametrize("kind", ["map", "virtual"])
+def test_what_a_context_without_an_operation_asks_for_at_its_end_breaks_nobody(kind: str) -> None:
+    def made(*names: str) -> Handler:
+        async def body(inside: DurableContext, *_: object) -> None:
+            for each in names:
+                await step(inside, each)
+
+        async def virtual(inside: DurableContext) -> None:
+            await inside.run_in_child_context(body, "virtual", ChildConfig(is_virtual=True))
+
+        async def handler(event: Any, ctx: DurableContext) -> None:
+            if kind == "map":
+                flat = MapConfig[int](nesting_type=NestingType.FLAT)
+                await ctx.map([1, 2], body, "around", config=flat)
+            else:
+                await ctx.run_in_child_context(virtual, "around")
+
+        return handler
+
+    first = verified(made("check", "more"), recorded(simulate(made("check")))).first
+    assert first is not None
+    assert (first.position, first.breaks) == ("1.1.2", None)
+    renamed = verified(made("look", "more"), recorded(simulate(made("check")))).first
+    assert renamed is not None
+    assert renamed.breaks is not None
+
+
 # -- the law ---------------------------------------------------------------------------------------
 
 

@@ -67,6 +67,21 @@ def refused_twice(strategy: Any, error: Exception | None = None) -> Callable[...
     return handler
 
 
+def sub_typed(strategy: Any) -> Callable[..., Any]:
+    """A step whose sub-type, which some SDKs let users name, is that of conditions."""
+
+    async def handler(event: Any, ctx: DurableContext) -> str:
+        def call(step: Any) -> str:
+            if step.attempt < 2:
+                raise Refused(503, "later")
+            return "done"
+
+        config = StepConfig(retry_strategy=strategy, sub_type="WaitForCondition")
+        return str(await ctx.step(call, name="call", config=config))
+
+    return handler
+
+
 def every(seconds: int, most: int = 5, kinds: Any = None) -> Any:
     return create_retry_strategy(
         RetryStrategyConfig(
@@ -446,3 +461,11 @@ def test_a_poll_whose_state_the_history_does_not_tell_is_left_alone() -> None:
 
     assert told(polling(stops_without_a_state), history) == []
     assert told(polling(stops_without_a_state), history_of_events("silent", silent)) == []
+
+
+def test_a_step_with_the_sub_type_of_conditions_is_asked_about_its_errors() -> None:
+    history = recorded(sub_typed(every(5)))
+    assert told(sub_typed(every(5)), history) == []
+    assert told(sub_typed(every(9)), history) == [
+        ("retry after attempt 1", "1", "another after 5 s", "another after 9 s")
+    ]

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from durable_core.adapters.threads.patches import in_place
-from durable_core.adapters.threads.primitives import UsersLock
+from durable_core.adapters.threads.primitives import LightEvent, UsersLock
 from durable_core.adapters.threads.scheduler import Scheduler
 from durable_core.adapters.threads.tasks import SECOND, Stuck, current_task
 from durable_core.interleavings import order_of
@@ -158,6 +158,67 @@ def test_a_lock_that_is_held_over_a_wait_lets_nobody_else_in(
         return most
 
     assert run(body, interleaving) == ([1, 1, 1, 1], 4)
+
+
+@pytest.mark.parametrize("interleaving", INTERLEAVINGS)
+def test_a_lock_that_is_let_go_when_the_time_of_a_wait_for_it_is_over_is_for_one_of_the_two(
+    interleaving: int,
+) -> None:
+    def work(lock: Any, which: int) -> bool:
+        if which == 2:
+            is_mine = bool(lock.acquire(timeout=1))
+            if is_mine:
+                lock.release()
+            return is_mine
+        with lock:
+            time.sleep(1 - which)
+        return True
+
+    def body() -> list[bool]:
+        lock = threading.Lock()
+        ended = started(3, lambda which: work(lock, which))
+        assert not lock.locked()
+        return ended
+
+    ended, _ = run(body, interleaving)
+    assert len(ended) == 3
+
+
+@pytest.mark.parametrize("kind", [threading.Event, LightEvent])
+@pytest.mark.parametrize("interleaving", INTERLEAVINGS)
+def test_an_event_lets_all_go_on_that_wait_for_it_and_those_whose_time_is_over(
+    kind: Any, interleaving: int
+) -> None:
+    def body() -> list[tuple[bool, float]]:
+        event, task = kind(), current_task()
+        assert task is not None
+        scheduler = task.scheduler
+        began = scheduler.now
+
+        def work(which: int) -> tuple[bool, float]:
+            if which == 3:
+                time.sleep(2)
+                event.set()
+            came = event.wait((None, 1, 5, 0)[which])
+            return came, (scheduler.now - began) / SECOND
+
+        ended = sorted(started(4, work))
+        assert event.is_set()
+        event.clear()
+        assert not event.is_set()
+        assert not event.wait(-1)
+        return ended
+
+    assert run(body, interleaving)[0] == [(False, 1), (True, 2), (True, 2), (True, 2)]
+
+
+def test_an_event_works_in_threads_that_are_not_scheduled() -> None:
+    event = LightEvent()
+    assert not event.wait(0.001)
+    with ThreadPoolExecutor(4) as pool:
+        waits = [pool.submit(event.wait) for _ in range(3)]
+        event.set()
+    assert [each.result() for each in waits] == [True] * 3
 
 
 @pytest.mark.parametrize("interleaving", INTERLEAVINGS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,10 +15,17 @@ from typing import Any
 
 import pytest
 
-from durable_core import DurableContext, MapConfig, NestingType, SerDesError
+from durable_core import (
+    DurableContext,
+    MapConfig,
+    NestingType,
+    RetryPresets,
+    SerDesError,
+    StepConfig,
+)
 from durable_core.errors import UsageError
 from durable_core.limits import LIMITS
-from durable_core.model import ExecutionStatus
+from durable_core.model import ExecutionStatus, OperationStatus
 from durable_core.native.journal import Did
 from durable_core.service.faults import every_crash
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
@@ -157,6 +166,24 @@ def test_an_execution_timeout_ends_it() -> None:
     assert simulation.virtual_seconds == 4 * 3600 + 1
 
 
+@pytest.mark.parametrize(
+    ("pause", "due"), [("", 5), ("[[pause]]\nafter_seconds = 1\nfor_seconds = 2\n", 7)]
+)
+def test_what_is_due_when_the_execution_times_out_comes_before_that(pause: str, due: int) -> None:
+    def fails(_: Any) -> None:
+        raise ValueError("not yet")
+
+    strategy = RetryPresets.fixed(timedelta(seconds=due))
+
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.step(fails, "fails", StepConfig(retry_strategy=strategy))
+
+    simulation = simulate(handler, scenario=read_scenario(pause), execution_timeout=5)
+    assert simulation.status is ExecutionStatus.TIMED_OUT
+    [operation] = [each for each in simulation.operations.values() if each.step_details]
+    assert operation.status is OperationStatus.READY
+
+
 def test_no_more_invocations_are_made_than_allowed() -> None:
     simulation = simulate(forever, max_invocations=7)
     assert (len(simulation.invocations), simulation.stopped) == (7, Stopped.MAX_INVOCATIONS)
@@ -256,3 +283,34 @@ def test_in_a_thread_that_runs_an_event_loop_it_says_how_to_call_it() -> None:
         return await asyncio.to_thread(simulate, handler)
 
     assert asyncio.run(test()).result == "1"
+
+
+def test_simulations_in_several_threads_leave_the_garbage_collector_as_it_was() -> None:
+    async def handler(event: Any, ctx: DurableContext) -> None:
+        await ctx.wait(timedelta(seconds=1))
+
+    before = gc.get_threshold()
+    first_runs, second_runs = threading.Event(), threading.Event()
+    first_ended = threading.Event()
+
+    def first_ends_in_between(_: object) -> None:
+        first_runs.set()
+        second_runs.wait(10)
+
+    def second_ends_last(_: object) -> None:
+        second_runs.set()
+        first_ended.wait(10)
+
+    first = threading.Thread(
+        target=simulate, args=(handler,), kwargs={"on_invocation": first_ends_in_between}
+    )
+    second = threading.Thread(
+        target=simulate, args=(handler,), kwargs={"on_invocation": second_ends_last}
+    )
+    first.start()
+    first_runs.wait(10)
+    second.start()
+    first.join()
+    first_ended.set()
+    second.join()
+    assert gc.get_threshold() == before

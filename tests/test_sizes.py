@@ -122,6 +122,16 @@ def test_an_update_from_another_sdk_takes_its_compact_json_in_utf8(update: Opera
         assert SDKS[sdk].exact(update) == len(written)
 
 
+@given(st.text(st.characters(max_codepoint=0x7F), max_size=40), st.integers(8, 400))
+@example("".join(map(chr, range(0x80))), 3)
+def test_a_long_text_takes_as_many_bytes_as_a_short_one_with_its_characters(
+    text: str, times: int
+) -> None:
+    update = replace(PLAIN, payload=text * times)
+    assert SDKS[Sdk.PYTHON].exact(update) == len(json.dumps(update_to_wire(update)))
+    assert SDKS[Sdk.JAVASCRIPT].exact(update) == len(stringified(update_to_wire(update)))
+
+
 @given(st.lists(UPDATES, max_size=4))
 def test_a_request_from_another_sdk_takes_its_compact_json_in_utf8(
     updates: list[OperationUpdate],

@@ -283,6 +283,46 @@ def test_the_sdks_handlers_are_compatible_with_their_redacted_histories_or_it_is
         assert "handed stand-ins" in outcome.doubts[0].reason
 
 
+# -- identifiers in names ------------------------------------------------------------------------
+
+
+async def names_after_its_input(event: Any, ctx: DurableContext) -> Any:
+    for number in event["accounts"]:
+        await ctx.step(lambda _: None, name=f"charge {number}")
+
+
+async def names_by_itself(event: Any, ctx: DurableContext) -> Any:
+    await ctx.step(lambda _: None, name="charge 4711471147")
+    await ctx.wait(timedelta(seconds=1), name="pause")
+
+
+async def names_another(event: Any, ctx: DurableContext) -> Any:
+    await ctx.step(lambda _: None, name="refund 4711471147")
+
+
+def test_a_name_that_the_code_makes_of_its_input_is_found() -> None:
+    accounts = ["4711471147", 4711471148, "5f0c1f6e-3a55-4b4c-9d41-6a1b7f0f2c11", "zoe@example.com"]
+    recorded = history(names_after_its_input, {"accounts": accounts})
+    outcome = verified(names_after_its_input, recorded)
+
+    assert "471" not in str([event.name for event in recorded.events])
+    assert outcome.verdict is Verdict.COMPATIBLE
+
+
+def test_a_real_identifier_in_a_name_of_the_code_is_no_divergence() -> None:
+    outcome = verified(names_by_itself, history(names_by_itself, None))
+
+    assert outcome.verdict is Verdict.CANNOT_VERIFY
+    assert "the names differ there in identifiers only" in outcome.doubts[0].reason
+    assert outcome.doubts[0].remedy.endswith("--keep @names")
+    kept = verified(names_by_itself, history(names_by_itself, None, "@names"))
+    assert kept.verdict is Verdict.COMPATIBLE
+
+
+def test_another_name_around_an_identifier_is_a_divergence() -> None:
+    assert verified(names_another, history(names_by_itself, None)).verdict is Verdict.DIVERGED
+
+
 # -- how it is told ------------------------------------------------------------------------------
 
 PROJECT = """

@@ -112,3 +112,61 @@ def test_a_value_without_fields_and_one_that_holds_itself() -> None:
     ring.at = ring
     assert repr(ring).endswith("Ring(at=...)")
     assert dataclasses.asdict(Ring(Ring(1))) == {"at": {"at": 1}}
+
+
+def made_of_all_kinds(with_: Callable[..., Any], **options: Any) -> Any:
+    """Return a class with every kind of field, and one that is derived from it."""
+
+    class Value:
+        """A value."""
+
+        a: object
+        made: list[object] = field(default_factory=list)
+        fixed: object = field(default=7, init=False)
+        fresh: list[object] = field(default_factory=lambda: [1], init=False)
+        named: object = field(default="n", kw_only=True)
+        needed: object = field(kw_only=True)
+        counted: object = field(init=False)
+
+        def __post_init__(self) -> None:
+            self.counted = (self.a, self.named)
+
+    base = with_(**options)(Value)
+
+    class Derived(base):  # type: ignore[misc, valid-type]
+        """A value with one more field."""
+
+        last: object = None
+
+    return base, with_(**options)(Derived)
+
+
+@pytest.mark.parametrize("slots", [False, True])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("args", "keywords"),
+    [
+        ((1,), {"needed": 2}),
+        ((1, [2]), {"needed": None, "named": 3}),
+        ((), {"a": 1, "made": (), "needed": 2}),
+        ((1, 2, 3), {"needed": 4}),
+        ((1, 2, 3, 4), {"needed": 5}),
+        ((), {"needed": 1}),
+        ((1,), {}),
+        ((1,), {"needed": 2, "fixed": 3}),
+        ((1,), {"needed": 2, "other": 3}),
+    ],
+)
+def test_values_are_made_and_refused_as_those_of_the_standard_library(
+    slots: bool, which: int, args: tuple[object, ...], keywords: dict[str, object]
+) -> None:
+    def made(with_: Callable[..., Any]) -> object:
+        kind = made_of_all_kinds(with_, slots=slots)[which]
+        try:
+            first, second = kind(*args, **keywords), kind(*args, **keywords)
+        except TypeError as error:
+            return str(error).replace("made_of_all_kinds.<locals>.", "")
+        assert first.fresh is not second.fresh
+        return [(each.name, getattr(first, each.name)) for each in dataclasses.fields(first)]
+
+    assert made(dataclass) == made(dataclasses.dataclass)

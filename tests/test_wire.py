@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_core.errors import WireError
-from durable_core.events import EVENTS, Kind, details_key, format_timestamp, parse_timestamp
+from durable_core.events import (
+    EVENTS,
+    Kind,
+    detail,
+    details_key,
+    format_timestamp,
+    is_truncated,
+    parse_timestamp,
+    payload_of,
+)
 from durable_core.model import (
     NOTHING,
     CallbackDetails,
@@ -315,17 +324,48 @@ def test_unknown_options_are_kept_inside_of_their_object() -> None:
     assert update_to_wire(update) == wire
 
 
-@pytest.mark.parametrize("field", ["Result", "Input", "Error", "RetryDetails"])
+_TYPED = [
+    *((field, {"Payload": "y"}) for field in ("Result", "Input")),
+    *((field, {"Truncated": True}) for field in ("Result", "Input", "Error")),
+    ("Error", {"Payload": {"ErrorMessage": "y"}}),
+    ("RetryDetails", {"CurrentAttempt": 1}),
+]
+
+
 @pytest.mark.parametrize(
-    "kind", ["StepStarted", "WaitStarted", "ContextStarted", "ExecutionResumed"]
+    ("field", "value"), [*_TYPED, *(("Reason", value) for value in ("x", 1, [], True, {"a": "y"}))]
 )
-@pytest.mark.parametrize("value", ["x", 1, [], True])
-def test_a_payload_or_error_is_an_object_in_the_details_of_any_event(
+@pytest.mark.parametrize(
+    "kind", ["StepStarted", "WaitStarted", "ContextStarted", "InvocationCompleted"]
+)
+def test_what_a_type_of_event_does_not_have_is_an_unknown_field_of_its_details(
     kind: str, field: str, value: object
 ) -> None:
-    wire = {"EventType": kind, "EventId": 1, "EventTimestamp": 1, "Id": "a"}
-    with pytest.raises(WireError, match=rf"{kind}Details\.{field}: expected an object"):
-        event_from_wire({**wire, f"{kind}Details": {field: value}})
+    if field in EVENTS[kind].fields:
+        return
+    wire = _event_with(kind, field, value)
+    event = event_from_wire(wire)
+    assert (payload_of(event), error_of(event), detail(event, field)) == (None, None, None)
+    assert not is_truncated(event)
+    assert event_to_wire(event) == wire
+
+
+@pytest.mark.parametrize("value", ["x", 1, [], True, {"Payload": 1}, {"CurrentAttempt": "1"}])
+@pytest.mark.parametrize("field", ["Result", "Input", "Error", "RetryDetails"])
+@pytest.mark.parametrize("kind", ["StepStarted", "ContextStarted", "InvocationCompleted"])
+def test_what_stands_by_the_name_of_a_payload_has_its_form_in_every_type_of_event(
+    kind: str, field: str, value: object
+) -> None:
+    if isinstance(value, dict) and (field == "RetryDetails") != ("CurrentAttempt" in value):
+        return
+    with pytest.raises(WireError, match=field):
+        event_from_wire(_event_with(kind, field, value))
+
+
+def _event_with(kind: str, field: str, value: object) -> dict[str, Any]:
+    time = "2026-11-02T10:00:00.000Z"
+    wire: dict[str, Any] = {"EventType": kind, "EventId": 1, "EventTimestamp": time, "Id": "a"}
+    return {**wire, f"{kind}Details": {field: value}}
 
 
 def test_an_event_of_an_unknown_type_keeps_its_details() -> None:

@@ -18,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_cli.app import run
-from durable_cli.output import Surface, clean, json_text, wrap
+from durable_cli.escapes import clean, json_text
+from durable_cli.output import Surface, wrap
+from durable_core.safe_text import LineWatch, without_commands
 
 FIXTURES: Final = Path(__file__).parent.parent / "fixtures"
 HISTORY: Final = FIXTURES / "histories" / "step_retries_exhausted.json"
@@ -92,7 +94,7 @@ SIGNS: Final = st.text(st.sampled_from("#:[] avso\ufe0f\t")).map(clean)
 def test_no_line_of_a_table_is_a_command(text: str, width: int) -> None:
     surface = Surface(80, color=False, unicode=True)
     lines = [surface.line([("  ", ""), (line, "")]) for line in wrap(text, width)]
-    assert commands("\n".join(lines)) == []
+    assert commands(without_commands("\n".join(lines))) == []
 
 
 @given(st.text(st.sampled_from('#:[] avso\ufe0f\t\n"\\')))
@@ -100,3 +102,24 @@ def test_a_json_text_holds_no_command_and_the_same_value(text: str) -> None:
     for written in (json_text([text]), json_text({text: text}, indent=False)):
         assert commands(written) == []
     assert json.loads(json_text([text])) == [text]
+
+
+@given(st.lists(st.text(st.sampled_from("#:[] avso\ufe0f\t\n\x1b")), max_size=8))
+def test_nothing_that_a_handler_prints_in_pieces_is_a_command(pieces: list[str]) -> None:
+    watch = LineWatch()
+    written = "".join(watch.filtered(piece) for piece in pieces)
+    assert commands(written.replace("\x1b[", "")) == []
+    assert written.replace("\\x3a", ":").replace("\\x5b", "[") == "".join(pieces)
+
+
+def test_no_number_of_spaces_hides_a_command() -> None:
+    watch = LineWatch()
+    pieces = [" " * 1000, "\t", ":", ":error::x"]
+    assert commands("".join(map(watch.filtered, pieces))) == []
+
+
+def test_a_line_that_grows_piece_by_piece_takes_no_more_time_than_its_pieces() -> None:
+    watch = LineWatch()
+    for _ in range(3):
+        assert watch.filtered("." * 1_000_000) == "." * 1_000_000
+        assert len(watch._line) < 100

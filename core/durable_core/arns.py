@@ -57,6 +57,16 @@ def is_local_execution(text: str) -> bool:
     return LOCAL_EXECUTION.fullmatch(text) is not None
 
 
+def version_of_function(name: str) -> str:
+    """Return the version that runs where a function is invoked by a name or ARN.
+
+    A numeric qualifier names it; no qualifier, $LATEST and an alias run $LATEST (source: AWS's
+    Python testing library 1.4.0).
+    """
+    qualifier = name.rpartition(":")[2]
+    return qualifier if qualifier.isdecimal() else "$LATEST"
+
+
 def region_of_function(name: str) -> str | None:
     """Return the region in a function's ARN; None for a bare name."""
     match = _FUNCTION_REGION.fullmatch(name)
@@ -66,11 +76,6 @@ def region_of_function(name: str) -> str | None:
 def accounts_in(text: str) -> list[str]:
     """Return the account ids in an ARN or anything like one, in their order."""
     return _ACCOUNT.findall(text)
-
-
-def without_accounts(text: str) -> str:
-    """Return the text with every account id in it as a star."""
-    return _ACCOUNT.sub("*", text)
 
 
 # -- names of what is simulated ------------------------------------------------------------------

@@ -14,7 +14,14 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.errors import ImpossibleOperation
-from durable_core.model import Operation, OperationStatus, OperationType, UnitStatus, Word
+from durable_core.model import (
+    Operation,
+    OperationStatus,
+    OperationType,
+    SubType,
+    UnitStatus,
+    Word,
+)
 from durable_core.transitions import STATUSES
 from durable_core.values import dataclass
 
@@ -122,15 +129,16 @@ def decide(recorded: Operation | None, asked: Asked, *, replay_children: bool = 
 def compare(recorded: Operation, asked: Asked) -> tuple[Mismatch, ...]:
     """Return where the recorded operation's identity differs from what is asked.
 
-    An absent name, sub-type or parent and an empty one are the same. The type is always compared,
-    the rest only when `asked.check`.
+    An absent name, sub-type or parent and an empty one are the same, and so are the two sub-types
+    that the .NET SDK has given to a unit of a map. The type is always compared, the rest only when
+    `asked.check`.
     """
     if not asked.check and recorded.type is asked.type:
         return ()
     pairs: list[tuple[str, str | None, str | None]] = [("type", recorded.type, asked.type)]
     if asked.check:
         pairs += [
-            ("sub-type", recorded.sub_type, asked.sub_type),
+            ("sub-type", _current(recorded.sub_type), _current(asked.sub_type)),
             ("name", recorded.name, asked.name),
             ("parent", recorded.parent_id, asked.parent_id),
         ]
@@ -139,6 +147,11 @@ def compare(recorded: Operation, asked: Asked) -> tuple[Mismatch, ...]:
         for field, before, now in pairs
         if (before or None) != (now or None)
     )
+
+
+def _current(sub_type: str | None) -> str | None:
+    """Return a sub-type as it is written today."""
+    return SubType.MAP_ITERATION if sub_type == SubType.MAP_ITEM else sub_type
 
 
 def decide_unit(frozen: UnitStatus | None, recorded_name: str | None, name: str | None) -> Decision:

@@ -123,5 +123,36 @@ class ImpossibleOperation(DurableError):
         return f"operation {self.operation_id}: {self.problem}"
 
 
+class NotEnforced(DurableError):
+    """The operating system can't hold what verifying code is refused. The system is to blame.
+
+    `missing` says what it doesn't hold, and why.
+    """
+
+    def __init__(self, missing: tuple[str, ...]) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        why = "; ".join(self.missing)
+        return printable(f"cannot verify: --guard enforce can't be had on this system: {why}")
+
+
 class UsageError(DurableError):
     """The command line asks for something that can't be. The user's call is to blame."""
+
+
+class SourceDefect(DurableError):
+    """A defect of `durable` itself that showed at one source: we are to blame, and the other
+    sources go on. `kind` and `text` are those of the exception."""
+
+    def __init__(self, source: str, kind: str, text: str) -> None:
+        super().__init__(source, kind, text)
+        self.source = source
+        self.kind = kind
+        self.text = text
+
+    def __str__(self) -> str:
+        said = f"{self.kind}: {self.text}" if self.text else self.kind
+        hint = "DURABLE_DEBUG=1 shows the traceback"
+        return printable(f"{self.source}: a defect in durable itself: {said} ({hint})")

@@ -140,7 +140,8 @@ EVENTS: Final[Mapping[str, EventSpec]] = MappingProxyType(_build())
 CARRIERS: Final[Mapping[str, Kind]] = MappingProxyType(
     {"Result": Kind.PAYLOAD, "Input": Kind.PAYLOAD, **_ERROR, **_STEP}
 )
-"""What these fields are in the details of any event, also of one whose type doesn't have them."""
+"""What the service writes by these names, wherever it does: an event of a type that has no such
+field keeps one as a field that isn't known, and nothing else may stand there."""
 
 EXECUTION_STARTED: Final = "ExecutionStarted"
 EXECUTION_PAUSED: Final = "ExecutionPaused"
@@ -162,9 +163,26 @@ def details_key(event_type: str) -> str:
     return f"{event_type}Details"
 
 
+_PAYLOADS: Final[Mapping[str, str]] = {
+    kind: name
+    for kind, spec in EVENTS.items()
+    for name in ("Result", "Input")
+    if name in spec.fields
+}
+"""The one field for a payload that each type of event has, which has one."""
+_WITH_ERROR: Final = frozenset(kind for kind, spec in EVENTS.items() if "Error" in spec.fields)
+
+
 def detail(event: Event, name: str) -> Any:
-    """Return one field of the event's details, or None."""
-    return event.details.get(name) if event.details is not None else None
+    """Return one field of the event's details, or None.
+
+    A field that this type of event doesn't have is one that isn't known, whatever its name.
+    """
+    details = event.details
+    if not details or name not in details:
+        return None
+    spec = EVENTS.get(event.event_type)
+    return details[name] if spec is not None and name in spec.fields else None
 
 
 def payload_of(event: Event) -> str | None:
@@ -173,11 +191,20 @@ def payload_of(event: Event) -> str | None:
     What stands beside `Truncated: true` is the beginning of a text at most: not what was written,
     even where it happens to be JSON.
     """
+    carrier = _payload_carrier(event)
+    return None if not carrier or carrier.get("Truncated") is True else carrier.get("Payload")
+
+
+def error_carrier(event: Event) -> Mapping[str, Any] | None:
+    """Return what holds the event's error object, or a part of one; None if it carries none."""
     details = event.details
-    if not details:
-        return None
-    carrier: Mapping[str, Any] = details.get("Result") or details.get("Input") or {}
-    return None if carrier.get("Truncated") is True else carrier.get("Payload")
+    return details.get("Error") if details and event.event_type in _WITH_ERROR else None
+
+
+def _payload_carrier(event: Event) -> Mapping[str, Any] | None:
+    details = event.details
+    name = _PAYLOADS.get(event.event_type)
+    return details.get(name) if details and name is not None else None
 
 
 def is_truncated(event: Event) -> bool:
@@ -186,20 +213,18 @@ def is_truncated(event: Event) -> bool:
     An error object beside the flag counts as there: AWS's local runner (1.4.0) sets it on errors
     that are whole. See `is_marked_error`.
     """
-    details = event.details
-    if not details:
+    carrier = _payload_carrier(event)
+    if carrier and carrier.get("Truncated") is True:
+        return True
+    carrier = error_carrier(event)
+    if not carrier or carrier.get("Truncated") is not True:
         return False
-    for name in ("Result", "Input"):
-        carrier = details.get(name)
-        if carrier and carrier.get("Truncated") is True:
-            return True
-    carrier = details.get("Error") or {}
-    return carrier.get("Truncated") is True and not isinstance(carrier.get("Payload"), dict)
+    return not isinstance(carrier.get("Payload"), dict)
 
 
 def is_marked_error(event: Event) -> bool:
     """Return True for an error object beside `Truncated: true`: it may be whole, or cut."""
-    carrier = (event.details or {}).get("Error") or {}
+    carrier = error_carrier(event) or {}
     return carrier.get("Truncated") is True and isinstance(carrier.get("Payload"), dict)
 
 

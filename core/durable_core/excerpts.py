@@ -6,6 +6,9 @@ import re
 import unicodedata
 from typing import Final
 
+from durable_core.limits import LIMITS
+
+_SHOWN_OF_A_NAME: Final = 40
 _LOOKED_BACK: Final = 32
 """How far a character that people see, or an escape, may reach back."""
 _ESCAPE: Final = re.compile(r"\\(?:u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
@@ -35,6 +38,16 @@ def excerpt(text: str | None, most: int, start: int = 0) -> str | None:
         return text
     before, after = "..." if start else "", "..." if end < len(text) else ""
     return f"{before}{text[start:end]}{after} ({len(text):,} characters)"
+
+
+def short_name(name: str) -> str:
+    """Return what is shown of a name: all of one that the service takes."""
+    return name if len(name) <= LIMITS.name_length else excerpt(name, _SHOWN_OF_A_NAME) or ""
+
+
+def labelled(kind: str, name: str | None) -> str:
+    """Return an operation as reports call it, `Step "charge"`, whatever the length of its name."""
+    return f'{short_name(kind)} "{short_name(name)}"' if name else short_name(kind)
 
 
 def first_difference(one: str, other: str) -> int:

@@ -258,14 +258,17 @@ class _Builder:
         if spec.status is OperationStatus.STARTED:
             self._begin(event)
             return
-        payload, error = payload_of(event), error_in_state(event.event_type, error_of(event))
+        payload, error = payload_of(event), error_of(event)
+        if error is not None:
+            error = error_in_state(event.event_type, error)
         if payload is not None:
             self.payloads.append(payload)
         self.is_lost = is_truncated(event)
         self.truncated = self.truncated or self.is_lost
         self.result = payload
         self.error = error
-        self.outcome_doubt = _outcome_doubt(event, error)
+        is_whole = payload is not None and error is None
+        self.outcome_doubt = None if is_whole else _outcome_doubt(event, error)
         if self.type is OperationType.STEP:
             self.attempt += 1
             delay = next_attempt_delay_of(event)
@@ -285,7 +288,7 @@ class _Builder:
         if self.start is None:
             self.start = event
             self.started = event.timestamp
-            if (given := payload_of(event)) is not None:
+            if event.details and (given := payload_of(event)) is not None:
                 self.payloads.append(given)
         self.attempts += 1
         self.last_started = event.timestamp
@@ -305,29 +308,31 @@ class _Builder:
         ):
             status = OperationStatus.READY
             self.next_attempt = None  # "only populated when the step is pending" (service model)
+        # In the order of the fields: to name each would take a third longer.
         operation = Operation(
-            id=first.id or "",
-            type=self.type,
-            status=status,
-            start_timestamp=self.started,
-            parent_id=first.parent_id if first.parent_id is not None else last.parent_id,
-            name=first.name if first.name is not None else last.name,
-            sub_type=first.sub_type if first.sub_type is not None else last.sub_type,
-            end_timestamp=self.end,
+            first.id or "",
+            self.type,
+            status,
+            self.started,
+            first.parent_id if first.parent_id is not None else last.parent_id,
+            first.name if first.name is not None else last.name,
+            first.sub_type if first.sub_type is not None else last.sub_type,
+            self.end,
             **_DETAILS[self.type](self, start),
         )
+        facts = _FACTS.get(self.type) if start is not None else None
         return Recorded(
-            operation=operation,
-            events=(first.event_id, last.event_id),
-            attempts=self.attempts,
-            failures=tuple(self.failures),
-            ends=tuple(self.ends),
-            payloads=tuple(self.payloads),
-            truncated=self.truncated,
-            is_lost=self.is_lost,
-            outcome_doubt=self.outcome_doubt,
-            last_started=self.last_started,
-            **(_FACTS[self.type](start) if start is not None and self.type in _FACTS else {}),
+            operation,
+            (first.event_id, last.event_id),
+            self.attempts,
+            tuple(self.failures),
+            tuple(self.ends),
+            tuple(self.payloads),
+            self.truncated,
+            self.is_lost,
+            self.outcome_doubt,
+            self.last_started,
+            **(facts(start) if facts is not None and start is not None else {}),
         )
 
 
@@ -359,16 +364,11 @@ def _execution(builder: _Builder, start: Event | None) -> dict[str, ExecutionDet
 
 
 def _context(builder: _Builder, _: Event | None) -> dict[str, ContextDetails]:
-    return {"context_details": ContextDetails(result=builder.result, error=builder.error)}
+    return {"context_details": ContextDetails(None, builder.result, builder.error)}
 
 
 def _step(builder: _Builder, _: Event | None) -> dict[str, StepDetails]:
-    details = StepDetails(
-        attempt=builder.attempt,
-        next_attempt_timestamp=builder.next_attempt,
-        result=builder.result,
-        error=builder.error,
-    )
+    details = StepDetails(builder.attempt, builder.next_attempt, builder.result, builder.error)
     return {"step_details": details}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from threading import local
 from typing import Final
@@ -18,6 +18,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TO_MONOTONIC: Final = 1_000 - int(STARTS_AT.timestamp())
 _READS: Final = 1_000
+_TAKES_NO_TIME: Final = nullcontext()
 _real_seconds: Final = time.monotonic
 
 
@@ -86,12 +87,14 @@ class HandlerClock:
         """Let virtual time pass where no other thread could end the wait."""
         return is_alone() and self.sleep(seconds)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Let what the block takes in real time pass, where real durations are wanted."""
         if not self._real_durations or getattr(self._bodies, "began", None) is not None:
-            yield
-            return
+            return _TAKES_NO_TIME
+        return self._measured()
+
+    @contextmanager
+    def _measured(self) -> Iterator[None]:
         self._bodies.began = _real_seconds()
         try:
             yield
@@ -131,12 +134,7 @@ class StandingClock(HandlerClock):
         self.passed += seconds
 
 
-@contextmanager
-def body_takes_time() -> Iterator[None]:
+def body_takes_time() -> AbstractContextManager[None]:
     """Run the body of a step or check: it takes real time where real durations are wanted."""
     clock = clock_of_thread()
-    if isinstance(clock, HandlerClock):
-        with clock.running():
-            yield
-    else:
-        yield
+    return clock.running() if isinstance(clock, HandlerClock) else _TAKES_NO_TIME

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from durable_core.errors import HistoryError
 from durable_core.events import EVENTS, EventSpec, Kind, is_truncated, next_attempt_delay_of
-from durable_core.ids import Placed, missing_parents, places_of
+from durable_core.ids import Placed, may_lack_parents, missing_parents, places_of
 from durable_core.model import (
     Event,
     ExecutionRecord,
@@ -66,9 +66,11 @@ def history_of_events(
     Raises HistoryError when they can't be of one execution.
     """
     ordered = in_order(events)
-    parents = missing_parents(_places_of(ordered))
+    traces = check_events(ordered)
+    parents = _missing_parents(ordered, traces)
     if parents:
         ordered = tuple(_with_parent(event, parents) for event in ordered)
+        traces = check_events(ordered)
     has_data = has_execution_data(ordered)
     return RecordedHistory(
         source=source,
@@ -81,7 +83,7 @@ def history_of_events(
             *_warn_of_parents(parents),
             *_warn_of_gaps(ordered),
             *_warn_of_unknown_types(ordered),
-            *_warn_of_missing_starts(check_events(ordered)),
+            *_warn_of_missing_starts(traces),
             *_warn_of_missing_payloads(ordered, has_data),
         ),
     )
@@ -114,8 +116,17 @@ def history_of_operations(
 # -- parents -------------------------------------------------------------------------------------
 
 
-def _places_of(events: Iterable[Event]) -> dict[str, Placed]:
-    """Return what tells missing parents: nothing where no context is, which could be one."""
+def _missing_parents(events: Sequence[Event], traces: Mapping[str, Trace]) -> dict[str, str]:
+    roots = [
+        key
+        for key, trace in traces.items()
+        if trace.parent_id is None and trace.type is not OperationType.EXECUTION
+    ]
+    return missing_parents(places_of_events(events)) if may_lack_parents(traces, roots) else {}
+
+
+def places_of_events(events: Iterable[Event]) -> dict[str, Placed]:
+    """Return what `ids` needs to know of the operations in these events."""
     found: dict[str, Placed] = {}
     for event in events:
         spec = EVENTS.get(event.event_type)
@@ -174,7 +185,7 @@ def _warn_of_gaps(events: Sequence[Event]) -> Iterable[str]:
 
 
 def _warn_of_unknown_types(events: Iterable[Event]) -> Iterable[str]:
-    unknown = Counter(event.event_type for event in events if event.event_type not in EVENTS)
+    unknown = Counter([each.event_type for each in events if each.event_type not in EVENTS])
     for event_type, count in sorted(unknown.items()):
         yield (
             f"this version doesn't know event type {event_type}: "
@@ -228,9 +239,12 @@ def check_events(events: Sequence[Event]) -> Mapping[str, Trace]:
         trace = traces.get(event.id)
         if trace is None:
             trace = traces[event.id] = Trace(event.id, spec.operation, event, event.parent_id)
-        else:
+        elif trace.type is not spec.operation or event.parent_id != trace.parent_id:
             _check_identity(trace, event, spec.operation)
-        _check_moment(trace, event, spec, is_gapless=event.event_id == position)
+        if spec.status is OperationStatus.STARTED and trace.ended is None:
+            trace.started = event
+        else:
+            _check_moment(trace, event, spec, event.event_id == position)
     _check_parents(traces)
     return traces
 
@@ -262,18 +276,20 @@ def _check_moment(trace: Trace, event: Event, spec: EventSpec, is_gapless: bool)
             )
         trace.started = event
         return
-    if trace.started and trace.started.timestamp - event.timestamp > CLOCK_SKEW:
-        earlier = trace.started.timestamp - event.timestamp
-        raise HistoryError(
-            f"{event.event_type} of {_clip(trace.id)} is {earlier.total_seconds():,.3f} s earlier "
-            f"than its start at EventId {trace.started.event_id}",
-            event.event_id,
-        )
-    if trace.ended is None and not _may_start_again(event):
+    started = trace.started
+    if started and event.timestamp < started.timestamp:
+        earlier = started.timestamp - event.timestamp
+        if earlier > CLOCK_SKEW:
+            raise HistoryError(
+                f"{event.event_type} of {_clip(trace.id)} is {earlier.total_seconds():,.3f} s "
+                f"earlier than its start at EventId {started.event_id}",
+                event.event_id,
+            )
+    if trace.ended is None and not may_start_again(event):
         trace.ended = event
 
 
-def _may_start_again(event: Event) -> bool:
+def may_start_again(event: Event) -> bool:
     """Tell whether a start may follow: after a failed attempt, and after a poll of a condition.
 
     Neither needs a start before it. A poll is told by its sub-type, since not every recorder says
@@ -379,7 +395,7 @@ def _warn_of_missing_payloads(events: Iterable[Event], has_data: bool) -> Iterab
     if not has_data:
         yield "no payloads: the history was fetched without IncludeExecutionData"
         return
-    truncated = [event for event in events if is_truncated(event)]
+    truncated = [event for event in events if event.details and is_truncated(event)]
     if truncated:
         how = "left out or cut" if any(map(_is_cut, truncated)) else "left out"
         yield (

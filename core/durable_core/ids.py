@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, TypeGuard
 
 from durable_core.model import Operation, OperationType, OperationUpdate, is_batch
@@ -228,13 +228,10 @@ def missing_parents(placed: Mapping[str, Placed]) -> dict[str, str]:
     parent, and whose id is not one of the root's, is in the context that makes such an id.
     """
     roots = [key for key, place in placed.items() if place.parent_id is None]
-    if not any(placed[key].is_context for key in roots):
+    if not any(placed[key].is_context for key in roots) or not may_lack_parents(placed, roots):
         return {}
-    if not any(SHA256.child(None, number)[0] in placed for number in range(1, _SLACK)):
-        return {}
-    first = [SHA256.child(None, number)[0] for number in range(1, len(roots) + 1)]
-    orphans = set(roots).difference(first)
-    if not orphans or len(orphans) == len(roots):
+    orphans = _orphans(roots)
+    if len(orphans) == len(roots):
         return {}
     found = resolve(placed, SHA256)
     at = {path: key for key, path in found.items() if key in placed}
@@ -245,6 +242,23 @@ def missing_parents(placed: Mapping[str, Placed]) -> dict[str, str]:
         if around is not None:
             parents[key] = around
     return parents
+
+
+def may_lack_parents(ids: Collection[str], roots: Collection[str]) -> bool:
+    """Return False where none of the operations can have been written without its parent: `roots`
+    are those that name none."""
+    return not _first_ids().isdisjoint(ids) and bool(_orphans(roots))
+
+
+def _orphans(roots: Collection[str]) -> set[str]:
+    return set(roots).difference(
+        SHA256.child(None, number)[0] for number in range(1, len(roots) + 1)
+    )
+
+
+@cache
+def _first_ids() -> frozenset[str]:
+    return frozenset(SHA256.child(None, number)[0] for number in range(1, _SLACK))
 
 
 _SLACK: Final = 64

@@ -108,9 +108,12 @@ _KINDS: Final[Mapping[OperationType, MeteredKind]] = {
 def _is_condition(each: Recorded) -> bool:
     """Tell whether a step is a wait_for_condition: some SDKs let users name the sub-type.
 
-    Only a condition goes on to another attempt without having failed.
+    Only a condition goes on to another attempt without having failed, and only a step after it has.
     """
-    return each.operation.sub_type == SubType.WAIT_FOR_CONDITION or bool(_polls_that_go_on(each))
+    if _polls_that_go_on(each):
+        return True
+    retried = any(end.failed and end.retry_seconds is not None for end in each.ends)
+    return each.operation.sub_type == SubType.WAIT_FOR_CONDITION and not retried
 
 
 def _polls_that_go_on(each: Recorded) -> list[AttemptEnd]:

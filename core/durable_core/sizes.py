@@ -53,11 +53,34 @@ def _with_pairs_joined(text: str) -> str:
 
 
 def _ascii_text(text: str) -> int:
+    if len(text) > _LONG and text.isascii():
+        return _quoted_bytes(text, _PLAIN_OF_ASCII)
     return len(_quoted_ascii(text))
 
 
 def _utf8_text(text: str) -> int:
+    if len(text) > _LONG and text.isascii():
+        return _quoted_bytes(text, _PLAIN_OF_UTF8)
     return _escaped_utf8_bytes(_quoted(text))
+
+
+_LONG: Final = 256
+"""From which length on counting what is escaped is faster than writing the text."""
+_SHORT_ESCAPES: Final = b'"\\\b\f\n\r\t'
+"""What is escaped with one character more, and not as `\\u0000`."""
+_PLAIN_OF_UTF8: Final = bytes(each for each in range(0x20, 0x80) if each not in b'"\\')
+_PLAIN_OF_ASCII: Final = _PLAIN_OF_UTF8.replace(b"\x7f", b"")
+
+
+def _quoted_bytes(text: str, plain: bytes) -> int:
+    """Return the size of an ASCII text as a JSON string; `plain` is what isn't escaped."""
+    escaped = text.encode().translate(None, plain)
+    long = escaped.translate(None, _SHORT_ESCAPES)
+    return _QUOTES + len(text) + len(escaped) + (_LONG_ESCAPE_EXTRA - 1) * len(long)
+
+
+_QUOTES: Final = 2
+_LONG_ESCAPE_EXTRA: Final = len("\\u0000") - 1
 
 
 _SURROGATE_ESCAPE_EXTRA: Final = len("\\udXXX") - 3
@@ -121,7 +144,6 @@ _OPTIONS_OF_ONE: Final = (
     ("wait_seconds", _key("WaitOptions"), _key("WaitSeconds")),
 )
 _REQUIRED_KEYS: Final = _key("Id") + _key("Type") + _key("Action")
-_QUOTES: Final = 2
 
 
 def update_bytes(update: OperationUpdate, style: JsonStyle) -> int:
@@ -135,7 +157,7 @@ def update_bytes(update: OperationUpdate, style: JsonStyle) -> int:
     text = style.text
     count = 3
     size = _REQUIRED_KEYS + text(update.id)
-    size += len(update.type.value) + len(update.action.value) + 2 * _QUOTES
+    size += len(update.type.text) + len(update.action.text) + 2 * _QUOTES
     if update.parent_id is not None:
         size += _PARENT_ID + text(update.parent_id)
         count += 1
@@ -277,7 +299,7 @@ def java_estimate(update: OperationUpdate) -> int:
 
     Name, parent and error aren't counted at all.
     """
-    size = 100 + utf16_length(update.id) + len(update.type.value) + len(update.action.value)
+    size = 100 + utf16_length(update.id) + len(update.type.text) + len(update.action.text)
     return size if update.payload is None else size + utf16_length(update.payload)
 
 

@@ -177,7 +177,7 @@ def command(
     _check(asked, query, target, connection.endpoint)
     api = LambdaApi(connection)
     if list_only and query is not None:
-        return _list(api, query, latest, format, Output(output, color, width))
+        return _list(api, query, latest, format, Output(output, color, width, force))
     with Progress() as progress:
         found = _found(api, asked, query, progress)
         if not found:
@@ -258,8 +258,8 @@ def _check(asked: Asked, query: ExecutionQuery | None, target: Target, endpoint:
 def _list(
     api: LambdaApi, query: ExecutionQuery, latest: int | None, format: Format, output: Output
 ) -> Exit:
+    from durable_cli.escapes import json_text
     from durable_cli.exits import Exit
-    from durable_cli.output import json_text
     from durable_cli.render_fetch import executions_document, executions_table
     from durable_core.adapters.downloads import executions
 
@@ -310,6 +310,7 @@ def _fetch(
     """Download the executions and write each as soon as it is complete."""
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.progress import Tally
+    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.downloads import download, download_all
     from durable_core.errors import DurableError
 
@@ -322,19 +323,18 @@ def _fetch(
     wanted = list(_not_there_yet(arns, target, tally, codes))
     try:
         for outcome in download_all(read, wanted, depth=depth):
-            error = outcome.error
+            error: DurableError | None = None
+            tally.more(outcome.children)
             try:
-                if outcome.document is not None:
-                    tally.more(outcome.children)
-                    target.write(outcome.document, outcome.root)
+                with defects_at(outcome.arn):
+                    target.write(outcome.read(), outcome.root)
             except DurableError as problem:
                 error = problem
-            if error is not None and not isinstance(error, DurableError):
-                raise error
             codes.append(Exit.FINE if error is None else code_of(error))
             tally.done(outcome.arn, error)
     finally:
         tally.say(str(target.folder) if target.folder else target.output)
+        _say_kept(target)
     return worst(codes)
 
 
@@ -369,6 +369,7 @@ def _follow(
     """Show the events of an execution until it ends; whatever was read is written."""
     from durable_cli.exits import Exit, code_of
     from durable_cli.output import message
+    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.downloads import Follower
     from durable_core.errors import DurableError
 
@@ -376,8 +377,9 @@ def _follow(
     follower = Follower(api, arn, include_data=include_data)
     code = Exit.FINE
     try:
-        _watch(follower, interval, progress)
-        document = follower.complete()
+        with defects_at(arn):
+            _watch(follower, interval, progress)
+            document = follower.complete()
     except KeyboardInterrupt:
         document, code = follower.so_far(), Exit.INTERRUPTED
     except DurableError as error:
@@ -390,7 +392,15 @@ def _follow(
     place = target.write(document, arn)
     where = f", written to {place}" if place else ""
     message(f"{document.status}, {len(document.events):,} events{where}")
+    _say_kept(target)
     return code
+
+
+def _say_kept(target: Target) -> None:
+    from durable_cli.output import message
+
+    if said := target.names_kept():
+        message(said)
 
 
 def _watch(follower: Follower, interval: float, progress: Progress) -> None:

@@ -71,6 +71,9 @@ def command(
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of --output where it exists.")
+    ] = False,
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
@@ -86,25 +89,31 @@ def command(
 
     Exits with 1 when an update would be rejected or would leave the handler hanging.
     """
+    from durable_cli.escapes import json_text
     from durable_cli.exits import Exit
-    from durable_cli.output import Output, json_text
+    from durable_cli.output import Output
     from durable_cli.render_batch import render
     from durable_cli.render_batch_json import as_document
+    from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
+    from durable_core.adapters.defects import defects_at
+    from durable_core.adapters.documents import source_name
     from durable_core.adapters.sources import Sources
     from durable_core.batches.report import inspect
 
     _refuse_terminal(source)
-    stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
-    groups, origin, notes = _groups(stream)
-    rules, how = _rules(groups, sdk, max_bytes, max_operations)
-    report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
-    to = Output(path=output, color=color, width=width)
-    to.spare([source])
-    if format is Format.JSON:
-        to.write(json_text(as_document(stream.source, report)))
-    else:
-        to.write(render(stream.source, report, to.surface(), expand=expand))
+    Spared({}, [source]).check({"--output": output}, force=force)
+    to = Output(path=output, color=color, width=width, force=force)
+    with defects_at(source_name(source)):
+        stream = Sources(Connection(profile, region, endpoint_url)).updates(source)
+        groups, origin, notes = _groups(stream)
+        rules, how = _rules(groups, sdk, max_bytes, max_operations)
+        report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
+        if format is Format.JSON:
+            text = json_text(as_document(stream.source, report))
+        else:
+            text = render(stream.source, report, to.surface(), expand=expand)
+    to.write(text)
     return Exit.FINE if report.is_fine else Exit.FINDING
 
 
@@ -114,7 +123,7 @@ def _refuse_terminal(source: str) -> None:
 
     from durable_core.errors import UsageError
 
-    if source == "-" and sys.stdin.isatty():
+    if source == "-" and sys.stdin is not None and sys.stdin.isatty():
         raise UsageError("no updates: name a file, or pipe them into standard input")
 
 

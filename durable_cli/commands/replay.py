@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from itertools import zip_longest
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from durable_core.explaining.report import Report, Row
     from durable_core.history import RecordedHistory
 
+    Explained = Report | tuple[str, DurableError]
+
 
 class Format(StrEnum):
     """How the report is written."""
@@ -34,8 +36,10 @@ class Format(StrEnum):
 
 
 class Guarding(StrEnum):
-    """The members of `durable_core.adapters.guard.GuardMode`, which starting up doesn't import."""
+    """The members of `durable_core.adapters.guard.GuardMode`, which starting up doesn't import, and
+    what refuses to go on where the operating system can't hold what is refused."""
 
+    ENFORCE = "enforce"
     BLOCK = "block"
     WARN = "warn"
     OFF = "off"
@@ -88,9 +92,25 @@ def command(
     guard: Annotated[
         Guarding,
         typer.Option(
-            help="Refuse, tell or allow connections, processes and file changes outside of steps."
+            help="Refuse, tell or allow connections, processes and file changes outside of steps; "
+            "enforce: only where the operating system can hold it."
         ),
     ] = Guarding.BLOCK,
+    allow_import: Annotated[
+        bool,
+        typer.Option(
+            "--allow-import",
+            help="Let the handler's modules write, connect and start processes when imported.",
+        ),
+    ] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Hand the handler this variable, a secret that it isn't handed otherwise; also "
+            "NAME=VALUE (repeatable).",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option(
@@ -120,6 +140,9 @@ def command(
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of --output where it exists.")
+    ] = False,
     invocation: Annotated[
         int | None,
         typer.Option(
@@ -171,42 +194,69 @@ def command(
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.option_values import parse_size
     from durable_cli.output import message
-    from durable_cli.sources import all_sources
+    from durable_cli.render_all import render_all
+    from durable_cli.sources import all_sources, telling_what_is_empty
+    from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
     most = parse_size(max_bytes, "--max-bytes")
-    read = Sources(Connection(profile, region, endpoint_url), most).history
-    target = Output(output, color, width)
+    sources_read = Sources(Connection(profile, region, endpoint_url), most)
+    read = telling_what_is_empty(sources_read.history)
+    target = Output(output, color, width, force)
     sources = all_sources(sources)
-    target.spare(sources if prices in (None, "default") else [*sources, prices])
+    if output is not None:
+        inputs = {"--prices": None if prices == "default" else prices}
+        Spared(inputs, sources, handler).check({"--output": output}, force=force)
     if handler is not None:
         from durable_cli.verifying import verify_command
         from durable_core.adapters.guard import GuardMode
+        from durable_core.adapters.secret_variables import check_asked
         from durable_core.adapters.verify_pool import cores
         from durable_core.adapters.verify_worker import Job
         from durable_core.verifying.replay import VerifyOptions
 
+        asked = tuple(env or ())
+        check_asked(asked)
         options = VerifyOptions(not shallow, every_invocation, strict)
+        enforce = guard is Guarding.ENFORCE
         job = Job(
-            handler, options, GuardMode(guard.value), runs, timeout, jobs or cores(), function, most
+            spec=handler,
+            options=options,
+            guard=GuardMode.BLOCK if enforce else GuardMode(guard.value),
+            runs=runs,
+            timeout=timeout,
+            jobs=jobs or cores(),
+            function=function,
+            allow_import=allow_import,
+            enforce=enforce,
+            env=asked,
+            max_text_bytes=most,
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)
-    results: list[Report | tuple[str, DurableError]] = []
+    found: list[Explained] = []
+
+    def rendered(results: Sequence[Explained]) -> str:
+        return _rendered(results, pricing, format, only, depth, expand or show_payloads, target)
+
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):
             if isinstance(report, DurableError):
                 message(str(report))
-                results.append((source, report))
+                found.append((source, report))
             else:
-                results.append(report)
-        text = _rendered(results, pricing, format, only, depth, expand or show_payloads, target)
+                found.append(report)
+        results, text = render_all(found, rendered, _source_of, lambda *unread: unread)
     if text:
         target.write(text)
     return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
+
+
+def _source_of(result: Explained) -> str:
+    return result[0] if isinstance(result, tuple) else result.source
 
 
 def _pricing(prices: str | None) -> Callable[[Report], Cost] | None:
@@ -226,13 +276,14 @@ def _explained(
     show_payloads: bool,
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
+    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.documents import fitting_into_memory
     from durable_core.errors import DurableError
     from durable_core.explaining.explain import explain
 
     for source in sources:
         try:
-            with fitting_into_memory(source):
+            with defects_at(source), fitting_into_memory(source):
                 # Held by nobody else, so that its events go when they aren't needed any more.
                 report = explain(read(source), invocation=invocation, show_payloads=show_payloads)
         except DurableError as error:
@@ -242,7 +293,7 @@ def _explained(
 
 
 def _rendered(
-    results: list[Report | tuple[str, DurableError]],
+    results: Sequence[Explained],
     pricing: Callable[[Report], Cost] | None,
     format: Format,
     only: Only | None,
@@ -322,13 +373,13 @@ def _as_markdown(
 
 
 def _as_json(
-    results: list[Report | tuple[str, DurableError]],
+    results: Sequence[Explained],
     rows: Callable[[Report], tuple[Row, ...]],
     costs: list[Cost],
     together: Cost | None,
     format: Format,
 ) -> str:
-    from durable_cli.output import json_text
+    from durable_cli.escapes import json_text
     from durable_cli.render_json import (
         cost_line,
         history_object,

@@ -86,7 +86,7 @@ def command(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite these files where they exist.")
+        bool, typer.Option("--force", help="Overwrite files where they exist.")
     ] = False,
     crash: Annotated[
         Crash | None,
@@ -211,10 +211,11 @@ def command(
     for an answer that the scenario doesn't give.
     """
     from durable_cli.ctrl_c import finishing
-    from durable_cli.exits import Exit, code_of_simulation
-    from durable_cli.output import Output
+    from durable_cli.exits import Exit, code_of, code_of_simulation, worst
+    from durable_cli.output import Output, message
     from durable_cli.recorded_files import RecordedFiles
-    from durable_cli.simulation_runs import Checks, run_all
+    from durable_cli.simulation_runs import Checks, HandlerOutput, run_all
+    from durable_cli.whole_file import Spared
     from durable_core.adapters.handler import HandlerKind
     from durable_core.adapters.runners import SimulationRequest
     from durable_core.adapters.simulation_files import read_event, read_limits, read_scenario_file
@@ -240,37 +241,35 @@ def command(
         asynchronous=invocation_type is InvocationType.EVENT,
     )
     files = RecordedFiles(record, record_updates, save_failing, force)
-    files.check(
-        {
-            "--event": event,
-            "--scenario": scenario,
-            "--limits": limits,
-            "--prices": None if prices == "default" else prices,
-            "--handler-output": handler_output,
-            "--output": output,
-        }
-    )
+    inputs = {
+        "--event": event,
+        "--scenario": scenario,
+        "--limits": limits,
+        "--prices": None if prices == "default" else prices,
+    }
+    spared = Spared(inputs, handler=handler)
+    files.check(spared, {"--handler-output": handler_output, "--output": output})
     mode = CrashMode(crash.value) if crash else None
-    to = Output(path=output, color=color, width=width)
+    to = Output(path=output, color=color, width=width, force=force)
 
     def shown(runs: SimulationRuns) -> int:
         with finishing() as interrupts:
+            problems = files.write(request.scenario, runs, spared)
+            problems += [runs.unwritten_output] if runs.unwritten_output else []
+            for each in problems:
+                message(str(each))
             report = report_of(runs.simulation)
             cost = priced(report.explained) if priced is not None else None
-            try:
-                files.write(request.scenario, runs)
-            finally:
-                to.write(_rendered(runs, report, cost, format, to, expand=expand))
-        if runs.interrupted or interrupts:
-            return Exit.INTERRUPTED
-        return code_of_simulation(report, runs.crashes, runs.determinism, runs.races)
+            to.write(_rendered(runs, report, cost, format, to, expand=expand))
+        code = code_of_simulation(report, runs.crashes, runs.determinism, runs.races)
+        ended = [Exit.INTERRUPTED] if runs.interrupted or interrupts else []
+        return worst([code, *ended, *map(code_of, problems)])
 
     return shown(
         run_all(
             request,
             Checks(mode, check_determinism, check_races),
-            handler_output,
-            verbose=verbose,
+            HandlerOutput(handler_output, force, verbose),
             give_up=shown,
         )
     )
@@ -297,7 +296,7 @@ def _rendered(
     *,
     expand: bool,
 ) -> str:
-    from durable_cli.output import json_text
+    from durable_cli.escapes import json_text
 
     if format is Format.JSON:
         from durable_cli.render_simulation_json import as_document

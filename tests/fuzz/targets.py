@@ -19,8 +19,9 @@ from xml.etree import ElementTree
 
 from durable_cli import render_verify, render_verify_ci
 from durable_cli.app import run
+from durable_cli.escapes import json_text
 from durable_cli.outline import outline, select
-from durable_cli.output import Surface, json_text
+from durable_cli.output import Surface
 from durable_cli.render_cost import cost_lines, cost_markdown
 from durable_cli.render_json import history_object, replay_document
 from durable_cli.render_markdown import render as render_markdown

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from durable_core.adapters.handler import HandlerKind, HandlerLoader
 from durable_core.adapters.process_group import IMPORT_SECONDS, end_with, out_of_reach
 from durable_core.adapters.runners import (
     SimulationRequest,
@@ -29,6 +30,7 @@ from durable_core.adapters.runners import (
     request_to_json,
     run_request,
 )
+from durable_core.adapters.safe_start import restore_environment, start_variables
 from durable_core.errors import DurableError, printable
 from durable_core.model import CheckpointRequest, InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked
@@ -48,7 +50,7 @@ from durable_core.simulation.determinism import (
     step_ends,
 )
 from durable_core.simulation.link import ServiceLink
-from durable_core.simulation.simulate import Runner
+from durable_core.simulation.runner import Runner
 from durable_core.verifying.code_lines import is_installed
 from durable_core.wire import request_from_wire, request_to_wire
 
@@ -200,13 +202,12 @@ class _Maker:
         mark = uuid4().hex
         package = str(Path(__file__).resolve().parents[2])
         process = subprocess.Popen(
-            # -P: nothing but the loader puts the user's folder on the path.
-            [sys.executable, "-P", "-c", _CODE, package, str(lives), mark],
+            [sys.executable, "-c", _CODE, package, str(lives), mark],
             pass_fds=(lives,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+            env=start_variables(os.environ, hash_seed),
             encoding="utf-8",
             errors="replace",
             process_group=0,  # Ctrl-C is for us to say, and what it started ends with it
@@ -250,6 +251,7 @@ def main() -> None:
     """Run what standard input says and write what came of it to standard output."""
     end_with(int(sys.argv[2]))
     mark = sys.argv.pop()
+    restore_environment()
     asked = json.load(sys.stdin)
     answer = os.fdopen(out_of_reach(os.dup(1)), "w", encoding="utf-8")
     quiet = os.open(os.devnull, os.O_WRONLY)
@@ -278,7 +280,7 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     notes = GivenNotes(readings)
     logging.getLogger().addHandler(LambdaLogHandler())
     with _ended_after(request.timeout and max(request.timeout, IMPORT_SECONDS)):
-        runner = UserRunner(HandlerLoader(), request.spec, request.runtime)
+        runner = _LimitedUser(HandlerLoader(), request.spec, request.runtime, request.timeout)
     if runner.kind is HandlerKind.AWS_SDK:
         from durable_core.adapters.aws_sdk.given import watch_aws
 
@@ -290,23 +292,17 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     return fingerprint(simulation, readings.reads, notes.take())
 
 
-class _Following(Runner):
-    """Runs a handler whose steps end as they did before.
+class _Limited(Runner):
+    """Runs a handler, an invocation of which ends this process where it takes longer than
+    `timeout`, whatever it does."""
 
-    An invocation that takes longer than `timeout` ends this process, whatever it does.
-    """
-
-    def __init__(
-        self,
-        runner: Runner,
-        on_invocation: Callable[[], None],
-        ends: StepEnds,
-        timeout: float | None,
-    ) -> None:
+    def __init__(self, runner: Runner, timeout: float | None) -> None:
         self._runner = runner
-        self._on_invocation = on_invocation
-        self._ends = ends
         self._timeout = timeout
+
+    @property
+    def is_durable(self) -> bool:
+        return self._runner.is_durable
 
     @property
     def sdk(self) -> Sdk:
@@ -316,9 +312,8 @@ class _Following(Runner):
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
     ) -> Invoked:
         """Run one invocation."""
-        self._on_invocation()
         with _ended_after(self._timeout):
-            return self._runner.invoke(given, link, replace(options, known_ends=self._ends))
+            return self._runner.invoke(given, link, options)
 
 
 @contextmanager
@@ -330,3 +325,43 @@ def _ended_after(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+class _Following(_Limited):
+    """Runs a handler whose steps end as they did before."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        on_invocation: Callable[[], None],
+        ends: StepEnds,
+        timeout: float | None,
+    ) -> None:
+        super().__init__(runner, timeout)
+        self._on_invocation = on_invocation
+        self._ends = ends
+
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        """Run one invocation."""
+        self._on_invocation()
+        return super().invoke(given, link, replace(options, known_ends=self._ends))
+
+
+class _LimitedUser(UserRunner):
+    """The user's handler, whose chained invokes are limited too."""
+
+    def __init__(
+        self,
+        loader: HandlerLoader,
+        spec: str,
+        runtime: HandlerKind | None,
+        limit: float | None,
+    ) -> None:
+        super().__init__(loader, spec, runtime)
+        self._limit = limit
+
+    def target(self, spec: str) -> Runner:
+        """Return what runs the handler of a chained invoke."""
+        return _Limited(super().target(spec), self._limit)

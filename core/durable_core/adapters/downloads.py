@@ -268,8 +268,14 @@ class Outcome:
     arn: str
     root: str
     document: ExecutionDocument | None = None
-    error: BaseException | None = None
+    error: Exception | None = None
     children: int = 0
+
+    def read(self) -> ExecutionDocument:
+        """Return the document. Raises the error where there is none."""
+        if self.document is None:
+            raise self.error or AssertionError
+        return self.document
 
 
 def download_all(

@@ -1,214 +1,138 @@
 """Refuses what a handler does to the world outside while it is verified, and says what it was.
 
-By Python's audit hooks, which see connections, subprocesses and changes of files before they
-happen, whichever library makes them. A hook can't be taken away again: it is put in place once a
-process, and does nothing but while a handler is being verified.
+This guard *tells*: what, by which line, in which thread and who started that. Code that sets out to
+get round it can (an extension module, changes of our own objects): the operating system's walls, in
+`sandbox`, are behind it.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
-from typing import Any, Final, NoReturn
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Final
 
-from durable_core.verifying.code_lines import calling_line, shown
+from durable_core.adapters.guard_hook import GuardedRun, GuardMode, Refused, hook_of_process
+from durable_core.adapters.import_watch import logging_to_nowhere
 from durable_core.verifying.examination import Examination
-from durable_core.verifying.serdes_io import Reach, ReachesOut
+from durable_core.verifying.verification import Doubt, Verdict, Verification
 
+__all__ = ["Guard", "GuardMode", "Refused"]
 
-class GuardMode(StrEnum):
-    """What becomes of what the handler attempts."""
-
-    BLOCK = "block"
-    WARN = "warn"
-    OFF = "off"
-
-
-class Refused(PermissionError):
-    """What the handler attempted was refused: it is being verified."""
-
-
-_WHAT: Final = {
-    "socket.connect": "a network connection",
-    "socket.getaddrinfo": "looking up a host",
-    "socket.gethostbyname": "looking up a host",
-    "socket.gethostbyaddr": "looking up a host",
-    "socket.getnameinfo": "looking up a host",
-    "socket.sendto": "sending over the network",
-    "socket.sendmsg": "sending over the network",
-    "socket.bind": "listening on the network",
-    "subprocess.Popen": "starting a process",
-    "os.system": "starting a process",
-    "os.exec": "starting a process",
-    "os.spawn": "starting a process",
-    "os.posix_spawn": "starting a process",
-    "os.fork": "starting a process",
-    "os.forkpty": "starting a process",
-    "os.kill": "sending a signal",
-    "os.killpg": "sending a signal",
-    "signal.pthread_kill": "sending a signal",
-    "os.remove": "removing a file",
-    "os.rename": "renaming a file",
-    "os.mkdir": "making a folder",
-    "os.rmdir": "removing a folder",
-    "os.truncate": "changing a file",
-    "os.chmod": "changing a file",
-    "os.chown": "changing a file",
-    "os.utime": "changing a file",
-    "os.setxattr": "changing a file",
-    "os.removexattr": "changing a file",
-    "os.link": "making a link",
-    "os.symlink": "making a link",
-    "sqlite3.connect": "opening a database",
-    "open": "writing a file",
-}
-_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-
-
-class _Watch:
-    """What the one hook of this process knows."""
-
-    def __init__(self) -> None:
-        self.examination: Examination | None = None
-        self.mode = GuardMode.OFF
-        self.is_installed = False
-        self.stays = False
-        self.serdes: Reach | None = None
-        self._serdes_thread = 0
-        self._asking = threading.local()
-
-    def install(self) -> None:
-        """Put the hook in place, once a process."""
-        if not self.is_installed:
-            sys.addaudithook(_hook)
-            self.is_installed = True
-
-    @contextmanager
-    def over_serdes(self) -> Iterator[Reach]:
-        """Refuse what a SerDes would do outside, whatever the mode: it isn't the handler that does
-        it, and we call it."""
-        self.install()
-        before = self.serdes, self._serdes_thread
-        self.serdes = reach = Reach()
-        self._serdes_thread = threading.get_ident()
-        writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        try:
-            yield reach
-        finally:
-            self.serdes, self._serdes_thread = before
-            sys.dont_write_bytecode = writes_bytecode
-
-    def sees(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.examination is None and self.serdes is None and not self.stays:
-            return
-        if getattr(self._asking, "now", False):
-            return
-        self._asking.now = True  # what follows may open files itself
-        try:
-            if event == "open" and not _is_write(args):
-                if self.serdes is not None and not _is_code(args[0]):
-                    self.serdes.loaded = self.serdes.loaded or f"reading a file ({args[0]})"
-                return
-            if self.serdes is not None:
-                self._refuse_serdes(self.serdes, f"{_WHAT[event]} ({_said(event, args)})")
-            self._attempted(event, args)
-        finally:
-            self._asking.now = False
-
-    def _refuse_serdes(self, reach: Reach, what: str) -> NoReturn:
-        reach.refused = reach.refused or what
-        if threading.get_ident() == self._serdes_thread:
-            raise ReachesOut(what)  # no retry and no `except Exception` of a client gets in between
-        raise Refused(f"{what} is refused while verifying")  # a thread of its own is to end as ever
-
-    def _attempted(self, event: str, args: tuple[Any, ...]) -> None:
-        where = shown(calling_line())
-        if where is None:
-            return  # nobody of the user's
-        what = f"{_WHAT[event]} ({_said(event, args)})"
-        place = f" at {where}"
-        if self.examination is not None and self.examination.log_calls:
-            self.examination.is_log_refused = True
-            if self.mode is GuardMode.BLOCK:
-                raise Refused(f"{what} is refused while verifying{place}")
-            return
-        if self.examination is None:  # a thread that the handler has left running
-            if self.mode is GuardMode.BLOCK:
-                raise Refused(f"{what} is refused after verifying{place}")
-            return
-        if self.mode is GuardMode.WARN:
-            self.examination.remark(f"the handler reaches outside of steps: {what}{place}")
-            return
-        self.examination.doubt(
-            f"the handler reaches outside of a step: {what}{place}",
-            "move it into a step: a replay does it again",
-        )
-        raise Refused(f"{what} is refused while verifying{place}")
-
-
-def _is_code(path: object) -> bool:
-    """Tell whether a file is read since something is imported."""
-    return str(path).endswith((".py", ".pyc", ".so"))
-
-
-def _is_write(args: tuple[Any, ...]) -> bool:
-    path, mode, flags = (*args, None, None, None)[:3]
-    if path in (os.devnull, os.devnull.encode()) or isinstance(path, int):
-        return False
-    if isinstance(mode, str):
-        return any(letter in mode for letter in "wax+")
-    return isinstance(flags, int) and bool(flags & _WRITES)
-
-
-_ABOUT_THE_SECOND: Final = frozenset(
-    {"os.kill", "os.killpg", "signal.pthread_kill"}
-    | {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+_MOST_TOLD: Final = 50
+"""Of so many attempts in a run each is told: a handler may repeat one in a loop for ever."""
+MOVE: Final = "move it into a step: a replay does it again"
+_TAMPERED: Final = Doubt(
+    "the handler changes the guard that watches over it",
+    "take that out of the handler",
+    is_refusal=True,
 )
-
-
-def _said(event: str, args: tuple[Any, ...]) -> str:
-    told = args[1:] if event in _ABOUT_THE_SECOND else args
-    text = ", ".join(str(each) for each in told[:2] if each is not None)
-    return text if len(text) <= 120 else f"{text[:120]}..."
-
-
-_watch: Final = _Watch()
-
-
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    # A function, no method: Python asks a hook for an attribute each time before it calls it, and
-    # to look for one that a method doesn't have takes longer than all else here.
-    if event in _WHAT:
-        _watch.sees(event, args)
+_FROM_THE_START: Final = -1
+"""Before the moment of any divergence."""
 
 
 class Guard:
-    """Watches over runs of a handler.
+    """Watches over the import of a handler, over its runs, and over what those leave running.
 
-    `stays`: also over what it leaves running, in a process that runs nothing else.
+    `stays`: in a process that runs nothing else, so that whatever thread of it does something does
+    so for the handler. Otherwise the guard sees to threads that came of a run only, and to nothing
+    that others do.
     """
 
-    def __init__(self, mode: GuardMode = GuardMode.BLOCK, *, stays: bool = False) -> None:
+    def __init__(
+        self, mode: GuardMode = GuardMode.BLOCK, *, stays: bool = False, allow_import: bool = False
+    ) -> None:
         self._mode = mode
         self._stays = stays
+        self._allow_import = allow_import
+        self._late: list[str] = []
+        self._patience = _PATIENCE_SECONDS
+        self._is_staying = False
+        self.of: object = object()
+        """The history whose runs are watched over; a new object for each."""
+
+    @property
+    def refuses(self) -> bool:
+        """True where attempts are refused, not only told."""
+        return self._mode is GuardMode.BLOCK
+
+    @contextmanager
+    def importing(self) -> Iterator[list[str]]:
+        """Watch over the import of the handler. Yield what it attempts, each once."""
+        attempts: list[str] = []
+        if self._mode is GuardMode.OFF:
+            yield attempts
+            return
+
+        def tell(text: str) -> None:
+            if text not in attempts and len(attempts) < _MOST_TOLD:
+                attempts.append(text)
+
+        self._stay()
+        mode = GuardMode.OFF if self._allow_import else self._mode
+        run = GuardedRun(mode, tell, "while the handler is imported", None)
+        run.is_import = True
+        logging = nullcontext() if self._allow_import else logging_to_nowhere()
+        with hook_of_process().watching(run), logging:
+            yield attempts
+
+    def _stay(self) -> None:
+        if self._stays and not self._is_staying and self._mode is not GuardMode.OFF:
+            self._is_staying = True
+            idle = GuardedRun(self._mode, self._late.append, "after verifying", None)
+            hook_of_process().stay(idle)
+
+    def with_late(self, outcome: Verification) -> Verification:
+        """Return the outcome of a history with what was attempted since its last run, by threads
+        that it has left and when its objects were destroyed."""
+        late, self._late[:] = list(dict.fromkeys(self._late))[:_MOST_TOLD], []
+        if not late:
+            return outcome
+        if not self.refuses or outcome.verdict is Verdict.DIVERGED:
+            notes = (f"the handler reaches outside of steps: {each}" for each in late)
+            return replace(outcome, notes=(*outcome.notes, *notes))
+        told = (f"the handler reaches outside of a step: {each}" for each in late)
+        doubts = (Doubt(each, MOVE, is_refusal=True) for each in told)
+        return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(*outcome.doubts, *doubts))
 
     @contextmanager
     def __call__(self, examination: Examination) -> Iterator[None]:
         """Watch over what happens inside."""
-        examination.missing.watching = _watch.over_serdes
-        if self._mode is GuardMode.OFF:
-            yield
-            return
-        _watch.install()
-        writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-        _watch.mode, _watch.examination = self._mode, examination
-        _watch.stays = self._stays
+        run = GuardedRun(
+            self._mode,
+            lambda text: _told(self._mode, examination, text),
+            "while verifying",
+            self.of,
+            examination,
+        )
+        examination.missing.watching = run.over_serdes
+        self._stay()
+        writes_bytecode = sys.dont_write_bytecode
+        sys.dont_write_bytecode = writes_bytecode or self._mode is not GuardMode.OFF
+        hook = hook_of_process()
         try:
-            yield
+            with hook.watching(run):
+                yield
+                if self._mode is not GuardMode.OFF:
+                    self._patience -= hook.wait_for_threads(run, min(_A_WHILE, self._patience))
+                    if not hook.is_watching(run):
+                        examination.doubts.insert(0, (_FROM_THE_START, _TAMPERED))
         finally:
-            _watch.examination = None
             sys.dont_write_bytecode = writes_bytecode
+
+
+_A_WHILE: Final = 0.25
+_PATIENCE_SECONDS: Final = 1.0
+"""How long a run's end is put off for threads that it has left running, in seconds, and how long
+all together: what they do at once is told of the run that it belongs to."""
+
+
+def _told(mode: GuardMode, examination: Examination, text: str) -> None:
+    if mode is GuardMode.WARN:
+        remark = f"the handler reaches outside of steps: {text}"
+        if remark not in examination.remarks and len(examination.remarks) < _MOST_TOLD:
+            examination.remark(remark)
+    elif len(examination.doubts) < _MOST_TOLD:
+        reason = f"the handler reaches outside of a step: {text}"
+        examination.doubt(reason, MOVE, is_refusal=True)

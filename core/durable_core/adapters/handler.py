@@ -93,7 +93,7 @@ class HandlerLoader:
         `file.py` alone where that has one handler. Raises a HandlerError.
         """
         place = place_of(spec, self.folder)
-        self._folders |= {place.first, *place.last}
+        self._folders |= place.folders
         put_on_path(place)
         name = import_name(place)
         self._own.add(name.partition(".")[0])
@@ -133,7 +133,7 @@ def _not_found(spec: str, place: Place, name: str, error: ModuleNotFoundError) -
     parts = name.split(".")
     own = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
     if error.name in own and not list(_users_frames(error.__traceback__)):
-        where = f"in {place.first}, or installed"
+        where = f"in {place.folder}, or installed"
         return ModuleMissing(spec, f"there is no module {error.name!r} {where}")
     missing = f"no module {error.name!r}" if error.name else str(error)
     problem = f"{place.module} imports what isn't there: {missing}{_place_of(error)}"

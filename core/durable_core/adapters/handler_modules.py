@@ -1,25 +1,25 @@
 """The modules of the user's project: how they get into this process, and which are theirs.
 
-A module that has the name of one that is loaded already (of Python, or of an installed package),
-or a name that no import can say, is imported under another name: nothing of ours is replaced.
+A module that has the name of one of Python's or of one that is loaded already, or a name that no
+import can say, is imported under another name (`own_names`): nothing of ours is replaced.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
-import re
 import sys
 import sysconfig
-from collections.abc import Iterable
-from importlib.machinery import EXTENSION_SUFFIXES, FrozenImporter, ModuleSpec
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from durable_core.adapters.aws_sdk.installed import PACKAGE
 from durable_core.adapters.handler_place import Place
+from durable_core.adapters.own_names import OWN_NAMES
 
 _KEPT: Final = frozenset({"durable_core", "durable_cli", "__main__", "__mp_main__", PACKAGE})
 _LIBRARIES: Final = tuple(
@@ -30,18 +30,42 @@ _LIBRARIES: Final = tuple(
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
+_put: set[str] = set()
+"""Folders that are on `sys.path` because of a handler."""
+
+
 def put_on_path(place: Place) -> None:
     """Put the handler's folder first on `sys.path`, as Lambda's task root is, and those of the
     project last; nothing else of it changes."""
-    first = str(place.first)
-    if sys.path[:1] != [first]:
-        if first in sys.path:
-            sys.path.remove(first)
-        sys.path.insert(0, first)
     for each in map(str, place.last):
         if each not in sys.path:
             sys.path.append(each)
+            _put.add(each)
+    if place.first is not None:
+        _put_first(str(place.first))
     importlib.invalidate_caches()
+    if place.first is not None:
+        OWN_NAMES.share(place.first, _is_loaded_from)
+
+
+def _put_first(folder: str) -> None:
+    if folder not in sys.path:
+        _put.add(folder)
+    elif sys.path[0] != folder:
+        sys.path.remove(folder)
+    if sys.path[:1] != [folder]:
+        sys.path.insert(0, folder)
+
+
+@contextmanager
+def off_path() -> Iterator[None]:
+    """Take those folders off `sys.path`, while a process is started that takes the path over."""
+    before = list(sys.path)
+    sys.path[:] = [each for each in before if each not in _put]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 # -- names -------------------------------------------------------------------------------------
@@ -51,74 +75,28 @@ def import_name(place: Place) -> str:
     """Return the name under which the module is imported: its own, where that can be."""
     top, *rest = place.parts
     if place.top is not None and ("." in top or _is_taken(top, place.top)):
-        top = _ALIASES.of(place.top, "", top)
+        top = OWN_NAMES.alias(place.top, "", top)
     if rest and place.file is not None and "." in rest[-1]:
         package = ".".join([top, *rest[:-1]])
-        return _ALIASES.of(place.file, f"{package}.", rest[-1])
+        return OWN_NAMES.alias(place.file, f"{package}.", rest[-1])
     return ".".join([top, *rest])
 
 
 def _is_taken(name: str, own: Path) -> bool:
     """Tell whether a module from elsewhere has the name here, or would get it."""
+    if name not in sys.modules:
+        return name in sys.stdlib_module_names
+    return not _is_loaded_from(name, own)
+
+
+def _is_loaded_from(name: str, own: Path) -> bool:
     loaded = sys.modules.get(name)
-    if loaded is None:
-        is_builtin = name in sys.builtin_module_names
-        return is_builtin or FrozenImporter.find_spec(name) is not None
-    return not any(_is_at(found, own) for found in _locations(loaded))
+    return loaded is not None and any(_is_at(found, own) for found in _locations(loaded))
 
 
 def _is_at(found: str, own: Path) -> bool:
     path = Path(found).resolve()
     return own.resolve() in (path, path.parent)
-
-
-class _Aliases:
-    """A finder on `sys.meta_path` for modules whose own names can't be had. Made names stay."""
-
-    def __init__(self) -> None:
-        self._places: dict[str, Path] = {}
-
-    def of(self, place: Path, prefix: str, name: str) -> str:
-        """Return another name for the module in a file, or the package in a folder."""
-        for known, where in self._places.items():
-            if where == place:
-                return known
-        if self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
-        stem = re.sub(r"\W", "_", f"{name}_of_{place.parent.name}")
-        alias = prefix + stem
-        while alias in sys.modules or alias in self._places:
-            alias += "_"
-        self._places[alias] = place
-        return alias
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return where a module is that has such a name; None for all others."""
-        place = self._places.get(fullname)
-        if place is None:
-            return None
-        spec = _spec_of(fullname, place)
-        for finder in sys.meta_path:
-            # Whoever loads the user's modules otherwise does so under any name.
-            if (adopt := getattr(finder, "adopt", None)) is not None:
-                spec = adopt(spec)
-        return spec
-
-
-def _spec_of(name: str, place: Path) -> ModuleSpec | None:
-    if not place.is_dir():
-        return importlib.util.spec_from_file_location(name, place)
-    folders = [str(place)]
-    if (place / "__init__.py").is_file():
-        return importlib.util.spec_from_file_location(
-            name, place / "__init__.py", submodule_search_locations=folders
-        )
-    spec = ModuleSpec(name, None, is_package=True)
-    spec.submodule_search_locations = folders
-    return spec
-
-
-_ALIASES: Final = _Aliases()
 
 
 # -- whose they are ----------------------------------------------------------------------------

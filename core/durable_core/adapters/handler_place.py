@@ -1,15 +1,17 @@
 """Where the module of a handler is: from what the user wrote to a name that Python imports.
 
 `module:function`, `module.function` and `folder/module.function` (as Lambda spells them) are looked
-for where `python -c "import module"` would: in the working directory, then on `sys.path`, which has
-editable installs. A file is imported under the name that code around it knows it by: inside of its
-package, where it belongs to one. The project's own folder and its `src` come last on the path.
+for in the working directory, in the project around it, then on `sys.path`, which has what is
+installed. A file is imported under the name that code around it knows it by: inside of its package,
+where it belongs to one. The project's own folder and its `src` come last on the path. The working
+directory is on the path only where the handler is in it: there may be anything in it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
 
@@ -23,17 +25,24 @@ class Place:
 
     `parts` are the names of its module and of the packages around it, from the outside in; `top` is
     the file or folder of the first one and `file` that of the module, where they are known.
-    `function` None: the file's only one. `first` goes first on `sys.path`, `last` go last.
-    `names` tell it from handlers of other files: the module's, or the path as the user sees it.
+    `function` None: the file's only one. `first` goes first on `sys.path` (None: it is installed),
+    `last` go last. `names` tell it from handlers of other files: the module's, or the path as the
+    user sees it. `folder` is the working directory.
     """
 
     parts: tuple[str, ...]
     function: str | None
-    first: Path
+    first: Path | None
     last: tuple[Path, ...]
     top: Path | None
     file: Path | None
     names: tuple[str, ...]
+    folder: Path
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders that go on `sys.path`."""
+        return {*self.last} if self.first is None else {self.first, *self.last}
 
     @property
     def module(self) -> str:
@@ -68,21 +77,39 @@ def place_of(spec: str, folder: Path) -> Place:
     names = tuple(name for part in parts for name in part.split("."))
     if not names or not all(names) or any(name != name.strip() for name in names):
         raise BadSpec(spec, f"{left!r} is no name of a module: {EXPECTED}")
-    last = tuple(_project_folders(folder))
-    return Place(names, function, folder, last, _top(names[0], folder, last), None, names)
+    return _of_module(names, function, folder)
 
 
 # -- modules -----------------------------------------------------------------------------------
 
 
-def _top(name: str, folder: Path, more: tuple[Path, ...]) -> Path | None:
-    """Return the file of a module, or the folder of a package, in one of the user's folders."""
-    for each in (folder, *more):
-        if (each / name / _PACKAGE).is_file():
-            return each / name
-        if (each / f"{name}.py").is_file():
-            return each / f"{name}.py"
-    return None
+def _of_module(names: tuple[str, ...], function: str, folder: Path) -> Place:
+    project = tuple(_project_folders(folder))
+    home = next((each for each in (folder, *project) if _has_module(each, names)), None)
+    if home is None:
+        return Place(names, function, None, (), None, None, names, folder)
+    top = _top(names[0], home)
+    if home.is_relative_to(folder):
+        return Place(names, function, folder, project, top, None, names, folder)
+    last = tuple(each for each in project if not each.is_relative_to(folder))
+    return Place(names, function, home, last, top, None, names, folder)
+
+
+def _has_module(folder: Path, names: tuple[str, ...]) -> bool:
+    """Tell whether a module is in a folder; a folder of packages without `__init__.py` counts by
+    the module that is in it."""
+    *packages, module = names
+    inside = folder.joinpath(*packages)
+    files = [inside / f"{module}{suffix}" for suffix in all_suffixes()]
+    is_there = any(each.is_file() for each in (*files, inside / module / _PACKAGE))
+    return is_there or _top(names[0], folder) is not None
+
+
+def _top(name: str, folder: Path) -> Path | None:
+    """Return the folder of a regular package, or the file of a module, in a folder."""
+    if (folder / name / _PACKAGE).is_file():
+        return folder / name
+    return folder / f"{name}.py" if (folder / f"{name}.py").is_file() else None
 
 
 def _project_folders(inside: Path) -> Iterator[Path]:
@@ -104,7 +131,10 @@ def _of_file(spec: str, written: Path, function: str | None, folder: Path) -> Pl
     file = Path(written.parent.resolve(), written.name)
     if not file.is_file():
         raise ModuleMissing(spec, f"there is no file {written}")
-    known = [folder, *_project_folders(folder), *_project_folders(file.parent)]
+    around = [folder, *_project_folders(folder)]
+    if not file.is_relative_to(folder):
+        around = [each for each in around if file.is_relative_to(each)]
+    known = [*around, *_project_folders(file.parent)]
     root = _root_of(file, [each for each in known if file.is_relative_to(each)])
     names = file.relative_to(root).with_suffix("").parts
     if names[-1] == "__init__" and len(names) > 1:
@@ -114,7 +144,7 @@ def _of_file(spec: str, written: Path, function: str | None, folder: Path) -> Pl
     last = [*known, file.parent] if len(names) > 1 else known
     seen = file.relative_to(folder) if file.is_relative_to(folder) else Path(*file.parts[-2:])
     shown = tuple(part for part in seen.with_suffix("").parts if part != "__init__")
-    return Place(names, function, root, tuple(last), top, file, shown or names)
+    return Place(names, function, root, tuple(last), top, file, shown or names, folder)
 
 
 def _root_of(file: Path, known: list[Path]) -> Path:

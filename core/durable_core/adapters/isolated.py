@@ -35,6 +35,8 @@ from durable_core.adapters.process_group import (
     lead_group,
     out_of_reach,
 )
+from durable_core.adapters.safe_start import restore_environment, starting
+from durable_core.adapters.std_streams import make_stderr_lenient
 from durable_core.handler_clock import StandingClock
 from durable_core.interrupts import uninterrupted
 from durable_core.model import ErrorObject, InvocationInput, OperationUpdate
@@ -46,7 +48,7 @@ from durable_core.process_clocks import served_by
 from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
-from durable_core.simulation.simulate import Runner
+from durable_core.simulation.runner import Runner
 
 _Started = tuple[Channel, BaseProcess, "weakref.finalize[Any, Any]"]
 
@@ -134,7 +136,7 @@ class IsolatedRunner(Runner):
         process = context.Process(
             target=_work, args=(theirs, token, self._prepare, self._make), daemon=True
         )
-        with uninterrupted():
+        with starting(), uninterrupted():
             process.start()
         theirs.close()
         pipe = Channel(ours, token)
@@ -355,6 +357,8 @@ def _work(theirs: Connection, token: bytes, prepare: Prepare, make: MakeRunner) 
     _leave_the_terminal()
     pipe = Channel(Connection(out_of_reach(os.dup(theirs.fileno()))), token)
     theirs.close()
+    restore_environment()
+    make_stderr_lenient()
     prepare()
     watch_exits()
     pipe.send(("started", 0.0, None))

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from durable_core.arns import UNKNOWN_ARN
+from durable_core.process_environment import is_set
 from durable_core.simulation.lambda_context import LambdaContext
 
 REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
@@ -37,21 +39,25 @@ def _trace_of(request_id: str) -> str:
     return f"Root=1-{drawn[:8]}-{drawn[8:]};Parent={drawn[:16]};Sampled=0"
 
 
-def recorded_variables(arn: str | None) -> dict[str, str]:
+def recorded_variables(arn: str | None) -> Mapping[str, str]:
     """Return the variables as an invocation of a recorded execution has them; None: of any."""
-    function_arn = (arn or UNKNOWN_ARN).partition("/")[0]
-    return variables_of(LambdaContext(function_arn, REQUEST_ID, BEGAN))
+    return _variables_of_function((arn or UNKNOWN_ARN).partition("/")[0])
+
+
+@lru_cache(maxsize=16)
+def _variables_of_function(arn: str) -> dict[str, str]:
+    return variables_of(LambdaContext(arn, REQUEST_ID, BEGAN))
 
 
 @contextmanager
 def handed(variables: Mapping[str, str]) -> Iterator[None]:
     """Set the variables that aren't set, as long as it takes."""
-    missing = [name for name in variables if name not in os.environ]
+    missing = [name for name in variables if not is_set(name)]
     for name in missing:
         os.environ[name] = variables[name]
     try:
         yield
     finally:
         for name in missing:
-            if name in os.environ:
+            if is_set(name):
                 del os.environ[name]

@@ -240,7 +240,7 @@ class Environ(type(os.environ)):  # type: ignore[misc]
             yield from (key for key in shown if key not in keys)
 
     def __len__(self) -> int:
-        return len(list(self))
+        return sum(1 for _ in self)  # a list would ask for the length, to make room
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{key!r}: {value!r}" for key, value in self.items())

@@ -13,9 +13,10 @@ import resource
 import select
 import signal
 from contextlib import suppress
-from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
-from typing import Any, Final
+from typing import Final
+
+from durable_core.sandbox.descriptors import leave_resource_tracker
 
 IMPORT_SECONDS: Final = 10.0
 """How long a handler's import may take at least, whatever `timeout` an invocation has: as long as
@@ -33,7 +34,7 @@ def lead_group() -> None:
     """
     multiprocessing.current_process().daemon = False
     multiprocessing.set_start_method(None, force=True)  # ours is none of the handler's business
-    _forget_tracker()
+    leave_resource_tracker()
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     parent = multiprocessing.parent_process()
@@ -41,23 +42,12 @@ def lead_group() -> None:
         end_with(parent.sentinel)
 
 
-def _forget_tracker() -> None:
-    """Let go of our side's tracker of shared memory: it would take for a command what the handler
-    writes to its pipe. The handler gets one of its own when it needs one."""
-    tracker: Any = resource_tracker._resource_tracker
-    inherited = getattr(tracker, "_fd", None)
-    if inherited is not None:
-        tracker._fd = None
-        with suppress(OSError):
-            os.close(inherited)
-
-
 def end_with(parent: int) -> None:
     """Have this process and its group killed when nobody holds the other end of a pipe any more.
 
     `parent` is our end of it. To be called while there is one thread.
     """
-    ours, theirs = os.pipe()
+    theirs, ours = os.pipe()  # what this process keeps open can't be written to
     group = os.getpgrp()
     child = os.fork()
     if child == 0:
@@ -79,8 +69,8 @@ def _guard(group: int, parent: int, process: int) -> None:
                 signal.signal(number, signal.SIG_IGN)
         _keep_open({parent, process})
         waiting = select.poll()
-        for each in (parent, process):
-            waiting.register(each, select.POLLIN)
+        waiting.register(parent, select.POLLIN)
+        waiting.register(process, 0)  # told of an error, once nobody can read
         ended = {each for each, _ in waiting.poll()}
         waiting.unregister(process)
         while parent not in ended:

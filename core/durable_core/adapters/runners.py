@@ -9,7 +9,6 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from durable_core.adapters.chance import drawn_from, seeded_names
 from durable_core.adapters.handler import (
     HandlerKind,
     HandlerLoader,
@@ -34,11 +33,13 @@ from durable_core.model import InvocationInput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.process_clocks import served_by
 from durable_core.sdks import Sdk
+from durable_core.simulation.chance import drawn_from, seeded_names
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationRecord, Simulation
+from durable_core.simulation.runner import NativeRunner, PlainRunner, Runner
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
-from durable_core.simulation.simulate import NativeRunner, Runner, simulate
+from durable_core.simulation.simulate import simulate
 from durable_core.values import dataclass
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ class UserRunner(Runner):
     def _start(self, now: datetime) -> tuple[LoadedHandler, Runner]:
         self._starts += 1  # another process draws something else while it imports
         seed = f"import {self._seed}:{self._starts}"
+        there: IsolatedRunner | None = None
         if self._timeout is not None:
-            there = self._runner_there(None if self.isolates else seed)
-            loaded = self._loaded_there(there, seed, now)
+            loaded, there = self._loaded_there(self._spec, self._runtime, seed, now)
         else:
             with exit_fails_import(), served_by(StandingClock(now)):
                 loaded = load_schedulable(self.loader, self._spec, seed)
@@ -140,7 +141,7 @@ class UserRunner(Runner):
             problem = "decorated with @durable_execution, which --runtime native can't run"
             raise NotAHandler(self._spec, problem)
         self._is_here = False
-        if self._timeout is not None:
+        if there is not None:
             return loaded, there
         if not self.isolates:
             here = self._runner_here(loaded.target, kind)
@@ -148,38 +149,54 @@ class UserRunner(Runner):
                 self._is_here = True
                 return loaded, here
             self.isolates = True
-        return loaded, self._runner_there(None)
+        return loaded, self._elsewhere(self._spec, kind, seed)
 
-    def _runner_there(self, warm_seed: str | None) -> IsolatedRunner:
+    def target(self, spec: str) -> Runner:
+        """Return what runs the handler of a chained invoke, in a process of its own where this one
+        does. Raises a HandlerError."""
+        seed = f"import of the target {spec}"
+        if self._timeout is not None:
+            loaded, there = self._loaded_there(spec, None, seed, STARTS_AT)
+            return _Target(there, loaded.kind)
+        with exit_fails_import(), served_by(StandingClock(STARTS_AT)):
+            loaded = load_schedulable(self.loader, spec, seed)
+        if self.isolates:
+            return _Target(self._elsewhere(spec, loaded.kind, seed), loaded.kind)
+        return _Target(_Unwound(_runner_of(loaded.target, loaded.kind)), loaded.kind)
+
+    def _elsewhere(self, spec: str, kind: HandlerKind | None, seed: str) -> IsolatedRunner:
+        """Return what runs a handler in another process; `kind` None: as what it is there."""
         from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
+        warm_seed = None if self.isolates else seed
         return IsolatedRunner(
-            partial(_runner_there, str(self.loader.folder), self._spec, self._runtime, warm_seed),
+            partial(_runner_there, str(self.loader.folder), spec, kind, warm_seed),
             self._prepare or print_to_stderr,
             is_warm=not self.isolates,
             timeout=self._timeout,
         )
 
-    def _loaded_there(self, there: IsolatedRunner, seed: str, now: datetime) -> LoadedHandler:
-        """Return the handler as another process finds it, where its import is ended in time."""
+    def _loaded_there(
+        self, spec: str, runtime: HandlerKind | None, seed: str, now: datetime
+    ) -> tuple[LoadedHandler, IsolatedRunner]:
+        """Return a handler as another process finds it, where its import is ended in time, and
+        what runs it there."""
         from durable_core.adapters.isolated import ProcessEnded
 
+        there = self._elsewhere(spec, runtime, seed)
         try:
-            names, kind = there.ask(
-                partial(_found_there, str(self.loader.folder), self._spec, seed, now)
-            )
+            names, kind = there.ask(partial(_found_there, str(self.loader.folder), spec, seed, now))
         except TimeoutError:
             seconds = max(self._timeout or 0, IMPORT_SECONDS)
             problem = f"can't be imported: it did not end within {seconds:g} s"
-            raise ImportFailed(self._spec, problem) from None
+            raise ImportFailed(spec, problem) from None
         except ProcessEnded as error:
-            raise ImportFailed(self._spec, f"can't be imported: {error}") from None
-        return LoadedHandler(self._spec, names, _is_elsewhere, kind)
+            raise ImportFailed(spec, f"can't be imported: {error}") from None
+        return LoadedHandler(spec, names, _is_elsewhere, kind), there
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
-        if kind is HandlerKind.NATIVE:
-            return _Unwound(_NativeRunner(self._watched(target)))
-        return _Unwound(_aws_sdk_runner(target))
+        watched = self._watched(target) if kind is HandlerKind.NATIVE else target
+        return _Unwound(_runner_of(watched, kind))
 
     def _watched(self, target: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(target)
@@ -192,17 +209,6 @@ class UserRunner(Runner):
                 raise
 
         return watched
-
-
-class _NativeRunner(NativeRunner):
-    """Runs a native handler whose chance comes from the seed."""
-
-    def invoke(
-        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
-    ) -> Invoked:
-        seed = f"{options.seed}:{given.durable_execution_arn}"
-        with drawn_from(seed, link.invocation.number):
-            return super().invoke(given, link, options)
 
 
 class _Unwound(Runner):
@@ -238,13 +244,11 @@ def load_schedulable(loader: HandlerLoader, spec: str, seed: str | None = None) 
         return loader.load(spec)
 
 
-def _runner_there(folder: str, spec: str, runtime: HandlerKind | None, seed: str | None) -> Runner:
+def _runner_there(folder: str, spec: str, kind: HandlerKind | None, seed: str | None) -> Runner:
     """Return the runner that works inside of a process of its own: an invocation's, which draws
     while it imports as ever, or with a seed that of all invocations."""
     loaded = load_schedulable(HandlerLoader(Path(folder)), spec, seed)
-    if (runtime or loaded.kind) is HandlerKind.NATIVE:
-        return _NativeRunner(loaded.target)
-    return _aws_sdk_runner(loaded.target)
+    return _runner_of(loaded.target, kind or loaded.kind)
 
 
 def _found_there(
@@ -261,33 +265,37 @@ def _is_elsewhere(event: Any, context: Any) -> Any:
     raise NotImplementedError
 
 
+def _runner_of(target: Callable[..., Any], kind: HandlerKind) -> Runner:
+    if kind is HandlerKind.AWS_SDK:
+        return _aws_sdk_runner(target)
+    return NativeRunner(target) if kind is HandlerKind.NATIVE else PlainRunner(target)
+
+
 def _aws_sdk_runner(target: Callable[..., Any]) -> Runner:
     from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 
     return AwsSdkRunner(target)
 
 
-def _load_target(loader: HandlerLoader, spec: str) -> Any:
-    """Return the handler of a chained invoke as the driver takes it: a runner for a durable one,
-    the function itself for a plain one. Raises a HandlerError."""
-    with exit_fails_import(), served_by(StandingClock(STARTS_AT)):
-        loaded = load_schedulable(loader, spec, f"import of the target {spec}")
-    if loaded.kind is HandlerKind.AWS_SDK:
-        return _Unwound(_aws_sdk_runner(loaded.target))
-    if loaded.kind is HandlerKind.NATIVE:
-        return _Unwound(_NativeRunner(loaded.target))
-    return exit_ends_invocation(lambda status: None)(_seeded(loaded.target))
+class _Target(Runner):
+    """Runs the handler of a chained invoke, wherever it does."""
 
+    def __init__(self, runner: Runner, kind: HandlerKind) -> None:
+        self._runner = runner
+        self._kind = kind
 
-def _seeded(target: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a plain function whose chance comes from the request that it answers."""
+    @property
+    def is_durable(self) -> bool:
+        return self._kind is not HandlerKind.PLAIN
 
-    @wraps(target)
-    def seeded(event: Any, context: Any) -> Any:
-        with drawn_from(context.aws_request_id):
-            return target(event, context)
+    @property
+    def sdk(self) -> Sdk:
+        return Sdk.PYTHON if self._kind is HandlerKind.AWS_SDK else Sdk.DOTNET
 
-    return seeded
+    def invoke(
+        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
+    ) -> Invoked:
+        return self._runner.invoke(given, link, options)
 
 
 # -- a whole simulation ------------------------------------------------------------------------
@@ -331,7 +339,7 @@ def run_request(
     """
     function_name, execution_name = names_of_handler(user.loaded.names)
     targets = {
-        script.handler: _load_target(user.loader, script.handler)
+        script.handler: user.target(script.handler)
         for script in request.scenario.invokes
         if script.handler is not None
     }

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from durable_core.adapters.verify_worker import Lost
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, SourceDefect
 from durable_core.given import OPERATION, Given, given_difference
 from durable_core.reads import ORDERS, Read
 from durable_core.verifying.code_lines import is_installed, shown
@@ -36,6 +36,9 @@ def combined(
 ) -> Outcome:
     """Return what all runs of a history come to. `reads` are those of the handler outside of steps,
     `base` says what the history is where no run does, `given` what operations are given in each."""
+    for answer in answers.values():
+        if isinstance(answer, SourceDefect):
+            return answer
     verifications = [each for each in answers.values() if isinstance(each, Verification)]
     base = base or next(iter(verifications), None)
     for number in sorted(answers):
@@ -43,7 +46,7 @@ def combined(
         if isinstance(answer, Lost):
             if base is None:
                 return next(each for each in answers.values() if not isinstance(each, Lost))
-            doubt = Doubt(f"the handler could not be run to its end: {answer.why}", answer.remedy)
+            doubt = Doubt(f"{answer.what}: {answer.why}", answer.remedy)
             return replace(
                 base,
                 verdict=_CANNOT,
@@ -58,6 +61,9 @@ def combined(
         return None if isinstance(first, Lost) else first
     if any(each.is_partial for each in verifications):
         return _joined(verifications)
+    refused = next(filter(_is_refused, verifications), None)
+    if refused is not None:
+        return refused
     for number in sorted(answers)[1:]:
         other = answers[number]
         if not isinstance(other, Verification):
@@ -93,6 +99,13 @@ def _joined(outcomes: Sequence[Verification]) -> Verification:
 
 
 _CANNOT: Final = Verdict.CANNOT_VERIFY
+
+
+def _is_refused(outcome: Verification) -> bool:
+    """Return True for a run that was refused something: not every run of the same handler has to be
+    by then, where it does so in a thread."""
+    is_unclear = outcome.verdict is Verdict.CANNOT_VERIFY
+    return is_unclear and any(each.is_refusal for each in outcome.doubts)
 
 
 def _differ(first: Verification, other: Verification) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from durable_core.adapters.documents import read_value
-from durable_core.adapters.toml_text import text_of_toml
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError
 from durable_core.events import payload_of
@@ -33,6 +32,8 @@ def read_event(source: str) -> Any:
 
 def read_scenario_file(path: str) -> Scenario:
     """Return what a scenario file says. Raises SourceError."""
+    from durable_core.adapters.toml_text import text_of_toml
+
     return read_scenario(text_of_toml(path), path)
 
 
@@ -41,6 +42,8 @@ def read_limits(path: str) -> ServiceLimits:
 
     The keys are the fields of `ServiceLimits`. Raises SourceError.
     """
+    from durable_core.adapters.toml_text import text_of_toml
+
     document = read_toml(text_of_toml(path), path)
     known = [each.name for each in fields(ServiceLimits)]
     for key, value in document.items():

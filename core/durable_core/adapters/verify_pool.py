@@ -11,14 +11,19 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import wait
 from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
+from durable_core.adapters.defects import defects_at
+from durable_core.adapters.guard import GuardMode
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
+from durable_core.adapters.secret_variables import hide_environment
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
+from durable_core.adapters.verify_walls import Walled, note_of, with_guard, with_refusals
 from durable_core.adapters.verify_worker import (
     ENDED,
     TAKES_LONGER,
@@ -31,10 +36,11 @@ from durable_core.adapters.verify_worker import (
     Task,
     Worker,
 )
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, NotEnforced
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.reads import Read
+from durable_core.sandbox.scratch import Scratch
 from durable_core.verifying.code_lines import is_installed
 from durable_core.verifying.passes import Part
 from durable_core.verifying.replay import unverified
@@ -78,7 +84,14 @@ class _Pool:
         self._runs = job.runs
         self._at_once = max(1, min(job.jobs, sources * job.runs))
         lanes = -(-self._at_once // job.runs)
-        self._workers = [Worker(job, run) for _ in range(lanes) for run in range(self._runs)]
+        if job.withheld:
+            hide_environment()
+        self._scratch = Scratch()
+        self._missing: tuple[str, ...] = ()
+        self._refused: dict[int | None, dict[str, None]] = {}
+        """What the operating system refused workers, by the source that they were at: None, before
+        the first and between two."""
+        self._workers = [self._worker(run) for _ in range(lanes) for run in range(self._runs)]
         self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
         self._reads: dict[int, dict[Read, None]] = {}
@@ -86,12 +99,18 @@ class _Pool:
         self._all_reads: dict[Read, None] = {}
         self._given: dict[int, dict[int, Given]] = {}
         self._runtime = ""
+        self._import_notes: dict[str, bool] = {}
+        """What importing the handler attempted, and whether that was told."""
         self._whole: set[int] = set()
         self._are_few = sources < _MANY
 
     def close(self) -> None:
         for worker in self._workers:
             worker.close()
+        self._scratch.remove()
+
+    def _worker(self, number: int) -> Worker:
+        return Worker(self._job, number, self._scratch.folder)
 
     def run(
         self, sources: Sequence[str], on_done: Callable[[int], None]
@@ -101,7 +120,7 @@ class _Pool:
             answers = self._answers.get(told, {})
             if len(answers) == self._runs and not self._looks_further(told, answers):
                 del self._answers[told]
-                yield sources[told], self._told(sources[told], told, answers)
+                yield sources[told], self._outcome(sources[told], told, answers)
                 self._histories.pop(sources[told], None)
                 told += 1
                 on_done(told)
@@ -121,6 +140,16 @@ class _Pool:
             each.appendleft(index)
         return True
 
+    def _outcome(
+        self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
+    ) -> Outcome:
+        try:
+            with defects_at(source):
+                outcome = self._with_import(self._told(source, index, answers))
+                return self._guarded(index, outcome)
+        except DurableError as error:
+            return error
+
     def _told(
         self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
     ) -> Outcome:
@@ -138,13 +167,49 @@ class _Pool:
             return history
         return combined(answers, (), unverified(history, self._runtime))
 
+    def _with_import(self, outcome: Outcome) -> Outcome:
+        """Return an outcome, the first with what the import of the handler attempted: it is told
+        once, not of each history."""
+        new = [note for note, is_told in self._import_notes.items() if not is_told]
+        if not isinstance(outcome, Verification) or not new:
+            return outcome
+        self._import_notes.update(dict.fromkeys(new, True))
+        return replace(outcome, notes=(*outcome.notes, *new))
+
+    def _guarded(self, index: int, outcome: Outcome) -> Outcome:
+        """Return an outcome with what kept the handler from reaching outside, and what that
+        refused it; the first one also with what it refused its import."""
+        attempts = self._refused.pop(index, ())
+        if not isinstance(outcome, Verification):
+            return outcome
+        if self._job.guard is not GuardMode.BLOCK:
+            return replace(outcome, guard=self._job.guard.value)
+        notes = self._refused.pop(None, ())
+        outcome = replace(outcome, notes=(*outcome.notes, *notes))
+        return with_guard(with_refusals(outcome, attempts), self._missing)
+
+    def _hear(self, worker: Worker) -> None:
+        """Hear the next attempt of a worker that went past its own guard."""
+        attempt = worker.hear()
+        if attempt is None:
+            return
+        index = worker.current
+        if index is None:
+            attempt = note_of(attempt, is_import=not worker.is_ready)
+        self._refused.setdefault(index, {})[attempt] = None
+
     def _step(self, sources: Sequence[str]) -> None:
         """Wait for the next answer, or for the next worker that takes too long."""
         soonest = min((each.deadline for each in self._busy()), default=monotonic() + 1)
-        pipes = {each.pipe.fileno(): each for each in self._workers}
-        ready = wait(list(pipes), timeout=max(0.0, soonest - monotonic()))
-        for pipe in ready:
-            self._heard(pipes[pipe], sources)  # type: ignore[index]
+        pipes: dict[Any, Worker] = {each.pipe.fileno(): each for each in self._workers}
+        heard: dict[Any, Worker] = {
+            each.watcher.fileno(): each for each in self._workers if each.watcher is not None
+        }
+        for end in wait([*heard, *pipes], timeout=max(0.0, soonest - monotonic())):
+            if end in heard:
+                self._hear(heard[end])
+            else:
+                self._heard(pipes[end], sources)
         self._feed(sources)
         for worker in list(self._busy()):
             if worker.lost is None and worker.deadline < monotonic():
@@ -174,9 +239,16 @@ class _Pool:
                 raise heard
             case Importing():
                 worker.begin_import()
-            case Ready(runtime):
+            case Walled(missing, is_watched):
+                if missing and self._job.enforce:
+                    raise NotEnforced(missing)
+                self._missing = missing or self._missing
+                if is_watched:
+                    worker.watch()
+            case Ready(runtime, notes):
                 worker.is_ready = True
                 self._runtime = runtime
+                self._import_notes = dict.fromkeys(notes, False) | self._import_notes
             case list(answers):
                 self._take(worker, answers)
 
@@ -233,7 +305,8 @@ class _Pool:
             return source
         if source not in self._histories:
             try:
-                self._histories[source] = self._read(source)
+                with defects_at(source):
+                    self._histories[source] = self._read(source)
             except DurableError as error:
                 self._histories[source] = error
         return self._histories[source]
@@ -248,7 +321,7 @@ class _Pool:
             raise ImportFailed(self._job.spec, f"can't be imported: {lost.why}")
         self._open[worker.number].extendleft(reversed(worker.todo))
         if self._open[worker.number]:
-            self._workers.append(Worker(self._job, worker.number))
+            self._workers.append(self._worker(worker.number))
 
 
 def _is_last(answer: Answer) -> bool:

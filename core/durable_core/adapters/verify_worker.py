@@ -7,22 +7,21 @@ its end, and the pool sees the rest from outside.
 from __future__ import annotations
 
 import gc
-import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import field, replace
-from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.channel import Channel, new_token
+from durable_core.adapters.defects import defect_at, defects_at, is_ours
 from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.process_group import (
@@ -32,6 +31,11 @@ from durable_core.adapters.process_group import (
     lead_group,
     out_of_reach,
 )
+from durable_core.adapters.safe_start import restore_environment, starting
+from durable_core.adapters.secret_variables import changes_for, environment_with, withheld_from
+from durable_core.adapters.std_streams import lenient, make_stderr_lenient
+from durable_core.adapters.verify_walls import RaisedAt, WorkerWalls, watcher_at
+from durable_core.adapters.withheld import Withheld
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
@@ -44,6 +48,9 @@ from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions, Watch
 from durable_core.verifying.verification import CodeLine, Verification
 
+if TYPE_CHECKING:
+    from durable_core.sandbox.watcher import Watcher
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -52,7 +59,10 @@ class Job:
     `timeout` is in seconds, for one run of one history. `max_text_bytes` is the most that is read
     of a file, unpacked. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
-    many processes as `runs`, some of them idle.
+    many processes as `runs`, some of them idle. `allow_import`: what the handler's modules do while
+    they are imported is neither refused nor told. `env` are the secret variables that the
+    handler is handed all the same, `NAME` or `NAME=VALUE`. `enforce`: verify nothing unless the
+    operating system holds all that the guard refuses.
     """
 
     spec: str
@@ -62,7 +72,22 @@ class Job:
     timeout: float = 60.0
     jobs: int = 1
     function: str | None = None
+    allow_import: bool = False
+    enforce: bool = False
+    env: tuple[str, ...] = ()
     max_text_bytes: int = MAX_TEXT_BYTES
+
+    @property
+    def walls(self) -> RaisedAt | None:
+        """When the operating system's walls are raised; None: never, nothing is refused."""
+        if self.guard is not GuardMode.BLOCK:
+            return None
+        return RaisedAt.AFTER_IMPORT if self.allow_import else RaisedAt.BEFORE_IMPORT
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The names of the variables that the handler isn't handed."""
+        return () if self.guard is GuardMode.OFF else withheld_from(os.environ, self.env)
 
 
 Source = str | RecordedHistory | DurableError
@@ -84,21 +109,24 @@ class Importing:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker's second answer: the handler is loaded."""
+    """A worker's second answer: the handler is loaded. `notes` say what its modules attempted while
+    they were imported."""
 
     runtime: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
     """There is no outcome, and it isn't one of ours to say why the handler did that.
 
-    `remedy` is what to do; `is_last`: the process that says so ends.
+    `remedy` is what to do; `is_last`: the process that says so ends. `what` couldn't be done.
     """
 
     why: str
     remedy: str
     is_last: bool = False
+    what: str = "the handler could not be run to its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +155,30 @@ ENDED: Final = "the execution would be invoked again; look for it in the code ou
 class Worker:
     """A process, and what it does now. `number` of the run that it is for."""
 
-    def __init__(self, job: Job, number: int) -> None:
+    def __init__(self, job: Job, number: int, scratch: str | None) -> None:
         self.number = number
         self._job = job
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         token = new_token()
         self.pipe = Channel(ours, token, only_values=True)
-        self._done, done = context.Pipe()
+        self._done, done = context.Pipe(duplex=False)
         os.set_blocking(self._done.fileno(), False)
+        self._hearing, heard = context.Pipe()
         self._token, self._finished = token, b""
-        process = context.Process(
-            target=_work, args=(theirs, done, token, job, number), daemon=True
-        )
-        with _hash_seed(number), uninterrupted():
+        withheld = job.withheld
+        arguments = (theirs, done, heard, token, job, number, scratch, withheld)
+        process = context.Process(target=_work, args=arguments, daemon=True)
+        handed = environment_with(changes_for(withheld, job.env))
+        with handed, starting(hash_seed=number * 7919), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
         done.close()
+        heard.close()
+        self._scratch = scratch
+        self.watcher: Watcher | None = None
+        """Who hears what the operating system refuses it."""
         self.is_ready = False
         self.todo: deque[int] = deque()
         self.lost: Lost | None = None
@@ -189,11 +223,34 @@ class Worker:
         it has not begun, stays to be done. None: it wasn't at any, or was about to go on."""
         if not self.todo or self._was_in_time:
             return None
-        finished = self._told_done().count(self._token)
-        at = min(finished, len(self.todo) - 1)
-        index = self.todo[at]
-        del self.todo[at]
+        index = self.current
+        if index is not None:
+            self.todo.remove(index)
         return index
+
+    @property
+    def current(self) -> int | None:
+        """Return the index at which it is now, or was last; None: at none."""
+        finished = self._told_done().count(self._token)
+        return self.todo[min(finished, len(self.todo) - 1)] if self.todo else None
+
+    def watch(self) -> None:
+        """Hear from now on what the operating system refuses it."""
+        self.watcher = watcher_at(self._hearing, self._scratch)
+
+    def hear(self) -> str | None:
+        """Answer what the operating system is about to refuse it. Return what that is, or None."""
+        if self.watcher is None:
+            return None
+        attempt = self.watcher.hear()
+        if self.watcher.is_over:
+            self._stop_hearing()
+        return attempt
+
+    def _stop_hearing(self) -> None:
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
 
     def _told_done(self) -> bytes:
         """Return what it has sent each time that it finished a source, and what else came there."""
@@ -220,6 +277,8 @@ class Worker:
         end_group(self._process)
         self.pipe.close()
         self._done.close()
+        self._hearing.close()
+        self._stop_hearing()
 
     @property
     def how_it_ended(self) -> str:
@@ -235,30 +294,28 @@ class Worker:
         return f"its process was ended by {name}"
 
 
-@contextmanager
-def _hash_seed(number: int) -> Iterator[None]:
-    """Start a process with a hash seed of its own: 0 for the first run, then others."""
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = str(number * 7919)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONHASHSEED"]
-        else:
-            os.environ["PYTHONHASHSEED"] = before
-
-
 # -- in the process ------------------------------------------------------------------------------
 
 
-def _work(theirs: Connection, done: Connection, token: bytes, job: Job, number: int) -> None:
+def _work(
+    theirs: Connection,
+    done: Connection,
+    heard: Connection,
+    token: bytes,
+    job: Job,
+    number: int,
+    scratch: str | None,
+    withheld: Sequence[str],
+) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
+    restore_environment()
     _keep_quiet(number)
     pipe, finished = Channel(_away(theirs), token), _away(done)
     try:
-        _verify_all(pipe, _Answers(pipe, finished, token), job, number)
+        walls = WorkerWalls(scratch, heard, (pipe, finished), job.walls)
+        walls.before_import()
+        _verify_all(pipe, _Answers(pipe, finished, token), job, number, walls, Withheld(withheld))
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -283,8 +340,8 @@ def _keep_quiet(number: int) -> None:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
     os.dup2(2, 1)  # what the handler prints is no data of ours
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, whatever comes next
+    make_stderr_lenient()
+    sys.stdout = lenient(sys.stdout)  # by lines: what is printed is seen, whatever comes next
 
 
 def _say_nothing(what: Any) -> None:
@@ -318,9 +375,19 @@ class _Answers:
         self._sent = monotonic()
 
 
-def _verify_all(pipe: Channel, answers: _Answers, job: Job, number: int) -> None:
+def _verify_all(
+    pipe: Channel,
+    answers: _Answers,
+    job: Job,
+    number: int,
+    walls: WorkerWalls,
+    withheld: Withheld,
+) -> None:
+    import logging  # not for the process that only starts others
+
     from durable_core.adapters.given_notes import GivenNotes
-    from durable_core.adapters.handler import HandlerLoader
+    from durable_core.adapters.handler import HandlerError, HandlerLoader
+    from durable_core.adapters.import_watch import NOT_IMPORTED, import_note, refused_import
     from durable_core.adapters.lambda_logging import LambdaLogHandler, write_new_warnings
     from durable_core.adapters.process_exit import exit_is_told, watch_exits
     from durable_core.adapters.readings import readings_of_verification
@@ -329,49 +396,76 @@ def _verify_all(pipe: Channel, answers: _Answers, job: Job, number: int) -> None
     readings = readings_of_verification(number)
     if job.runs > 1:
         readings.install()
+    withheld.install()
     watch_exits()
     logging.getLogger().addHandler(LambdaLogHandler(write_new_warnings))
 
     def tell_exit(status: int, line: CodeLine | None) -> None:
         at = "" if line is None else f" at {line}"
         why = f"it ended its process with os._exit({status}){at}"
-        answers.send(Answer(Lost(why, ENDED, is_last=True)))
+        answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
 
     pipe.send(Importing())
+    guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
     with exit_is_told(tell_exit):
-        try:
-            replayer = replayer_of(HandlerLoader().load(job.spec).target)
-        except DurableError as error:
-            pipe.send(error)
-            return
+        with guard.importing() as attempts:
+            try:
+                replayer = replayer_of(HandlerLoader().load(job.spec).target)
+            except HandlerError as error:
+                refusal = refused_import(error, attempts if guard.refuses else ())
+                doubt = refusal or withheld.failed_import(error)
+                if doubt is None:
+                    pipe.send(error)
+                else:
+                    lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
+                    _answer_all(pipe, answers, lost)
+                return
+            except DurableError as error:
+                pipe.send(error)
+                return
+            walls.after_import()
         imported = readings.forget_reads()
-        pipe.send(Ready(replayer.runtime.name))
+        withheld.imported()
+        told = (import_note(each, is_refused=guard.refuses) for each in attempts)
+        pipe.send(Ready(replayer.runtime.name, tuple(told)))
         notes = GivenNotes(readings)
-        guard = Guard(job.guard, stays=True)
 
         def begin(examination: Examination) -> AbstractContextManager[None]:
             readings.begin_again()  # what is read is the same in every run on a record
             return guard(examination)
 
         watch = notes.watching(begin)
-        home = os.getcwd()  # noqa: PTH109
-        canary = os.open(os.devnull, os.O_RDONLY)
-        while True:
-            try:
-                tasks: list[Task] = pipe.recv()
-            except EOFError:
+
+        def verify(task: Task) -> Answer:
+            guard.of = object()
+            outcome = _verified(task, job, replayer, watch)
+            if isinstance(outcome, Verification):
+                outcome = withheld.judged(guard.with_late(outcome))
+            given = notes.take() if isinstance(outcome, Verification) else {}
+            return Answer(outcome, readings.forget_reads(), imported, given)
+
+        _verify_each(pipe, answers, verify)
+
+
+def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answer]) -> None:
+    """Verify what comes through the pipe, until that ends or the handler has closed our files."""
+    home = os.getcwd()  # noqa: PTH109
+    canary = os.open(os.devnull, os.O_RDONLY)
+    while True:
+        try:
+            tasks: list[Task] = pipe.recv()
+        except EOFError:
+            return
+        for task in tasks:
+            answer = verify(task)
+            os.chdir(home)
+            if not _is_open(canary):
+                answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
                 return
-            for task in tasks:
-                outcome = _verified(task, job, replayer, watch)
-                os.chdir(home)
-                if not _is_open(canary):
-                    answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
-                    return
-                given = notes.take() if isinstance(outcome, Verification) else {}
-                answers.add(Answer(outcome, readings.forget_reads(), imported, given))
-                if not isinstance(task.source, str) or _size(task.source) > _LARGE:
-                    gc.collect()  # a run leaves cycles, which would hold its history for long
-            answers.send()
+            answers.add(answer)
+            if not isinstance(task.source, str) or _size(task.source) > _LARGE:
+                gc.collect()  # a run leaves cycles, which would hold its history for long
+        answers.send()
 
 
 _CLOSED: Final = "it closed files that it had not opened itself, so its process can't go on"
@@ -385,6 +479,19 @@ def _is_open(canary: int) -> bool:
         return os.path.samestat(os.fstat(canary), os.stat(os.devnull))  # noqa: PTH116
     except OSError:
         return False
+
+
+def _answer_all(pipe: Channel, answers: _Answers, lost: Lost) -> None:
+    """Answer whatever comes through the pipe alike."""
+    pipe.send(Ready(""))
+    while True:
+        try:
+            tasks: list[Task] = pipe.recv()
+        except EOFError:
+            return
+        for _ in tasks:
+            answers.add(Answer(lost))
+        answers.send()
 
 
 def _size(file: str) -> int:
@@ -407,10 +514,9 @@ def _verified(
     if task.part is not None:
         options = replace(options, part=task.part)
     try:
-        with pausing_collection():
-            history = source
-            if not isinstance(history, RecordedHistory):
-                history = load_history(history, job.max_text_bytes)
+        with pausing_collection(), defects_at(str(source)):
+            most = job.max_text_bytes
+            history = source if isinstance(source, RecordedHistory) else load_history(source, most)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
@@ -420,4 +526,6 @@ def _verified(
     except MemoryError:
         return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
     except BaseException as error:
+        if isinstance(error, Exception) and is_ours(error):
+            return defect_at(history.source, error)
         return Lost(told(error), "report it, with the handler")

@@ -9,6 +9,7 @@ from typing import Final
 
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
+from durable_core.excerpts import labelled
 from durable_core.explaining.metering_totals import metering_of
 from durable_core.explaining.pauses import at_resume, pause_reasons, pauses_with_record
 from durable_core.explaining.reasons import reasons
@@ -395,5 +396,4 @@ def _place_of(operation_id: str, rows: Sequence[Row]) -> str | None:
 
 
 def _place(row: Row) -> str:
-    label = row.sub_type or row.type
-    return f'{row.position} {label} "{row.name}"' if row.name else f"{row.position} {label}"
+    return f"{row.position} {labelled(row.sub_type or row.type, row.name)}"

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import format_timestamp
+from durable_core.excerpts import labelled
 from durable_core.explaining.report import AtResume, Reason, Row
 from durable_core.explaining.sentences import duration_text
 from durable_core.fold import ExecutionFacts, Pause, Recorded, is_cut_short
@@ -129,5 +130,4 @@ def timeout_text(facts: ExecutionFacts) -> str:
 
 
 def _label(row: Row) -> str:
-    kind = row.sub_type or row.type
-    return f'{kind} "{row.name}"' if row.name else kind
+    return labelled(row.sub_type or row.type, row.name)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import format_timestamp, seconds_after
+from durable_core.excerpts import labelled
 from durable_core.explaining.pauses import timeout_text
 from durable_core.explaining.report import Reason, Replay, Row
 from durable_core.explaining.sentences import describe_error, duration_text, error_text
@@ -93,7 +94,7 @@ def _waits(
 
 
 def _label(row: Row) -> str:
-    return f'{row.sub_type or row.type} "{row.name}"' if row.name else f"{row.sub_type or row.type}"
+    return labelled(row.sub_type or row.type, row.name)
 
 
 def _at(moment: datetime | None, last: datetime | None) -> str:
@@ -190,8 +191,7 @@ def _upwards(root: Recorded, failed: Mapping[str, Recorded]) -> list[Recorded]:
 
 def _link(each: Recorded, located: Located) -> Reason:
     operation = each.operation
-    kind = operation.sub_type or operation.type.value
-    label = f'{kind} "{operation.name}"' if operation.name else kind
+    label = labelled(operation.sub_type or operation.type.value, operation.name)
     tries = f" after {each.attempts} attempts" if each.attempts > 1 else ""
     text = f"{label} failed{tries}: {error_text(each)}"
     return Reason(text, located.text(operation.id) or operation.id)

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
+from durable_core.excerpts import short_name
 from durable_core.handler_clock import body_takes_time
 from durable_core.ids import Path, position_text
 from durable_core.interrupts import is_interrupted
@@ -76,7 +77,7 @@ class Call:
     @property
     def label(self) -> str:
         """The operation as a person would name it: `STEP 'charge' (2.1)`."""
-        name = f" {self.name!r}" if self.name else ""
+        name = f" {short_name(self.name)!r}" if self.name else ""
         return f"{self.type}{name} ({position_text(self.path)})"
 
     # -- deciding ------------------------------------------------------------------------------
@@ -288,10 +289,15 @@ _TURNS: Final = 3
 """How many turns of the event loop a step takes that has nothing to wait for but its checkpoint."""
 
 
+def others_are_ready() -> bool:
+    """Tell whether something besides what runs now could go on."""
+    return cast(VirtualTimeLoop, asyncio.get_running_loop()).is_busy
+
+
 async def let_others_begin() -> None:
     """Give tasks that are ready their turns before a recorded operation is answered, as many as
     they had when it was recorded: what they ask for then comes before what is asked for next."""
     for _ in range(_TURNS):
-        if not cast(VirtualTimeLoop, asyncio.get_running_loop()).is_busy:
+        if not others_are_ready():
             return
         await asyncio.sleep(0)

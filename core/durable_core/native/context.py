@@ -24,7 +24,7 @@ from durable_core.exceptions import (
 from durable_core.ids import Path
 from durable_core.model import OperationType, SubType
 from durable_core.native.batch_result import BatchResult
-from durable_core.native.call import Call, called, let_others_begin
+from durable_core.native.call import Call, called, let_others_begin, others_are_ready
 from durable_core.native.chance import chance_of
 from durable_core.native.config import (
     CallbackConfig,
@@ -346,7 +346,7 @@ class DurableContext:
         found = call.recorded
         self._scope.enter()
         try:
-            if found is not None:
+            if found is not None and others_are_ready():
                 await let_others_begin()
             return await work
         finally:

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
+from durable_core.excerpts import short_name
 from durable_core.handler_clock import HandlerClock, monotonic_of
 from durable_core.ids import position_text
 from durable_core.interleavings import order_of
@@ -387,7 +388,7 @@ def _explained(cause: Exception, execution: Execution) -> Exception:
     for update in execution.checkpointer.last_updates:
         if update.id == operation_id:
             path = execution.paths.get(update.id)
-            name = f" {update.name!r}" if update.name else ""
+            name = f" {short_name(update.name)!r}" if update.name else ""
             place = f" ({position_text(path)})" if path else ""
             about = f"{update.type}{name}{place}"
     sizes = ""

@@ -52,7 +52,7 @@ class JsonSerDes(SerDes[Any]):
                 return orjson.loads(data)
             except orjson.JSONDecodeError:
                 pass  # an escaped lone surrogate, or not JSON
-        return json.loads(data)
+        return json_value(data)
 
     def keeps(self, value: Any) -> bool:
         """Return True for a value that certainly comes back as it went in."""
@@ -60,6 +60,18 @@ class JsonSerDes(SerDes[Any]):
 
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
+
+_scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # as `json.loads` does
+
+
+def json_value(data: str) -> Any:
+    """Return what `json.loads` does, in half the time for a text without spaces around it."""
+    try:
+        value, end = _scan(data, 0)
+    except (StopIteration, ValueError):
+        return json.loads(data)
+    return value if end == len(data) else json.loads(data)
 
 
 def json_text(text: str) -> str:

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Final
 
 import orjson
 
+from durable_core.redaction.envelope import TAG, TAGS, is_envelope
 from durable_core.redaction.fakes import Disguise
 
-Path = tuple[str | int, ...]
+Path = Sequence[str | int]
 """Where in a payload: names of fields and indexes, from outside in."""
 
-Keeps = Callable[[Path, bool], bool]
-"""Whether what stands there is to be kept: the value, or (True) the name of the field itself."""
+
+class Fate(Enum):
+    """What becomes of a value."""
+
+    REPLACED = "replaced"
+    KEPT = "kept"
+    NAME = "kept, but for identifiers in it"
+
+
+Fates = Callable[[Path, bool], Fate]
+"""What becomes of what stands there: of the value, or (True) of the name of the field itself."""
 
 _TOKEN: Final = re.compile(
     r'"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)"|(?P<number>-?[0-9][0-9.eE+-]*)|(?P<mark>[{}\[\],:])'
@@ -28,51 +39,57 @@ _VALUE: Final = re.compile(
     r'"(?P<text>[^"\\]*(?:\\.[^"\\]*)*)"(?P<colon>\s*:)?|(?P<number>-?[0-9][0-9.eE+-]*)'
 )
 _UNIT: Final = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]+", re.DOTALL)
-_TAG: Final = "t"
-_TAGS: Final = frozenset(["n", "s", "i", "f", "b", "B", "u", "d", "dt", "D", "t", "l", "m", "br"])
-"""How AWS's Python SDK says of which type a value is: `{"t": "dt", "v": ...}` (its serdes, 3.0.0).
-Without the tag no handler could read a stand-in."""
 _MAX_DEPTH: Final = 4
 """How often JSON text inside of JSON text is looked into (bodies of queue messages and the like).
 Deeper down it is text like any other."""
 
 
-def keep_nothing(path: Path, is_name: bool) -> bool:
-    """Keep nothing."""
-    return False
+def replace_all(path: Path, is_name: bool) -> Fate:
+    """Replace everything."""
+    return Fate.REPLACED
 
 
 def disguise_json(
-    text: str, disguise: Disguise, keeps: Keeps = keep_nothing, within: Path = (), depth: int = 0
+    text: str, disguise: Disguise, fates: Fates = replace_all, within: Path = (), depth: int = 0
 ) -> str:
-    """Return the JSON text with every string and number replaced; what `keeps` says stays.
+    """Return the JSON text with every string and number replaced; what `fates` keeps stays.
 
     Words (`true`, `false`, `null`) stay: there is no other of their size. A text that isn't JSON is
     replaced as a whole. `within` is where the text itself stands.
     """
-    if not _is_json(text):
-        return text if keeps(within, False) else disguise.text(text)
-    if keeps is keep_nothing:
-        return _VALUE.sub(_Run(disguise, depth).token, text)
-    return _TOKEN.sub(_Walk(disguise, keeps, within, depth).token, text)
+    document = _parsed(text)
+    if document is _NO_JSON:
+        return text if fates(within, False) is Fate.KEPT else disguise.text(text)
+    has_tags = text.lstrip()[:1] == "{" and is_envelope(document)
+    if fates is replace_all:
+        return _VALUE.sub(_Run(disguise, has_tags, depth).token, text)
+    return _TOKEN.sub(_Walk(disguise, fates, within, has_tags, depth).token, text)
 
 
-def _is_json(text: str) -> bool:
+_NO_JSON: Final = object()
+
+
+def _parsed(text: str) -> Any:
+    """Return what a JSON text says, or _NO_JSON."""
     try:
-        orjson.loads(text)
+        return orjson.loads(text)
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         try:
-            json.loads(text)
+            return json.loads(text)
         except (ValueError, RecursionError):
-            return False
-    return True
+            return _NO_JSON
+
+
+def _may_be_json(text: str, depth: int) -> bool:
+    return depth < _MAX_DEPTH and text[:1] in ("{", "[") and _parsed(text) is not _NO_JSON
 
 
 class _Run:
     """Replaces everything, which asks for no more than to tell names from values."""
 
-    def __init__(self, disguise: Disguise, depth: int) -> None:
+    def __init__(self, disguise: Disguise, has_tags: bool, depth: int) -> None:
         self._disguise = disguise
+        self._has_tags = has_tags
         self._depth = depth
         self._name = ""
 
@@ -84,12 +101,12 @@ class _Run:
         if colon := match["colon"]:
             self._name = decoded
             return f'"{_spelled(inner, decoded, self._disguise.name(decoded))}"{colon}'
-        if self._name == _TAG and decoded in _TAGS:
+        if self._has_tags and self._name == TAG and decoded in TAGS:
             return match[0]
         return f'"{_spelled(inner, decoded, self._value(decoded))}"'
 
     def _value(self, decoded: str) -> str:
-        if self._depth < _MAX_DEPTH and decoded[:1] in ("{", "[") and _is_json(decoded):
+        if _may_be_json(decoded, self._depth):
             fake = disguise_json(decoded, self._disguise, depth=self._depth + 1)
             if fake != decoded:
                 return fake
@@ -99,12 +116,15 @@ class _Run:
 class _Walk:
     """Goes through the tokens of a JSON text and knows where it is."""
 
-    def __init__(self, disguise: Disguise, keeps: Keeps, within: Path, depth: int) -> None:
+    def __init__(
+        self, disguise: Disguise, fates: Fates, within: Path, has_tags: bool, depth: int
+    ) -> None:
         self._disguise = disguise
-        self._keeps = keeps
+        self._fates = fates
         self._path: list[str | int] = list(within)
         self._open: list[bool] = []  # of each container whether it is an object
         self._at_key = False
+        self._has_tags = has_tags
         self._depth = depth
 
     def token(self, match: re.Match[str]) -> str:
@@ -113,28 +133,31 @@ class _Walk:
             return mark
         inner = match["text"]
         if inner is None:
-            kept = self._keeps(tuple(self._path), False)
-            return match[0] if kept else self._disguise.number(match[0])
+            is_kept = self._fates(self._path, False) is Fate.KEPT
+            return match[0] if is_kept else self._disguise.number(match[0])
         decoded = inner if "\\" not in inner else _decoded(inner)
         if self._at_key:
             self._path[-1] = decoded
-            kept = self._keeps(tuple(self._path), True)
-            fake = decoded if kept else self._disguise.name(decoded)
+            is_kept = self._fates(self._path, True) is Fate.KEPT
+            fake = decoded if is_kept else self._disguise.name(decoded)
         else:
             fake = self._value(decoded)
         return f'"{_spelled(inner, decoded, fake)}"'
 
     def _value(self, decoded: str) -> str:
-        path = tuple(self._path)
-        if self._depth < _MAX_DEPTH and decoded[:1] in ("{", "[") and _is_json(decoded):
-            inner = disguise_json(decoded, self._disguise, self._keeps, path, self._depth + 1)
-            if inner != decoded or self._keeps(path, False):
+        fate = self._fates(self._path, False)
+        if fate is Fate.NAME:
+            return self._disguise.label(decoded)
+        if _may_be_json(decoded, self._depth):
+            path = tuple(self._path)
+            inner = disguise_json(decoded, self._disguise, self._fates, path, self._depth + 1)
+            if inner != decoded or fate is Fate.KEPT:
                 return inner
             # Only names and words are in it ('{"approved": true}'): as a text it has to go.
             return self._disguise.text(decoded)
-        if decoded in _TAGS and path[-1:] == (_TAG,):
+        if self._has_tags and decoded in TAGS and self._path[-1] == TAG:
             return decoded
-        return decoded if self._keeps(path, False) else self._disguise.text(decoded)
+        return decoded if fate is Fate.KEPT else self._disguise.text(decoded)
 
     def _move(self, mark: str) -> None:
         if mark in "{[":
@@ -163,6 +186,9 @@ def _spelled(inner: str, decoded: str, fake: str) -> str:
     """Return the stand-in written as its original is: escaped where that is escaped."""
     if inner is decoded or fake == decoded:
         return fake if inner is decoded else inner
+    for is_ascii in (False, True):
+        if _escaped(decoded, is_ascii) == inner:  # as every usual writer does
+            return _escaped(fake, is_ascii)
     out: list[str] = []
     at = 0
     for unit in _UNIT.findall(inner):
@@ -176,6 +202,10 @@ def _spelled(inner: str, decoded: str, fake: str) -> str:
             out.append("".join(f"\\u{code:04x}" for code in _utf16(fake[at])))
         at += 1
     return "".join(out)
+
+
+def _escaped(text: str, is_ascii: bool) -> str:
+    return json.dumps(text, ensure_ascii=is_ascii)[1:-1]
 
 
 def _utf16(char: str) -> list[int]:

@@ -5,6 +5,7 @@
     NAME.items[*].id  of every item
     NAME..id          at any depth
     *..id             of every operation; `@input` and `@result` are those of the execution
+    @names            the names of functions, executions and operations with the identifiers in them
 
 A name or field that isn't a plain word is written `['two words']`. A leading `$.` is fine.
 """
@@ -22,6 +23,8 @@ from durable_core.values import dataclass
 
 INPUT: Final = "@input"
 RESULT: Final = "@result"
+NAMES: Final = "@names"
+"""Every name, with the identifiers in it."""
 
 
 class Wild(Enum):
@@ -52,17 +55,16 @@ class KeepPath:
 
     def keeps(self, names: Iterable[str | None], path: Path) -> bool:
         """Tell whether what stands there in a payload of the operation is kept, or on its way."""
-        return any(
-            name is not None and _fits(self.steps[0], name) and _leads(self.steps[1:], path)
-            for name in names
-        )
+        return self._is_named(names) and _leads(self.steps[1:], path)
 
     def passes(self, names: Iterable[str | None], path: Path) -> bool:
         """Tell whether the name of the field there has to stay, since the path goes through it."""
-        return any(
-            name is not None and _fits(self.steps[0], name) and _passes(self.steps[1:], path)
-            for name in names
+        return self._is_named(names) and (
+            _leads_through(self.steps[1:], path) or _leads(self.steps[1:], path)
         )
+
+    def _is_named(self, names: Iterable[str | None]) -> bool:
+        return any(name is not None and _fits(self.steps[0], name) for name in names)
 
 
 def parse_keep_path(text: str) -> KeepPath:
@@ -99,18 +101,33 @@ def _fits(step: Step, part: str | int) -> bool:
 
 
 def _leads(steps: Sequence[Step], path: Path) -> bool:
-    """Tell whether the steps lead to the path or to something that it is in."""
-    if not steps:
-        return True
-    if steps[0] is Wild.DEEP:
-        return any(_leads(steps[1:], path[at:]) for at in range(len(path) + 1))
-    return bool(path) and _fits(steps[0], path[0]) and _leads(steps[1:], path[1:])
+    """Tell whether the steps lead to the path or to something that it is in.
+
+    Takes all steps that may come next along, so that the work is their number times the path's
+    length, however many of them match any number of parts.
+    """
+    end = len(steps)
+    may_be_next = _with_later(steps, {0})
+    for part in path:
+        if end in may_be_next:
+            return True
+        taken = {at + 1 for at in may_be_next if _fits(steps[at], part)}
+        may_be_next = _with_later(
+            steps, taken | {at for at in may_be_next if steps[at] is Wild.DEEP}
+        )
+    return end in may_be_next
 
 
-def _passes(steps: Sequence[Step], path: Path) -> bool:
-    """Tell whether the steps lead through the path, or to it, or to something that it is in."""
-    if not steps or not path:
-        return True
-    if steps[0] is Wild.DEEP:
-        return _leads(steps, path)
-    return _fits(steps[0], path[0]) and _passes(steps[1:], path[1:])
+def _with_later(steps: Sequence[Step], found: set[int]) -> set[int]:
+    """Add the steps that come next where any number of steps may be none."""
+    for at in sorted(found):
+        while at < len(steps) and steps[at] is Wild.DEEP:
+            at += 1
+            found.add(at)
+    return found
+
+
+def _leads_through(steps: Sequence[Step], path: Path) -> bool:
+    """Tell whether the steps lead through the path to something in it."""
+    through = steps[: len(path)]
+    return len(through) == len(path) and all(map(_fits, through, path))

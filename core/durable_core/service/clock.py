@@ -1,7 +1,7 @@
 """Virtual time: a clock that only moves when told, and one ordered set of timers.
 
 Nothing here reads the real time or sleeps. What is due first happens first; of two timers due at
-the same moment, the one that was set first.
+the same moment, the one that was set first, unless it is said to come last.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class VirtualClock:
 
 
 class Timers(Generic[T]):
-    """Things due at moments, taken out in the order of their moments, then of their setting.
+    """Things due at moments, taken out in the order of their moments, then of their setting; those
+    that come `last` after all others of their moment.
 
     Setting and taking cost O(log n) in the number of timers that are set, cancelling O(1).
     """
@@ -43,18 +44,18 @@ class Timers(Generic[T]):
     __slots__ = ("_count", "_heap", "_live")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[datetime, int]] = []
+        self._heap: list[tuple[datetime, bool, int]] = []
         self._live: dict[int, T] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def set(self, due: datetime, what: T) -> int:
+    def set(self, due: datetime, what: T, *, last: bool = False) -> int:
         """Set a timer and return the key that cancels it."""
         self._count += 1
         self._live[self._count] = what
-        heappush(self._heap, (due, self._count))
+        heappush(self._heap, (due, last, self._count))
         return self._count
 
     def cancel(self, key: int) -> None:
@@ -68,7 +69,7 @@ class Timers(Generic[T]):
 
     def next_due(self) -> datetime | None:
         """Return the moment of the next timer, or None."""
-        while self._heap and self._heap[0][1] not in self._live:
+        while self._heap and self._heap[0][2] not in self._live:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -77,5 +78,5 @@ class Timers(Generic[T]):
         due = self.next_due()
         if due is None or due > now:
             return None
-        _, key = heappop(self._heap)
+        _, _, key = heappop(self._heap)
         return due, self._live.pop(key)

@@ -73,7 +73,7 @@ class Ledger:
     def _set_timeout(self, due: datetime) -> None:
         if self._timeout is not None:
             self.timers.cancel(self._timeout[0])
-        self._timeout = (self.timers.set(due, ExecutionDue()), due)
+        self._timeout = (self.timers.set(due, ExecutionDue(), last=True), due)
 
     @property
     def timeout(self) -> datetime | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from durable_core.arns import version_of_function
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
 from durable_core.service.made_ids import made_uuid
@@ -75,13 +76,8 @@ class InvokeTarget:
 
 
 def target_of(function_name: str) -> InvokeTarget:
-    """Return the target that a function name stands for where nothing else is known of it.
-
-    A numeric qualifier names the version that runs; no qualifier, $LATEST and an alias run $LATEST
-    (source: AWS's Python testing library 1.4.0).
-    """
-    qualifier = function_name.rpartition(":")[2]
-    return InvokeTarget(executed_version=qualifier if qualifier.isdecimal() else "$LATEST")
+    """Return the target that a function name stands for where nothing else is known of it."""
+    return InvokeTarget(executed_version=version_of_function(function_name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from durable_core.events import next_attempt_delay_of
-from durable_core.excerpts import excerpts, first_difference
+from durable_core.excerpts import excerpts, first_difference, short_name
 from durable_core.ids import position_text
 from durable_core.model import Event, OperationType
 from durable_core.native.journal import Did, Note
@@ -186,7 +186,7 @@ def _completed_after(events: Sequence[Event]) -> dict[str, int]:
 
 
 def _label(note: Note) -> str:
-    name = f" {note.name!r}" if note.name else ""
+    name = f" {short_name(note.name)!r}" if note.name else ""
     return f"the body of step{name} ({position_text(note.path)})"
 
 

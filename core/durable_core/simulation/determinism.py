@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
-from durable_core.excerpts import excerpts
+from durable_core.excerpts import excerpts, labelled
 from durable_core.given import OPERATION, Given, GivenDifference, given_difference
 from durable_core.ids import locate, places_of
 from durable_core.model import (
@@ -112,7 +112,6 @@ def fingerprint(
 
 def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
     first = updates[0]
-    name = f' "{first.name}"' if first.name else ""
     identity = (
         ("type", first.type.value),
         ("sub-type", first.sub_type),
@@ -126,7 +125,7 @@ def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
     ]
     return Asked(
         id=first.id,
-        label=f"{first.sub_type or first.type.value}{name} ({position})",
+        label=f"{labelled(first.sub_type or first.type.value, first.name)} ({position})",
         identity=identity,
         said=tuple(said),
         own_result=_digest(repr(results)) if is_step else None,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from durable_core.arns import version_of_function
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -58,15 +59,13 @@ class LambdaContext:
         memory_mb: int = 128,
         tenant_id: str | None = None,
     ) -> None:
-        from durable_core.service.values import target_of  # not for whoever makes none
-
         name = function_arn.partition(":function:")[2].partition(":")[0]
         deadline = began + timedelta(seconds=FUNCTION_TIMEOUT_SECONDS)
         self._elapsed = elapsed
         self._epoch_deadline_time_in_ms = int(deadline.timestamp() * 1000)
         self.aws_request_id = request_id
         self.function_name = name
-        self.function_version = target_of(function_arn).executed_version
+        self.function_version = version_of_function(function_arn)
         self.invoked_function_arn = function_arn
         self.memory_limit_in_mb = str(memory_mb)
         self.log_group_name = f"/aws/lambda/{name}"

@@ -6,20 +6,23 @@ moment at which they arrive.
 
 from __future__ import annotations
 
-import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final, cast
 
-from durable_core.exceptions import error_object
-from durable_core.handler_clock import StandingClock
-from durable_core.interrupts import is_interrupted
-from durable_core.model import ErrorObject, OperationStatus, OperationType, SubType
-from durable_core.native.signals import exit_status
-from durable_core.process_clocks import served_by
+from durable_core.model import (
+    ErrorObject,
+    ExecutionDetails,
+    InvocationInput,
+    InvocationOutput,
+    InvocationStatus,
+    Operation,
+    OperationStatus,
+    OperationType,
+    SubType,
+)
+from durable_core.native.invocation import InvocationOptions, Lost
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
 from durable_core.service.made_ids import made_uuid
@@ -34,15 +37,16 @@ from durable_core.service.values import (
     CallbackHeartbeat,
     CallbackSuccess,
     Effect,
+    Invocation,
     InvokeRequested,
     InvokeResult,
     InvokeTarget,
-    exit_crash,
     invoke_timed_out,
     target_of,
 )
-from durable_core.simulation.lambda_context import LambdaContext
+from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import Simulation, Stopped
+from durable_core.simulation.runner import Runner, crash_of
 from durable_core.simulation.scenario import (
     CallbackOutcome,
     CallbackScript,
@@ -63,24 +67,12 @@ CHAIN_TOO_DEEP: Final = ErrorObject(
     f"More than {DEEPEST_CHAIN} chained invokes deep", "Simulation.ChainTooDeep"
 )
 
-RunChild = Callable[[InvokeRequested, Any, datetime], Simulation]
+RunChild = Callable[[InvokeRequested, Runner, datetime], Simulation]
 """Runs a durable target as an execution of its own, from a moment on."""
 
 
-class Targets:
-    """The handlers that a scenario names for chained invokes, and which of them are durable."""
-
-    def __init__(self, handlers: Mapping[str, Any], is_durable: Callable[[Any], bool]) -> None:
-        self._handlers = handlers
-        self._is_durable = is_durable
-
-    def get(self, name: str) -> Any:
-        """Return the handler of that name."""
-        return self._handlers[name]
-
-    def is_durable(self, name: str) -> bool:
-        """Return True when the handler of that name gets an execution of its own."""
-        return self._is_durable(self._handlers[name])
+Targets = Mapping[str, Runner]
+"""What runs the handlers that a scenario names for chained invokes."""
 
 
 class Outside:
@@ -115,7 +107,7 @@ class Outside:
             return target
         if self._depth >= DEEPEST_CHAIN:
             return replace(target, error=CHAIN_TOO_DEEP)
-        return replace(target, durable=self._targets.is_durable(script.handler))
+        return replace(target, durable=self._targets[script.handler].is_durable)
 
     def play(self, effects: Sequence[Effect], service: SimulatedService) -> None:
         """Take in what an invocation has the world do."""
@@ -171,25 +163,15 @@ class Outside:
                 return InvokeResult(key, OperationStatus.FAILED, error=_said(script.error)), after
             case InvokeOutcome.RESULT:
                 return InvokeResult(key, OperationStatus.SUCCEEDED, script.result), after
-        name = script.handler or ""
-        if not self._targets.is_durable(name):
-            context = _plain_context(effect, caller, moment)
-            clock = StandingClock(moment)
-            with served_by(clock):
-                result = _plain_result(effect, self._targets.get(name), context)
-            return result, after + clock.passed
-        child = self.children[key] = self._run_child(effect, self._targets.get(name), moment)
+        runner = self._targets[script.handler or ""]
+        if not runner.is_durable:
+            result, seconds = _run_plain(effect, runner, caller, moment)
+            return result, after + seconds
+        child = self.children[key] = self._run_child(effect, runner, moment)
         if child.stopped is not Stopped.OVER:
             return None, 0.0
         status = OperationStatus(child.status.value)
         return InvokeResult(key, status, child.result, child.error), child.virtual_seconds
-
-
-def is_async(handler: Any) -> bool:
-    """Return True for an async function, or an object that is called as one."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004  # whether it is async, not whether it is
-    )
 
 
 def _fitting(result: InvokeResult, service: SimulatedService) -> InvokeResult:
@@ -224,50 +206,46 @@ def _said(error: ErrorObject | None) -> ErrorObject | None:
     return None if error == ErrorObject() else error
 
 
-def _plain_context(effect: InvokeRequested, caller: str, moment: datetime) -> LambdaContext:
-    """Return what a plain function is handed beside its event. `caller` is an execution's ARN."""
+class _PlainLink:
+    """What an invocation of a plain function has in the place of a link: there is no service."""
+
+    def __init__(self, invocation: Invocation, began: datetime) -> None:
+        self.invocation = invocation
+        self.began = began
+        self.elapsed: Callable[[], float] = lambda: 0.0
+
+
+def _run_plain(
+    effect: InvokeRequested, runner: Runner, caller: str, moment: datetime
+) -> tuple[InvokeResult, float]:
+    """Run a plain function on the payload, and return what it answers and after how many seconds.
+
+    `caller` is an execution's ARN.
+    """
+    invocation = _plain_invocation(effect, caller, moment)
+    link = cast(ServiceLink, _PlainLink(invocation, moment))
+    invoked = runner.invoke(invocation.input, link, InvocationOptions())
+    outcome, key = invoked.outcome, effect.operation_id
+    if isinstance(outcome, Lost):
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        outcome = InvocationOutput(
+            InvocationStatus.FAILED, error=crash_of(outcome, invocation).error
+        )
+    status = OperationStatus((outcome.status or InvocationStatus.FAILED).value)
+    return InvokeResult(key, status, outcome.result, outcome.error), invoked.elapsed_seconds
+
+
+def _plain_invocation(effect: InvokeRequested, caller: str, moment: datetime) -> Invocation:
     here = caller.partition(":function:")[0]
     name = effect.function_name.rpartition("function:")[2]
     request_id = made_uuid("plain request", caller, effect.operation_id)
-    arn = f"{here}:function:{name}"
-    return LambdaContext(arn, request_id, moment, tenant_id=effect.tenant_id)
-
-
-def _plain_result(
-    effect: InvokeRequested, target: Callable[..., Any], context: LambdaContext
-) -> InvokeResult:
-    """Run a plain Lambda handler on the payload, as Lambda's runtime for Python does.
-
-    Source of what it makes of results and errors: `awslambdaric` 4 (`lambda_runtime_marshaller.py`,
-    `handle_event_request`).
-    """
-    key, payload = effect.operation_id, effect.payload
-    try:
-        event = None if payload is None else json.loads(payload)
-        value = target(event, context)
-    except Exception as error:
-        said = replace(error_object(error), type=type(error).__name__)
-        return InvokeResult(key, OperationStatus.FAILED, error=said)
-    except BaseException as error:
-        if is_interrupted():
-            raise
-        crash = exit_crash(context.aws_request_id, exit_status(error))
-        return InvokeResult(key, OperationStatus.FAILED, error=crash.error)
-    try:
-        return InvokeResult(key, OperationStatus.SUCCEEDED, _marshalled(value))
-    except Exception as error:
-        said = ErrorObject(f"Unable to marshal response: {error}", "Runtime.MarshalError")
-        return InvokeResult(key, OperationStatus.FAILED, error=said)
-
-
-def _marshalled(value: object) -> str:
-    """Return what a plain function returned as the payload that Lambda answers with."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return json.dumps(value, ensure_ascii=False, default=_decimal)
-
-
-def _decimal(value: object) -> float:
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    started = Operation(
+        request_id,
+        OperationType.EXECUTION,
+        OperationStatus.STARTED,
+        moment,
+        execution_details=ExecutionDetails(effect.payload),
+    )
+    given = InvocationInput(f"{here}:function:{name}", "", (started,))
+    return Invocation(1, request_id, given, tenant_id=effect.tenant_id)

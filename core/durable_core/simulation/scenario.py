@@ -102,6 +102,7 @@ class Scenario:
 
 def read_scenario(text: str, source: str = "scenario") -> Scenario:
     """Return the scenario that a TOML text describes. Raises SourceError."""
+
     return _Reader(source).scenario(read_toml(text, source))
 
 

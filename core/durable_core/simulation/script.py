@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from durable_core.excerpts import short_name
 from durable_core.simulation.scenario import (
     CallbackOutcome,
     CallbackScript,
@@ -84,4 +85,4 @@ class Script:
 def _unused(table: str, names: Iterable[str], used: Collection[int]) -> Iterator[str]:
     for n, name in enumerate(names):
         if n not in used:
-            yield f'[[{table}]] {n + 1} "{name}"'
+            yield f'[[{table}]] {n + 1} "{short_name(name)}"'

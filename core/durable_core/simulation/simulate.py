@@ -7,12 +7,9 @@ the same events.
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -27,17 +24,15 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
     ExecutionStatus,
-    InvocationInput,
     InvocationOutput,
     Operation,
     OperationStatus,
     OperationType,
 )
-from durable_core.native.event_loop import VirtualTimeLoop
-from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
+from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost
 from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.process_clocks import in_place
-from durable_core.sdks import SDKS, Sdk
+from durable_core.sdks import SDKS
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, Faults
 from durable_core.service.simulated import SimulatedService
@@ -46,10 +41,9 @@ from durable_core.service.values import (
     ExecutionStart,
     Invocation,
     InvokeRequested,
-    exit_crash,
-    timeout_crash,
 )
-from durable_core.simulation.link import AsyncLink, ServiceLink
+from durable_core.simulation.chance import seeded_names
+from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import (
     Interrupted,
     InvocationEnd,
@@ -58,8 +52,11 @@ from durable_core.simulation.outcome import (
     Stopped,
     WaitingFor,
 )
-from durable_core.simulation.outside import Outside, Targets, is_async
+from durable_core.simulation.outside import Outside, Targets
 from durable_core.simulation.pauses import Pauses
+from durable_core.simulation.runner import NativeRunner as NativeRunner
+from durable_core.simulation.runner import Runner as Runner
+from durable_core.simulation.runner import crash_of, runner_of
 from durable_core.simulation.scenario import PauseScript, Scenario, fault_text
 from durable_core.simulation.script import Script
 from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
@@ -69,53 +66,6 @@ from durable_core.values import dataclass
 
 class BrokenInvariant(AssertionError):
     """The events don't add up to the service's operations. We are to blame."""
-
-
-class Runner(ABC):
-    """Runs one invocation of a handler, whatever SDK it is written with. Subclass it for others."""
-
-    @property
-    def unwinds_crashes(self) -> bool:
-        """Whether an invocation can be ended at an injected crash without ending its process."""
-        return True
-
-    @abstractmethod
-    def invoke(
-        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
-    ) -> Invoked:
-        """Run the handler on what the service hands over; its checkpoints go to the link."""
-
-    @property
-    def sdk(self) -> Sdk:
-        """Whose words the service has to use where an SDK looks for them."""
-        return Sdk.DOTNET
-
-    def die(self, status: int) -> None:  # noqa: B027 - a runner that queues nothing has nothing to do
-        """Send what is queued, and nothing after it: the process ends with this exit status."""
-
-
-class NativeRunner(Runner):
-    """Runs an `async def handler(event, ctx)` of the native runtime."""
-
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
-
-    def invoke(
-        self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
-    ) -> Invoked:
-        """Run it once."""
-        link.elapsed = _elapsed
-        payload = next(
-            (
-                operation.execution_details.input_payload
-                for operation in given.operations
-                if operation.execution_details is not None
-            ),
-            None,
-        )
-        event = None if payload is None else json.loads(payload)
-        options = replace(options, began=link.began)
-        return invoke_handler(self._handler, event, given, AsyncLink(link), options)
 
 
 Loader = Callable[[str], Any]
@@ -155,7 +105,8 @@ def simulate(
     room for its input and its result.
 
     What the handler reads of the time is virtual, and what it sleeps passes in virtual time; with
-    `real_durations` so does what its bodies take in real time.
+    `real_durations` so does what its bodies take in real time. What it draws (`random`, UUIDs,
+    `os.urandom`) comes from the seed. Other threads of the process read and draw as ever.
 
     Raises SerDesError for an event that isn't JSON, UsageError for one that is too large to start
     an execution with and for a scenario that names handlers without `load`, whatever `load` raises,
@@ -193,7 +144,7 @@ def simulate(
         execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
-    with _rarer_collections(), in_place():
+    with _rarer_collections, in_place(), seeded_names():
         driver = _Driver(handler, start, plan, STARTS_AT)
         with noting_interrupts(driver.so_far):
             return driver.run()
@@ -219,26 +170,55 @@ def check_input(payload: str | None, limits: ServiceLimits, *, asynchronous: boo
         )
 
 
-@contextmanager
-def _rarer_collections() -> Iterator[None]:
-    """Let the garbage collector run less often: nearly all that a simulation makes stays to its
-    end, and walking it again and again would take a fifth of the time of 10,000 units."""
-    threshold = gc.get_threshold()
-    gc.set_threshold(max(threshold[0], 20_000) if threshold[0] else 0, *threshold[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*threshold)
+COLLECTED_AT: Final = 50_000
+"""How many objects more there are, than after the last garbage collection, at the next one."""
+
+
+class _RarerCollections:
+    """Lets the garbage collector run less often while simulations run, also in several threads, and
+    leave alone what was there before.
+
+    Nearly all that a simulation makes stays to its end, and walking it again and again, with all
+    that was imported, would take a fifth of the time of 10,000 units. The last one to end gives
+    back what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._found = (0, 0, 0)
+        self._freezes = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._running == 1:
+                self._found = found = gc.get_threshold()
+                gc.set_threshold(max(found[0], COLLECTED_AT) if found[0] else 0, *found[1:])
+                self._freezes = not gc.get_freeze_count()
+                if self._freezes:
+                    gc.freeze()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                if self._freezes:
+                    gc.unfreeze()
+                gc.set_threshold(*self._found)
+
+
+_rarer_collections: Final = _RarerCollections()
 
 
 def _targets(scenario: Scenario, load: Loader | None) -> Targets:
-    handlers: dict[str, Any] = {}
+    handlers: dict[str, Runner] = {}
     for script in scenario.invokes:
         if script.handler is not None and script.handler not in handlers:
             if load is None:
                 raise UsageError(f"nothing loads the scenario's handler {script.handler}")
-            handlers[script.handler] = load(script.handler)
-    return Targets(handlers, lambda each: isinstance(each, Runner) or is_async(each))
+            handlers[script.handler] = runner_of(load(script.handler))
+    return handlers
 
 
 @dataclass(frozen=True)
@@ -340,7 +320,8 @@ class _Driver:
             take_interrupt()
             self._records.append(self._record(invocation, began, woken_by, invoked, None, None))
             raise KeyboardInterrupt
-        outcome = _outcome(invoked.outcome, invocation)
+        lost = invoked.outcome
+        outcome = crash_of(lost, invocation) if isinstance(lost, Lost) else lost
         cut_short = service.cut_short
         service.end_invocation(now, outcome)
         record = self._record(invocation, began, woken_by, invoked, outcome, cut_short)
@@ -348,7 +329,7 @@ class _Driver:
         self._plan.on_invocation(record)
         self._outside.run_targets(service)
 
-    def _run_child(self, effect: InvokeRequested, target: Any, moment: datetime) -> Simulation:
+    def _run_child(self, effect: InvokeRequested, target: Runner, moment: datetime) -> Simulation:
         start = ExecutionStart(
             input_payload=effect.payload,
             seed=self._start.seed,
@@ -461,25 +442,6 @@ def _title(fault: Fault) -> str:
 def _within(found: Sequence[WaitingFor], invoke: Operation) -> list[WaitingFor]:
     """Return what the execution of a chained invoke says, and where it is."""
     return [replace(each, label=f"{each.label} in {label_of(invoke)}") for each in found]
-
-
-def _elapsed() -> float:
-    """Return the virtual seconds since the invocation that runs began."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return 0.0
-    return loop.elapsed if isinstance(loop, VirtualTimeLoop) else 0.0
-
-
-def _outcome(outcome: InvocationOutput | Lost, invocation: Invocation) -> InvocationOutput | Crash:
-    if isinstance(outcome, InvocationOutput):
-        return outcome
-    if outcome.stuck:
-        return timeout_crash(invocation.request_id, outcome.stuck_seconds)
-    if outcome.exit_status is not None:
-        return exit_crash(invocation.request_id, outcome.exit_status, outcome.error)
-    return Crash(outcome.error) if outcome.error else exit_crash(invocation.request_id)
 
 
 def check_invariant(service: SimulatedService, now: datetime) -> None:

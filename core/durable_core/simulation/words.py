@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from durable_core.events import detail
+from durable_core.excerpts import short_name
 from durable_core.ids import locate, places_of
 from durable_core.model import (
     InvocationOutput,
@@ -48,7 +49,7 @@ _WOKEN = {
 def label_of(operation: Operation) -> str:
     """Return an operation as a person would name it: `wait 'boundary'`."""
     noun = _NOUNS[operation.type]
-    return f"{noun} {operation.name!r}" if operation.name else f"{noun} without a name"
+    return f"{noun} {short_name(operation.name)!r}" if operation.name else f"{noun} without a name"
 
 
 def began_because(invocation: Invocation, woken_by: Sequence[Operation]) -> str:

@@ -41,6 +41,11 @@ def is_users(file: str) -> bool:
     return _USERS[file]
 
 
+def is_ours(file: str) -> bool:
+    """Return True for a file of this package."""
+    return file.startswith(_OURS)
+
+
 def is_installed(file: str) -> bool:
     """Return True for a file of an installed package: the user's too, but not what they edit."""
     return file.startswith(_SITE)
@@ -120,6 +125,6 @@ def shown(line: CodeLine | None) -> CodeLine | None:
         return None
     text = linecache.getline(line.file, line.line).strip()
     file = line.file
-    with suppress(ValueError):
+    with suppress(ValueError, OSError):
         file = str(Path(file).relative_to(Path.cwd()))
     return CodeLine(file, line.line, line.function, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from durable_core.excerpts import excerpt, short_name
 from durable_core.ids import Path, position_text
 from durable_core.values import dataclass
 from durable_core.verifying.alignment import same
@@ -52,7 +53,7 @@ def first_divergence(run: ContextRun) -> Found | None:
 
 def _raised(run: ContextRun) -> Found:
     last = len(run.asked)
-    why = f"{run.label} is recorded as SUCCEEDED, its code now raises {run.error}"
+    why = f"{run.label} is recorded as SUCCEEDED, its code now raises {_error(run.error)}"
     found = _divergence(run, last, Cause.RAISED, why, 0)
     return Found(run.ended_at, found, run.path)
 
@@ -138,7 +139,7 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
         case Cause.INSERTED:
             return f"{now} is new, before {before}"
         case Cause.RAISED if asked.handled is not None:
-            error = asked.handled.error
+            error = _error(asked.handled.error)
             return f"the code raises {error} where {before} is recorded, and goes on to {now}"
         case Cause.REMOVED if likely.skipped > 1:
             return (
@@ -163,13 +164,13 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
 
 def _handling(asked: Asked) -> str:
     """Say which error of its own the code handles: it may be what kept it from what is recorded."""
-    return f", while the code handles {asked.handled.error}" if asked.handled else ""
+    return f", while the code handles {_error(asked.handled.error)}" if asked.handled else ""
 
 
 def _end(run: ContextRun) -> str:
     """Say how code that has left its record ends, where that isn't how it ended."""
     if run.outcome is Outcome.RAISED and run.has_succeeded:
-        return f", and the code ends by raising {run.error}"
+        return f", and the code ends by raising {_error(run.error)}"
     return ""
 
 
@@ -178,15 +179,25 @@ def _why_it_ends(cause: Cause, run: ContextRun, index: int, before: Identity | N
         case Cause.REMOVED:
             return f"{before} is no longer asked for: the code ends before it"
         case Cause.RAISED:
-            return f"the code raises {run.error} where {before} is recorded"
+            return f"the code raises {_error(run.error)} where {before} is recorded"
         case Cause.WAITS:
             return f"the code waits for something else before {before}"
     missing = sum(each is not None for each in run.recorded[index:])
     return f"the code ends early: {missing:,} recorded operations are not reached, first {before}"
 
 
+def _error(text: str | None) -> str:
+    """Return what is shown of an error in a sentence that goes on after it."""
+    return excerpt(text, SHOWN_OF_AN_ERROR) or ""
+
+
+SHOWN_OF_AN_ERROR: Final = 300
+"""How much is shown of an error in a sentence, in columns."""
+
+
 def _named(identity: Identity | None) -> str:
-    return f'"{identity.name}"' if identity is not None and identity.name else "(unnamed)"
+    name = None if identity is None else identity.name
+    return f'"{short_name(name)}"' if name else "(unnamed)"
 
 
 def _nesting(identity: Identity | None) -> str:

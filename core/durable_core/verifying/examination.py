@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
-from durable_core.ids import IdScheme, Path, position_text
+from durable_core.ids import Path, position_text
 from durable_core.model import (
     ExecutionStatus,
     OperationStatus,
     OperationType,
 )
-from durable_core.summaries.reading import read_summary
-from durable_core.summaries.stripped import replay_children_of
 from durable_core.verifying.alignment import Fit
 from durable_core.verifying.code_lines import (
     calling_line,
@@ -35,7 +33,7 @@ from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Decide, retry_differences, was_asked
+from durable_core.verifying.retry_differences import Decide, retry_differences
 from durable_core.verifying.runs import Asked
 from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -130,6 +128,8 @@ class Examination:
         self.unclear: dict[Path, Identity] = {}
         self.log_calls = 0
         self.is_log_refused = False
+        self.has_threads = False
+        """Whether threads of the handler's own asked: in an order that may be another one."""
         self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         self.uncertain: dict[str, tuple[int, str]] = {}
@@ -203,7 +203,7 @@ class Examination:
         if fits and recorded is not None:
             if details:
                 self._compare_details(path, asked, recorded, details)
-            if decide is not None and was_asked(recorded):
+            if decide is not None and decide.was_asked(recorded):
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)
@@ -358,7 +358,7 @@ class Examination:
 
     def is_stripped(self, recorded: Recorded | None) -> bool:
         """Return True when the value isn't stored: the service would have the body run again."""
-        return recorded is not None and is_stripped(recorded, self.tree.scheme)
+        return recorded is not None and self.tree.is_stripped(recorded)
 
     def completed_around(self, path: Path) -> list[Node]:
         """Return the completed contexts that a replay answers from their checkpoints, so that what
@@ -448,10 +448,12 @@ class Examination:
 
     # -- findings ------------------------------------------------------------------------------
 
-    def doubt(self, reason: str, remedy: str, path: Path | None = None) -> None:
+    def doubt(
+        self, reason: str, remedy: str, path: Path | None = None, *, is_refusal: bool = False
+    ) -> None:
         """Note why the outcome can't be known."""
         position = None if path is None else position_text(path)
-        doubt = Doubt(reason, remedy, position)
+        doubt = Doubt(reason, remedy, position, is_refusal)
         if all(each != doubt for _, each in self.doubts):
             self.doubts.append((self.moment, doubt))
 
@@ -479,20 +481,6 @@ class Examination:
         within = () if path is None else path if of_context else path[:-1]
         told = Difference(what, position, before, after, operation, where)
         self.differences.append(NotedDifference(self.moment, within, told))
-
-
-def is_stripped(recorded: Recorded, scheme: IdScheme | None) -> bool:
-    """Return True for a context whose value isn't stored, so that a replay runs its body again."""
-    operation = recorded.operation
-    if operation.type is not OperationType.CONTEXT:
-        return False
-    details = operation.context_details
-    is_said = details is not None and details.replay_children is not None
-    is_batch = operation.is_batch
-    summary = read_summary(operation.result) if is_batch and not is_said else None
-    return replay_children_of(
-        operation, summary, payload_known=not recorded.truncated, scheme=scheme
-    ).value
 
 
 def _weight(identity: Identity) -> int:

@@ -195,7 +195,7 @@ def _outcome(runs: Sequence[Run]) -> RunOutcome:
     told = tuple(
         (
             tuple((found.divergence.cause, *_key(found)) for found in run.found),
-            bool(_doubts(run)),
+            any(not each.is_refusal for each in _doubts(run)),
             sum(len(trace.asked) for trace in run.examination.traces),
         )
         for run in runs

@@ -9,7 +9,6 @@ containers), and what is outside of the process.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,8 +18,9 @@ from operator import is_
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
+from durable_core.process_environment import variables_kept
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import is_installed, is_users
+from durable_core.verifying.code_lines import is_installed, is_ours, is_users
 
 _MOST_PLACES: Final = 500
 _LONGEST: Final = 2_000
@@ -28,6 +28,8 @@ _LONGEST: Final = 2_000
 
 _PLAIN: Final = (bool, int, float, complex, str, bytes, type(None))
 _CACHED: Final = type(cache(len))
+_id: Final = id
+"""Python's own, which is not the one that a handler is given while what it reads is varied."""
 _EMPTY: Final = object()
 """What a cell holds before its variable has a value."""
 
@@ -61,23 +63,20 @@ class HandlerState:
         self._caches: list[_Cache] = []
         self._seen: dict[object, object] = {}
         self._todo: deque[tuple[str, str, Any]] = deque(("", "", each) for each in roots)
-        while self._todo and len(self.places) < _MOST_PLACES:
+        while self._goes_on():
             with suppress(Exception):  # what objects of the user's answer is theirs
-                self._visit(*self._todo.popleft())
+                while self._goes_on():
+                    self._visit(*self._todo.popleft())
+
+    def _goes_on(self) -> bool:
+        return bool(self._todo) and len(self.places) < _MOST_PLACES
 
     @contextmanager
     def run(self) -> Iterator[None]:
         """Begin a run with all as it was, and leave no environment variables behind."""
         self.restore()
-        before = os.environ.copy()
-        try:
+        with variables_kept():
             yield
-        finally:
-            for name in os.environ.keys() - before.keys():
-                del os.environ[name]
-            for name, value in before.items():
-                if os.environ.get(name) != value:
-                    os.environ[name] = value
 
     def restore(self) -> None:
         """Put back what has changed; but not over objects that aren't data, which code makes once
@@ -98,9 +97,9 @@ class HandlerState:
 
     def _visit(self, name: str, key: str, thing: Any) -> None:
         kind = type(thing)  # a proxy says of itself that it is something else
-        if issubclass(kind, _PLAIN) or id(thing) in self._seen:
+        if kind in _PLAIN or _id(thing) in self._seen or issubclass(kind, _PLAIN):
             return
-        self._seen[id(thing)] = thing
+        self._seen[_id(thing)] = thing
         if issubclass(kind, FunctionType):
             self._function(thing)
         elif issubclass(kind, _CACHED):
@@ -121,14 +120,15 @@ class HandlerState:
             self._object(name, thing)
 
     def _add(self, key: str, *things: Any) -> None:
-        self._todo.extend((key, key, each) for each in things)
+        self._todo.extend([(key, key, each) for each in things])
 
     def _function(self, function: FunctionType) -> None:
         code = function.__code__
-        cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
-        for name, cell in cells:
-            self._variable(name, cell)
-        self._add("", *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        visit = self._own_variable if is_ours(code.co_filename) else self._variable
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            visit(name, cell)
+        if function.__defaults__ or function.__kwdefaults__:
+            self._add("", *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
         if function.__dict__:
             self._add("", *(each for key, each in function.__dict__.items() if key[:2] != "__"))
             self._add("", function.__dict__.get("__wrapped__"))
@@ -144,9 +144,9 @@ class HandlerState:
                     self._attribute(f"{name}.{inner}", module.__dict__, inner)
 
     def _variable(self, name: str, cell: CellType) -> None:
-        if id(cell) in self._seen:
+        if _id(cell) in self._seen:
             return
-        self._seen[id(cell)] = cell
+        self._seen[_id(cell)] = cell
 
         def read() -> Any:
             try:
@@ -164,11 +164,19 @@ class HandlerState:
         self.places.append(Place(name, name, read, write, held))
         self._add(name, held[0])
 
+    def _own_variable(self, name: str, cell: CellType) -> None:
+        """Note what a closure of ours holds: code of the handler doesn't set its variables."""
+        if _id(cell) in self._seen:
+            return
+        self._seen[_id(cell)] = cell
+        with suppress(ValueError):
+            self._todo.append((name, name, cell.cell_contents))
+
     def _attribute(self, name: str, holder: dict[str, Any], key: str) -> None:
         value = holder.get(key, _EMPTY)
-        if value is _EMPTY or isinstance(value, ModuleType) or (id(holder), key) in self._seen:
+        if value is _EMPTY or isinstance(value, ModuleType) or (_id(holder), key) in self._seen:
             return
-        self._seen[id(holder), key] = holder
+        self._seen[_id(holder), key] = holder
         if not isinstance(value, FunctionType | type):
 
             def read() -> Any:
@@ -239,7 +247,7 @@ class _Cache:
     def __init__(self, function: Any) -> None:
         self._function = function
         self._misses = function.cache_info().misses
-        self._own = {id(each) for each in gc.get_referents(function)}
+        self._own = {_id(each) for each in gc.get_referents(function)}
 
     def restore(self) -> None:
         """Forget what is kept, where something came since, unless it is a client or the like."""
@@ -250,7 +258,7 @@ class _Cache:
     def _held(self) -> Iterator[Any]:
         """Yield arguments and results. An unlimited cache has them in a dictionary."""
         for each in gc.get_referents(self._function):
-            if id(each) not in self._own:
+            if _id(each) not in self._own:
                 yield each
             elif isinstance(each, dict) and "__wrapped__" not in each:
                 yield from (one for one in each.values() if type(one).__module__ != "functools")

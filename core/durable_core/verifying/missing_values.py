@@ -124,12 +124,12 @@ class MissingValues:
             for path, (_, why, remedy) in self._handed.items():
                 self._doubt(why, remedy, path)
 
-    def serialize(self, work: Callable[[], Any]) -> Any:
+    def serialize(self, work: Callable[[], Any], *, is_own: bool = False) -> Any:
         """Return what a SerDes writes, or NotDone where it would write it elsewhere, or where the
-        value isn't known."""
+        value isn't known. `is_own`: it is the runtime's own, which writes nothing elsewhere."""
         with self.comparing() as comparison:
             try:
-                return run_serdes(self.watching, work)
+                return work() if is_own else run_serdes(self.watching, work)
             except Exception:
                 if comparison.met:
                     return NotDone("a value in it isn't known")

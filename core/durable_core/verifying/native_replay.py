@@ -43,7 +43,7 @@ class NativeReplayer:
         """The handler."""
         return self._handler
 
-    def replay(self, examination: Examination, arn: str) -> None:
+    def replay(self, examination: Examination, arn: str, *, in_turn: bool = False) -> None:
         """Run it once."""
         with self._state.run():
             self._run(examination, arn)

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from durable_core.events import INVOCATION_COMPLETED
+from durable_core.excerpts import excerpt, labelled
 from durable_core.fold import Folded, fold, has_suspended
 from durable_core.history import RecordedHistory
-from durable_core.ids import IdScheme
 from durable_core.model import ExecutionStatus, OperationType
 from durable_core.values import dataclass
-from durable_core.verifying.divergence import Found
-from durable_core.verifying.examination import Examination, is_stripped
+from durable_core.verifying.divergence import SHOWN_OF_AN_ERROR, Found
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.recorded_tree import RecordedTree
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.verification import Cause, Divergence
 
@@ -63,7 +64,7 @@ def pictures_of(
     yield Picture(folded, number, True, suspended, proven, left_at)
 
 
-def completed_contexts(picture: Picture, scheme: IdScheme | None) -> Mapping[str, int]:
+def completed_contexts(picture: Picture, tree: RecordedTree) -> Mapping[str, int]:
     """Return the completed contexts that a replay answers from their checkpoints, by operation id,
     and the number of the invocation that completed each."""
     contexts = {
@@ -73,7 +74,7 @@ def completed_contexts(picture: Picture, scheme: IdScheme | None) -> Mapping[str
     }
     stops = [each.stop for each in picture.folded.invocations]
     found = {key: bisect_right(stops, each.events[1] - 1) + 1 for key, each in contexts.items()}
-    return {key: at for key, at in found.items() if not is_stripped(contexts[key], scheme)}
+    return {key: at for key, at in found.items() if not tree.is_stripped(contexts[key])}
 
 
 def end_divergence(examination: Examination, picture: Picture) -> Found | None:
@@ -94,7 +95,7 @@ def end_divergence(examination: Examination, picture: Picture) -> Found | None:
     waiting = list(examination.tree.root.open_operations())
     if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):
         return None
-    label = f'{waiting[0].sub_type or waiting[0].type} "{waiting[0].name or ""}"'
+    label = labelled(waiting[0].sub_type or waiting[0].type, waiting[0].name or "")
     if not picture.proven:
         # Nobody need wait for what was asked for: a callback, a task that lost a race. The
         # invocation may have been about to end the execution.
@@ -108,7 +109,8 @@ def end_divergence(examination: Examination, picture: Picture) -> Found | None:
         why = f"the code ends where it is recorded to wait for {label}"
         cause = Cause.ENDED_EARLY
     else:
-        why = f"the code raises {root.error} where it is recorded to wait for {label}"
+        error = excerpt(root.error, SHOWN_OF_AN_ERROR)
+        why = f"the code raises {error} where it is recorded to wait for {label}"
         cause = Cause.RAISED
     return Found(
         root.ended_at,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from durable_core.events import EVENTS, EXECUTION_ENDS, EXECUTION_STARTED, next_attempt_delay_of
+from durable_core.events import EVENTS, EXECUTION_ENDS, EXECUTION_STARTED
+from durable_core.excerpts import labelled
 from durable_core.fold import Folded
-from durable_core.history import RecordedHistory
-from durable_core.model import Event, Operation, OperationType, SubType
+from durable_core.history import RecordedHistory, may_start_again
+from durable_core.model import Event, Operation, OperationType
 from durable_core.transitions import STATUSES
 from durable_core.verifying.values import not_json
 from durable_core.verifying.verification import Doubt
@@ -55,8 +56,8 @@ _MUST_START: Final = frozenset(
 
 
 def _described(operation: Operation) -> str:
-    label = operation.sub_type or operation.type
-    return f'{label} "{operation.name}"' if operation.name else f"{label} {operation.id}"
+    kind = operation.sub_type or operation.type
+    return labelled(kind, operation.name) if operation.name else f"{kind} {operation.id}"
 
 
 def _impossible_statuses(folded: Folded) -> Iterator[Doubt]:
@@ -84,26 +85,20 @@ def _out_of_order(history: RecordedHistory) -> Iterator[Doubt]:
         spec = EVENTS.get(event.event_type)
         if spec is None or spec.operation is None:
             continue
-        if over is None and event.event_type in EXECUTION_ENDS:
-            over = event
         if spec.operation is OperationType.EXECUTION or event.id is None:
+            if over is None and event.event_type in EXECUTION_ENDS:
+                over = event
             seen.add(event.id or "")
             continue
-        assert spec.status is not None
         before = ended.get(event.id) or (None if spec.backend else over)
-        why = None
-        if before is not None:
-            why = f"after {before.event_type} at EventId {before.event_id}, which ended it"
-        elif gapless and event.parent_id is not None and event.parent_id not in seen:
+        is_early = gapless and event.parent_id is not None and event.parent_id not in seen
+        if before is not None or is_early:
             why = "before any event of the context that it is in"
-        if why is not None:
+            if before is not None:
+                why = f"after {before.event_type} at EventId {before.event_id}, which ended it"
             yield Doubt(f"{event.event_type} at EventId {event.event_id} comes {why}", _REMEDY)
             return
         seen.add(event.id)
-        if spec.status.is_terminal and not _may_go_on(event):
+        assert spec.status is not None
+        if spec.status.is_terminal and not may_start_again(event):
             ended[event.id] = event
-
-
-def _may_go_on(event: Event) -> bool:
-    """Tell whether it ends an attempt, or a poll: not every recorder says when the next is due."""
-    return next_attempt_delay_of(event) is not None or event.sub_type == SubType.WAIT_FOR_CONDITION

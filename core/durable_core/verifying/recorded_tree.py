@@ -19,6 +19,8 @@ from durable_core.model import (
     OperationType,
     SubType,
 )
+from durable_core.summaries.reading import read_summary
+from durable_core.summaries.stripped import replay_children_of
 from durable_core.values import dataclass
 from durable_core.verifying.verification import Identity
 
@@ -78,6 +80,28 @@ class RecordedTree:
     root: Node
     scheme: IdScheme | None
     lost: tuple[Recorded, ...] = ()
+    _stripped: dict[str, bool] = field(default_factory=dict, init=False, compare=False)
+
+    def is_stripped(self, recorded: Recorded) -> bool:
+        """Return True for a context whose value isn't stored, so that a replay runs its body
+        again."""
+        operation = recorded.operation
+        if operation.type is not OperationType.CONTEXT:
+            return False
+        known = self._stripped.get(operation.id)
+        if known is None:
+            known = self._stripped[operation.id] = _is_stripped(recorded, self.scheme)
+        return known
+
+
+def _is_stripped(recorded: Recorded, scheme: IdScheme | None) -> bool:
+    operation = recorded.operation
+    details = operation.context_details
+    is_said = details is not None and details.replay_children is not None
+    summary = read_summary(operation.result) if operation.is_batch and not is_said else None
+    return replay_children_of(
+        operation, summary, payload_known=not recorded.truncated, scheme=scheme
+    ).value
 
 
 def tree_of(operations: Mapping[str, Recorded], expected: IdScheme) -> RecordedTree:

@@ -14,12 +14,12 @@ REFUSED: Final = (
 
 
 def ended_by_refusal(facts: ExecutionFacts) -> bool:
-    """Return True when AWS's Python SDK ended the execution since a request was refused.
+    """Return True when a runtime ended the execution since a request was refused.
 
-    What the code asked for in that request isn't recorded then. The SDK lets no handler catch it
-    (`BackgroundThreadError`, 3.0.0); the native runtime does, and has recorded what was asked.
+    What the code asked for in that request isn't recorded then, nor what it asked for after it:
+    AWS's Python SDK lets no handler catch it (`BackgroundThreadError`, 3.0.0), and the native
+    runtime refuses every later update.
     """
     kind = (facts.error and facts.error.type) or ""
-    if facts.status is not ExecutionStatus.FAILED or kind.startswith("durable_core."):
-        return False
-    return kind.rpartition(".")[2] == "CheckpointError"
+    is_failed = facts.status is ExecutionStatus.FAILED
+    return is_failed and kind.rpartition(".")[2] == "CheckpointError"

@@ -63,8 +63,12 @@ class Replayer(Protocol):
     def function(self) -> Any:
         """The function of the user's that runs."""
 
-    def replay(self, examination: Examination, arn: str) -> None:
-        """Run the handler once, to its end or as far as it can go, and note how it ended."""
+    def replay(self, examination: Examination, arn: str, *, in_turn: bool = False) -> None:
+        """Run the handler once, to its end or as far as it can go, and note how it ended.
+
+        `in_turn`: where it has threads of its own, one runs at a time, in an order that is the same
+        in every run.
+        """
 
 
 # -- one history -------------------------------------------------------------------------------
@@ -167,7 +171,7 @@ class _Verifier:
         passes = run_passes(
             lambda bodies, stored: self._run(tree, picture, bodies, stored),
             tree,
-            completed_contexts(picture, tree.scheme) if deep else None,
+            completed_contexts(picture, tree) if deep else None,
             part=self._options.part,
             needs_service=self._needs_service,
         )
@@ -195,6 +199,13 @@ class _Verifier:
         """
 
         def run(borrows: bool) -> Run:
+            made = once(borrows)
+            if made.found and made.examination.has_threads:
+                # It may only have been another one of its threads that came first.
+                return once(borrows, in_turn=True)
+            return made
+
+        def once(borrows: bool, *, in_turn: bool = False) -> Run:
             examination = Examination(
                 tree,
                 picture.folded.execution,
@@ -207,7 +218,8 @@ class _Verifier:
                 leaks=LeakWatch(self._replayer.function) if watches else None,
             )
             with self._watch(examination):
-                self._replayer.replay(examination, self._history.arn or UNKNOWN_ARN)
+                arn = self._history.arn or UNKNOWN_ARN
+                self._replayer.replay(examination, arn, in_turn=in_turn)
             return Run(examination, divergences_of(examination))
 
         watches = bool(bodies) and not self._has_watched

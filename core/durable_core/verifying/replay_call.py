@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import field
-from functools import cache
-from typing import Any, Final, cast
+from functools import cache, partial
+from typing import Any, Final
 
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import SerDesError
@@ -58,14 +58,16 @@ _RUNS: Final = (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED)
 
 
 class VerifyingCall(Call):
-    """An operation that is answered from the record and does nothing."""
+    """An operation that is answered from the record and does nothing: `examination` is where it is
+    asked for."""
 
-    __slots__ = ("_unknown", "answer")
+    __slots__ = ("_unknown", "answer", "examination")
     answer: Answer
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, execution: VerifyingExecution, *args: Any) -> None:
         self._unknown: UnknownValue | None = None
-        super().__init__(*args)
+        self.examination = execution.examination
+        super().__init__(execution, *args)
 
     def decide(self, want: Want = Want.OPERATION) -> Decision:
         """Return what a replay does with it; what would run something ends here instead."""
@@ -84,19 +86,21 @@ class VerifyingCall(Call):
         unknown, self._unknown = self._unknown, None
         if unknown is not None:
             return unknown
-        return self.read(serdes, payload, self.path, str(self.answer.identity))
+        return self.read(serdes, payload, self.path, self.answer.identity)
 
-    def read(self, serdes: SerDes[Any] | None, payload: str | None, path: Path, label: str) -> Any:
+    def read(
+        self, serdes: SerDes[Any] | None, payload: str | None, path: Path, label: object
+    ) -> Any:
         """Return the value of a payload, or what stands for one that its SerDes keeps elsewhere."""
 
-        def work() -> Any:
-            return super(VerifyingCall, self).to_value(serdes, payload)
-
-        missing, is_own = self.examination.missing, serdes is None or serdes is PASS_THROUGH
+        missing = self.examination.missing
+        is_own = _is_own(serdes)
         try:
-            if serdes is None and (why := _not_written(payload)):
-                raise SerDesError(why)
-            made = work() if is_own else missing.deserialize(work)
+            if is_own:
+                if serdes is None and (why := _not_written(payload)):
+                    raise SerDesError(why)
+                return super().to_value(serdes, payload)
+            made = missing.deserialize(partial(super().to_value, serdes, payload))
         except SerDesError as error:
             self.examination.unreadable(label, path, error, is_default=is_own)
             raise
@@ -108,7 +112,7 @@ class VerifyingCall(Call):
         Raises what the SerDes does.
         """
         missing = self.examination.missing
-        made = missing.serialize(lambda: self.to_payload(serdes, value))
+        made = missing.serialize(partial(self.to_payload, serdes, value), is_own=_is_own(serdes))
         if isinstance(made, NotDone):
             missing.not_written(path, label, made)
         return made
@@ -135,14 +139,14 @@ class VerifyingCall(Call):
     ) -> None:
         """Note nothing: the examination keeps what was asked."""
 
-    @property
-    def examination(self) -> Examination:
-        """The examination that it is asked in."""
-        return cast(VerifyingExecution, self.execution).examination
+
+def _is_own(serdes: SerDes[Any] | None) -> bool:
+    """Return True for what is of the runtime itself, and reaches nothing outside."""
+    return serdes is None or serdes is PASS_THROUGH
 
 
 def _not_written(payload: str | None) -> str | None:
     """Return why the default SerDes can't have written what it would read; see `JsonSerDes`."""
-    if payload is None or not any(each in payload for each in ("NaN", "Infinity")):
+    if payload is None or not ("NaN" in payload or "Infinity" in payload):
         return None
     return not_json(payload)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from durable_core.fold import AttemptEnd, Recorded
-from durable_core.model import ErrorObject, SubType
+from durable_core.model import ErrorObject
 from durable_core.values import dataclass
 from durable_core.verifying.raised import (
     class_name,
@@ -26,9 +26,24 @@ Said = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a
 text: how the operation fails instead."""
 
-Decide = Callable[[object, int, float | None], Said]
-"""Takes an error, or the payload of a state, the attempt's number, from 1, and what chance draws: a
-number from 0 up to 1, or None, whatever it likes. What it raises makes the decision unknown."""
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """What the code decides about further attempts of an operation that it asks for.
+
+    `ask` takes an error, or with `polls` the payload of a state, the attempt's number, from 1, and
+    what chance draws: a number from 0 up to 1, or None, whatever it likes. What it raises makes the
+    decision unknown. `polls`: the code asks for a wait_for_condition. The recorded sub-type doesn't
+    say so: some SDKs let users name that of a step.
+    """
+
+    ask: Callable[[object, int, float | None], Said]
+    polls: bool = False
+
+    def was_asked(self, recorded: Recorded) -> bool:
+        """Return True where it was asked: not in a step that succeeded with its first attempt."""
+        ends = recorded.ends
+        return len(ends) > 1 or (bool(ends) and (self.polls or ends[0].error is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +67,9 @@ _MOST: Final = 4
 """How many classes of one name are tried; of more than these nobody knows which was raised."""
 
 
-def was_asked(recorded: Recorded) -> bool:
-    """Return True where what decides about further attempts was asked: not in a step that succeeded
-    with its first."""
-    ends = recorded.ends
-    return len(ends) > 1 or (
-        bool(ends)
-        and (ends[0].error is not None or recorded.operation.sub_type == SubType.WAIT_FOR_CONDITION)
-    )
-
-
 def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDifference]:
     """Yield the attempts of a step, or polls, after which the code would now do something else."""
-    polls = recorded.operation.sub_type == SubType.WAIT_FOR_CONDITION
+    polls = decide.polls
     what = "poll" if polls else "attempt"
     for attempt, end in enumerate(recorded.ends, 1):
         if polls != (end.error is None):
@@ -72,7 +77,7 @@ def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDiffe
         if polls and end.payload is None:
             continue  # AWS's local runner doesn't record the states of polls
         given: Sequence[object] = [end.payload] if polls else _errors(end)
-        seen = [options_of(partial(decide, each, attempt)) for each in given]
+        seen = [options_of(partial(decide.ask, each, attempt)) for each in given]
         if not seen or seen[0] is None or any(each != seen[0] for each in seen[1:]):
             continue
         if not seen[0].allows(end.retry_seconds):

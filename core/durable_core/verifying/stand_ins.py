@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
-from durable_core.arns import without_accounts
 from durable_core.errors import UsageError
 from durable_core.history import RecordedHistory
 from durable_core.model import Operation, OperationType
 from durable_core.redaction.fakes import SHORT
-from durable_core.redaction.keep_paths import INPUT, RESULT, KeepPath, parse_keep_path
+from durable_core.redaction.identifiers import is_stand_in_of, replace_identifiers
+from durable_core.redaction.keep_paths import INPUT, NAMES, RESULT, KeepPath, parse_keep_path
 from durable_core.redaction.redact import look_over
 from durable_core.state_errors import is_services_own
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.verification import Doubt
+from durable_core.verifying.verification import Divergence, Doubt
 
 _NAMED: Final = 3
 """How many stand-ins are named before the others are counted."""
@@ -72,15 +72,25 @@ class StandIns:
         return self._can_compare(payload, (RESULT,))
 
     def differ(self, before: object, now: object) -> bool:
-        """Tell whether two texts differ in more than account ids, which are replaced."""
-        return without_accounts(str(before)) != without_accounts(str(now))
+        """Tell whether a detail differs in more than identifiers, which are replaced."""
+        if not (isinstance(before, str) and isinstance(now, str)):
+            return before != now
+        recorded, current = before.split(":"), now.split(":")  # the parts of an ARN
+        return len(recorded) != len(current) or not all(map(is_stand_in_of, recorded, current))
 
     def doubt(self, found: Found) -> Doubt | None:
         """Return why a divergence may come from stand-ins only; None where it can't."""
+        seen = found.divergence
+        if _are_alike(seen):
+            return Doubt(
+                f"the names differ there in identifiers only ({seen.why}), and those of a redacted "
+                "history are stand-ins",
+                f"verify the history that isn't redacted, or fetch it with --redact --keep {NAMES}",
+                seen.position,
+            )
         handed = [label for label, moment in self._handed.items() if moment < found.moment]
         if not handed:
             return None
-        seen = found.divergence
         return Doubt(
             f"the code leaves the record there ({seen.why}), but the history is redacted and the "
             f"code had been handed stand-ins by then ({_named(handed)}): with the real values it "
@@ -135,6 +145,16 @@ class StandIns:
         return finder.found
 
 
+def _are_alike(seen: Divergence) -> bool:
+    """Tell whether the code asks for what is recorded, but for identifiers in the name."""
+    before, now = seen.expected, seen.current
+    if before is None or now is None or not before.name or not now.name:
+        return False
+    is_same_kind = (before.type, before.sub_type) == (now.type, now.sub_type)
+    is_same_name = before.name == now.name
+    return is_same_kind and not is_same_name and is_stand_in_of(before.name, now.name)
+
+
 class _Finder:
     """Replaces nothing and notes whether a redaction would."""
 
@@ -155,6 +175,10 @@ class _Finder:
         """Note a field's name, which may be a stand-in as well."""
         self.found = self.found or len(original) >= SHORT
         return original
+
+    def label(self, original: str) -> str:
+        """Note an identifier in a name."""
+        return replace_identifiers(original, self.text)
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from durable_core.exceptions import WaitForConditionError
 from durable_core.native.bodies import as_body
@@ -58,7 +58,7 @@ class TellingContext(DurableContext):
     ) -> Any:
         """Return what the step came to, as recorded."""
         strategy = None if config is None else config.retry_strategy
-        self._decide = partial(_asked, strategy)
+        self._decide = _DEFAULT if strategy is None else Decide(partial(_asked, strategy))
         return await super().step(func, name, config)
 
     async def wait_for_condition(
@@ -78,7 +78,7 @@ class TellingContext(DurableContext):
                 return f"fails with {type(error).__name__}"
             return max(1, whole_seconds(decision.delay)) if decision.should_continue else None
 
-        self._decide = as_body(decide)
+        self._decide = Decide(as_body(decide), polls=True)
         return await super().wait_for_condition(check, config, name)
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:
@@ -135,3 +135,7 @@ def _asked(
     with chance_is(chance):
         decision = as_body(strategy or RetryPresets.default())(cast(Exception, error), attempt)
     return max(1, whole_seconds(decision.delay)) if decision.should_retry else None
+
+
+_DEFAULT: Final = Decide(partial(_asked, None))
+"""Of a step without a strategy of its own."""

@@ -44,14 +44,11 @@ def _told(seen: Seen, runtime: Runtime) -> Divergence:
 
 
 def _breaks(seen: Seen, inside: str | None) -> str | None:
-    """Return the executions that are hurt. What comes after all that a completed context recorded
-    is new to those inside of it, too."""
+    """Return the executions that are hurt. What comes after all that a completed context, or a FLAT
+    unit or virtual context in it, recorded is new to those inside of it, too."""
     if inside is None:
         return f"past {seen.found.divergence.position}"
-    is_new = seen.found.is_after_end
-    if is_new and seen.inside and len(seen.found.within) == len(seen.inside.path):
-        return None
-    return f"inside {inside}"
+    return None if seen.found.is_after_end else f"inside {inside}"
 
 
 def _label(node: Node) -> str:

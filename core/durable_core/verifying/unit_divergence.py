@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from durable_core.excerpts import short_name
 from durable_core.ids import Path, position_text
 from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
@@ -62,7 +63,8 @@ def batch_divergence(run: BatchRun) -> Found | None:
             return _units_found(run, index, Cause.NESTING, why)
         if unit.name is not None and unit.name != (name or ""):
             cause = _cause_of_names(run)
-            why = f'unit {index} was named "{unit.name}", the code names it "{name or ""}"'
+            was, now = short_name(unit.name), short_name(name or "")
+            why = f'unit {index} was named "{was}", the code names it "{now}"'
             return _units_found(run, index, cause, why)
     return None
 
@@ -72,7 +74,8 @@ def _first(run: BatchRun) -> str:
     for index, name in enumerate(run.names):
         unit = run.units.get(index)
         if unit is not None and unit.name is not None and unit.name != (name or ""):
-            return f'; the first that differs is unit {index}, "{unit.name}", now "{name or ""}"'
+            was, now = short_name(unit.name), short_name(name or "")
+            return f'; the first that differs is unit {index}, "{was}", now "{now}"'
     return ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Final, NamedTuple
 
+from durable_core.excerpts import labelled, short_name
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
 from durable_core.values import dataclass
@@ -67,7 +68,7 @@ class Identity(NamedTuple):
         label = self.sub_type or self.type
         if self.virtual and not self.name:
             return "a context without an operation of its own (FLAT, or virtual)"
-        return f'{label} "{self.name}"' if self.name else f"{label} (unnamed)"
+        return labelled(label, self.name) if self.name else f"{short_name(label)} (unnamed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class Line:
     units: int | None = None
 
     def __str__(self) -> str:
-        label = self.sub_type or self.type
-        return f'{self.position} {label} "{self.name}"' if self.name else f"{self.position} {label}"
+        return f"{self.position} {labelled(self.sub_type or self.type, self.name)}"
 
 
 def line_at(path: Path, identity: Identity, status: str | None = None) -> Line:
@@ -154,6 +154,11 @@ class Divergence:
     invocation: int | None = None
 
 
+IN_PROCESS_ONLY: Final = "in-process only"
+"""What `Verification.guard` is where the operating system holds nothing, or not everything."""
+ENFORCED: Final = "enforced"
+"""What it is where the operating system holds all that the guard refuses."""
+
 GOES_ON: Final = "goes on after the recorded end"
 """What of a Difference: an operation that comes after all that is recorded, which breaks nobody."""
 
@@ -180,11 +185,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why a history can't be verified, and what to do about it."""
+    """Why a history can't be verified, and what to do about it. `is_refusal`: something was refused
+    to the handler, which another run may have come to earlier or later."""
 
     reason: str
     remedy: str
     position: str | None = None
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +213,9 @@ class Verification:
     about what a green verdict leaves open. `operations` counts what the history holds, `compared`
     what the code asked for. `this_execution` says what the service would do with this one; None
     where that isn't known. `by_run` is what each kind of run came to: several runs of a history are
-    compared by it. `is_partial`: another run looks into the rest.
+    compared by it. `is_partial`: another run looks into the rest. `guard` says what keeps
+    the handler from reaching outside: `enforced`, `in-process only` (why: `guard_reason`), `warn`
+    or `off`.
     """
 
     source: str
@@ -225,6 +234,8 @@ class Verification:
     function: str | None = None
     this_execution: Fate | None = None
     seconds: float = field(default=0.0, compare=False)
+    guard: str = field(default="", compare=False)
+    guard_reason: str | None = field(default=None, compare=False)
     is_partial: bool = field(default=False, compare=False)
     by_run: Mapping[Any, RunOutcome] = field(default_factory=dict, compare=False)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from durable_core.errors import WireError
-from durable_core.events import CARRIERS, EVENTS, Kind, details_key, format_timestamp
+from durable_core.events import CARRIERS, EVENTS, Kind, details_key, error_carrier, format_timestamp
 from durable_core.model import (
     NOTHING,
     ErrorObject,
@@ -26,12 +26,15 @@ from durable_core.wire.values import (
     without_none,
 )
 
+_Check = Callable[[object, str], None]
+"""Checks a value; the path of a WireError is relative to the second argument."""
+
 _EVENT_KEYS: Final = frozenset(
     {"EventType", "EventId", "EventTimestamp", "Id", "ParentId", "Name", "SubType"}
 )
-_DETAILS_KEYS: Final = {kind: details_key(kind) for kind in EVENTS}
-_KNOWN_KEYS: Final = {kind: _EVENT_KEYS | {key} for kind, key in _DETAILS_KEYS.items()}
 _TEXT_OR_NONE: Final = frozenset({str, type(None)})
+_FLAG_OR_NONE: Final = frozenset({bool, type(None)})
+_INTEGER_OR_NONE: Final = frozenset({int, type(None)})
 
 
 def event_from_wire(raw: object, path: str = "Event") -> Event:
@@ -68,16 +71,18 @@ def _event_id_of(raw: object) -> str:
     return f" (EventId {event_id})" if _is_event_id(event_id) else ""
 
 
-def _is_event_id(value: object) -> bool:
+def _is_event_id(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _event(raw: object, known: dict[str, str]) -> Event:
+def _event(raw: object, seen: dict[str, str]) -> Event:
     """Read an Event; the path of an error is relative to it."""
-    fields = as_object(raw, "")
-    event_type = required_text(fields, "EventType", "")
+    fields = raw if type(raw) is dict else as_object(raw, "")
+    event_type = fields.get("EventType")
+    if type(event_type) is not str or not event_type:
+        event_type = required_text(fields, "EventType", "")
     event_id = fields.get("EventId")
-    if event_id is None or not _is_event_id(event_id):
+    if not _is_event_id(event_id):
         found = "nothing" if event_id is None else describe(event_id)
         raise WireError(".EventId", "a whole number from 1", found)
     moment = fields.get("EventTimestamp")
@@ -87,10 +92,10 @@ def _event(raw: object, known: dict[str, str]) -> Event:
     if not _TEXT_OR_NONE.issuperset(map(type, texts)):
         for key in ("Id", "ParentId", "Name", "SubType"):
             optional_text(fields, key, "")  # raises for the one that is wrong
-    details_at = _DETAILS_KEYS.get(event_type)
+    details_at, known, checks = _READERS.get(event_type, _UNKNOWN)
     details = fields.get(details_at) if details_at else None
     if details:
-        _check_details(details, EVENTS[event_type].fields, f".{details_at}")
+        _check_details(details, checks, details_at)
     elif details is not None:
         as_object(details, f".{details_at}")
     operation_id, parent_id, name, sub_type = texts
@@ -98,12 +103,12 @@ def _event(raw: object, known: dict[str, str]) -> Event:
         event_id,
         intern(event_type),  # the same few words in each of very many events
         as_timestamp(moment, ".EventTimestamp"),
-        operation_id and known.setdefault(operation_id, operation_id),
-        parent_id and known.setdefault(parent_id, parent_id),
-        name and known.setdefault(name, name),
+        operation_id and seen.setdefault(operation_id, operation_id),
+        parent_id and seen.setdefault(parent_id, parent_id),
+        name and seen.setdefault(name, name),
         sub_type and intern(sub_type),
         details,
-        unknown_fields(fields, _KNOWN_KEYS.get(event_type, _EVENT_KEYS)),
+        NOTHING if known.issuperset(fields) else unknown_fields(fields, known),
     )
 
 
@@ -124,21 +129,24 @@ def event_to_wire(event: Event) -> dict[str, Any]:
     )
 
 
-def _check_details(details: object, kinds: Mapping[str, Kind], path: str) -> None:
-    for key, value in as_object(details, path).items():
-        kind = kinds.get(key) or CARRIERS.get(key)
-        if kind is None or value is None:
+def _check_details(details: object, checks: Mapping[str, _Check], key: str) -> None:
+    fields = details if type(details) is dict else as_object(details, f".{key}")
+    for name, value in fields.items():
+        check = checks.get(name)
+        if check is None or value is None:
             continue
         try:
-            _CHECKS[kind](value, "")
+            check(value, "")
         except WireError as error:
-            raise error.within(f"{path}.{key}") from None
+            raise error.within(f".{key}.{name}") from None
 
 
 def _check_payload(value: object, path: str) -> None:
-    carrier = as_object(value, path)
-    optional_text(carrier, "Payload", path)
-    optional_flag(carrier, "Truncated", path)
+    carrier = value if type(value) is dict else as_object(value, path)
+    if type(carrier.get("Payload")) not in _TEXT_OR_NONE:
+        optional_text(carrier, "Payload", path)
+    if type(carrier.get("Truncated")) not in _FLAG_OR_NONE:
+        optional_flag(carrier, "Truncated", path)
 
 
 def _check_error(value: object, path: str) -> None:
@@ -155,9 +163,10 @@ def _is_part(carrier: Mapping[str, Any]) -> bool:
 
 
 def _check_retry(value: object, path: str) -> None:
-    carrier = as_object(value, path)
-    optional_integer(carrier, "CurrentAttempt", path)
-    optional_integer(carrier, "NextAttemptDelaySeconds", path)
+    carrier = value if type(value) is dict else as_object(value, path)
+    for key in ("CurrentAttempt", "NextAttemptDelaySeconds"):
+        if type(carrier.get(key)) not in _INTEGER_OR_NONE:
+            optional_integer(carrier, key, path)
 
 
 def _check_integer(value: object, path: str) -> None:
@@ -179,7 +188,7 @@ def _check_timestamp(value: object, path: str) -> None:
     as_timestamp(value, path)
 
 
-_CHECKS: Final[Mapping[Kind, Callable[[object, str], None]]] = {
+_CHECKS: Final[Mapping[Kind, _Check]] = {
     Kind.PAYLOAD: _check_payload,
     Kind.ERROR: _check_error,
     Kind.RETRY: _check_retry,
@@ -189,9 +198,23 @@ _CHECKS: Final[Mapping[Kind, Callable[[object, str], None]]] = {
     Kind.TIMESTAMP: _check_timestamp,
 }
 
+_READERS: Final[Mapping[str, tuple[str, frozenset[str], Mapping[str, _Check]]]] = {
+    event_type: (
+        details_key(event_type),
+        _EVENT_KEYS | {details_key(event_type)},
+        {name: _CHECKS[kind] for name, kind in {**CARRIERS, **spec.fields}.items()},
+    )
+    for event_type, spec in EVENTS.items()
+}
+"""Of each type of event: where its details are, the fields that it has, and how the details are
+checked."""
+_UNKNOWN: Final[tuple[str, frozenset[str], Mapping[str, _Check]]] = ("", _EVENT_KEYS, {})
+
 
 def error_of(event: Event) -> ErrorObject | None:
     """Return the error that an event carries; None if it carries none, an empty one or a part."""
-    carrier = (event.details or NOTHING).get("Error") or NOTHING
+    carrier = error_carrier(event)
+    if not carrier:
+        return None
     payload = carrier.get("Payload")
     return error_from_wire(payload) if payload and not _is_part(carrier) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, Final
 
 from durable_core.model import (
@@ -125,25 +126,32 @@ def operation_from_wire(raw: object, path: str = "Operation") -> Operation:
     )
 
 
-def operation_to_wire(operation: Operation) -> dict[str, Any]:
-    """Write an Operation as it stands in the state or an invocation input."""
+Written = Callable[[datetime | None], Any]
+"""Returns a time as it is written; None for none."""
+
+
+def operation_to_wire(operation: Operation, written: Written = stamp) -> dict[str, Any]:
+    """Write an Operation as it stands in the state or an invocation input; `written` gives the
+    form of a time."""
     return without_none(
         (
             ("Id", operation.id),
             ("ParentId", operation.parent_id),
             ("Name", operation.name),
-            ("Type", operation.type.value),
+            ("Type", operation.type.text),
             ("SubType", operation.sub_type),
-            ("StartTimestamp", stamp(operation.start_timestamp)),
-            ("EndTimestamp", stamp(operation.end_timestamp)),
-            ("Status", operation.status.value),
-            *_details_to_wire(operation),
+            ("StartTimestamp", written(operation.start_timestamp)),
+            ("EndTimestamp", written(operation.end_timestamp)),
+            ("Status", operation.status.text),
+            *_details_to_wire(operation, written),
         ),
         operation.extra,
     )
 
 
-def _details_to_wire(operation: Operation) -> Iterable[tuple[str, dict[str, Any]]]:
+def _details_to_wire(
+    operation: Operation, written: Written
+) -> Iterable[tuple[str, dict[str, Any]]]:
     if execution := operation.execution_details:
         pairs = (("InputPayload", execution.input_payload),)
         yield "ExecutionDetails", without_none(pairs, execution.extra)
@@ -161,14 +169,14 @@ def _details_to_wire(operation: Operation) -> Iterable[tuple[str, dict[str, Any]
             without_none(
                 (
                     ("Attempt", step.attempt),
-                    ("NextAttemptTimestamp", stamp(step.next_attempt_timestamp)),
+                    ("NextAttemptTimestamp", written(step.next_attempt_timestamp)),
                     *_result_pairs(step),
                 ),
                 step.extra,
             ),
         )
     if wait := operation.wait_details:
-        ends = (("ScheduledEndTimestamp", stamp(wait.scheduled_end_timestamp)),)
+        ends = (("ScheduledEndTimestamp", written(wait.scheduled_end_timestamp)),)
         yield "WaitDetails", without_none(ends, wait.extra)
     if callback := operation.callback_details:
         yield (

@@ -15,8 +15,9 @@ from durable_core.adapters.aws_sdk.shapes import Converter, update_of
 from durable_core.adapters.aws_sdk.stuck import HandlerStuck, UnitsEnded
 from durable_core.adapters.threads.tasks import offer_turn
 from durable_core.errors import WireError
+from durable_core.excerpts import short_name
 from durable_core.handler_clock import body_takes_time
-from durable_core.limits import KIB, LIMITS
+from durable_core.limits import KIB
 from durable_core.model import OperationType, is_batch
 from durable_core.native.bodies import running_body
 from durable_core.safe_text import shown
@@ -37,6 +38,7 @@ class Client:
         self._taken: Any = None
         self._waiting: list[UnitsEnded] = []
         self.observed = observed
+        self.unread = observed.unread
         self.queue = UpdateQueue(self._take)
         self.failure: BaseException | None = None
         self.stuck: HandlerStuck | None = None
@@ -196,7 +198,8 @@ class Client:
         def seen(*args: Any, **keywords: Any) -> Any:
             kind = type_of(identifier)
             has_units = is_batch(kind, sub_type_of(identifier))
-            self.queue.meet_reader()
+            if not self.queue.has_reader:
+                self.queue.meet_reader()
             offer_turn()
             self.observed.begins(identifier, replays_children=is_replay_children, attempt=attempt)
             recorded = kind == OperationType.STEP
@@ -232,12 +235,14 @@ class Client:
 
 MOST_BYTES_OF_A_CHARACTER: Final = 12
 """In the JSON that the SDK estimates by: two escaped surrogates."""
+_FEW: Final = BATCH_BYTES / MOST_BYTES_OF_A_CHARACTER
+_TEXT: Final = frozenset({str, type(None)})
 
 
 def _size_of(update: Any) -> int:
     """Return the size of an update by the SDK's own estimate; 0 where it can't be large, or where
     it is no JSON, at which the SDK fails by itself."""
-    if update is None or _characters_of(update) * MOST_BYTES_OF_A_CHARACTER < BATCH_BYTES:
+    if update is None or _characters_of(update) < _FEW:
         return 0
     try:
         return len(json.dumps(update.to_dict()))
@@ -248,11 +253,15 @@ def _size_of(update: Any) -> int:
 def _characters_of(update: Any) -> int:
     """Return how many characters of an update come from the handler."""
     error, invoke = update.error, update.chained_invoke_options
-    texts = [update.payload, update.name, update.sub_type]
+    texts = [update.payload, update.name]
+    if type(update.sub_type) is str:  # and not one of the SDK's own
+        texts.append(update.sub_type)
     if error is not None:
         texts += [error.message, error.type, error.data, *(error.stack_trace or ())]
     if invoke is not None:
         texts += [invoke.function_name, getattr(invoke, "tenant_id", None)]
+    if _TEXT.issuperset(map(type, texts)):
+        return sum(map(len, filter(None, texts)))
     return sum(len(each) for each in texts if isinstance(each, str))
 
 
@@ -268,10 +277,4 @@ def _named(update: Any) -> str:
     if update is None:
         return "(no operation)"
     name = update.operation_id if update.name is None else shown(update.name)
-    if len(name) > LIMITS.name_length:
-        name = f"{name[:_SHOWN]}... ({len(name):,} characters)"
-    return f"{update.operation_type.value} {name}"
-
-
-_SHOWN: Final = 40
-"""How much is shown of a name that is longer than the service takes."""
+    return f"{update.operation_type.value} {short_name(name)}"

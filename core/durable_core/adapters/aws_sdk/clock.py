@@ -24,7 +24,7 @@ def attach_clock() -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] != PACKAGE:
             continue
-        for attribute, real, ours in (("time", time, _TIME), ("datetime", datetime, _DATETIME)):
+        for attribute, real, ours in _REPLACEMENTS:
             if getattr(module, attribute, None) is real:
                 setattr(module, attribute, ours)
 
@@ -77,11 +77,19 @@ class _Time(_InPlaceOf):
 
 
 class _Class(_InPlaceOf):
+    _utc = (0, _EPOCH)
+    """The time that was shown last, which mostly is the next one too."""
+
     def now(self, tz: datetime.tzinfo | None = None) -> datetime.datetime:
         task = current_task()
         if task is None:
             return datetime.datetime.now(tz)
-        moment = _EPOCH + datetime.timedelta(microseconds=task.scheduler.now)
+        now, (shown, moment) = task.scheduler.now, self._utc
+        if now != shown:
+            moment = _EPOCH + datetime.timedelta(microseconds=now)
+            self._utc = now, moment
+        if tz is datetime.UTC:
+            return moment
         return moment.astimezone(tz) if tz is not None else moment.astimezone().replace(tzinfo=None)
 
 
@@ -91,5 +99,4 @@ class _Module(_InPlaceOf):
         self.datetime = _Class(real.datetime)
 
 
-_TIME: Final = _Time(time)
-_DATETIME: Final = _Module(datetime)
+_REPLACEMENTS: Final = (("time", time, _Time(time)), ("datetime", datetime, _Module(datetime)))

@@ -20,7 +20,7 @@ from durable_core.verifying.retry_differences import Backoff, Decide, Said, opti
 def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
     """Return what a step's or condition's code decides about a further attempt."""
     if isinstance(executor, parts.step_executor):
-        return partial(_retry_step, executor.config.retry_strategy, parts)
+        return Decide(partial(_retry_step, executor.config.retry_strategy, parts))
     if not isinstance(executor, parts.condition_executor):
         return None
     config, identifier = executor.config, executor.operation_identifier
@@ -39,7 +39,7 @@ def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
             return f"fails with {type(error).__name__}"
         return _seconds(decision, "should_continue")
 
-    return as_body(decide)
+    return Decide(as_body(decide), polls=True)
 
 
 def _retry_step(

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from durable_core.batches.batching import Cut
+from durable_core.excerpts import labelled
 from durable_core.ids import BLAKE2B, IdScheme, Path, position_text
 from durable_core.limits import LIMITS
 from durable_core.model import (
@@ -124,11 +125,12 @@ class Observed:
         self._scheme = scheme
         self._tell = tell
         self._handed: dict[str, Operation] = {}
+        self.unread: dict[str, Operation] = {}
+        """What was handed over and not yet asked for by the code."""
         self._seen: list[Seen] = []
         self._ran: dict[str, None] = {}
         self._requests: list[SentRequest] = []
         self._once: set[str] = set()
-        self._answered: set[str] = set()
         self._serialized: dict[str, Whole] = {}
         self._units: dict[str, tuple[tuple[int, str], ...]] = {}
         self._positions = _Positions(scheme)
@@ -139,6 +141,8 @@ class Observed:
     def handed(self, operations: Iterable[Operation]) -> None:
         """Take in a page of the state that was handed over."""
         for operation in operations:
+            if operation.id not in self._handed or operation.id in self.unread:
+                self.unread[operation.id] = operation
             self._handed[operation.id] = operation
 
     def begins(self, identifier: Any, *, replays_children: bool, attempt: int | None) -> None:
@@ -189,10 +193,9 @@ class Observed:
 
         What the code asks for twice, as a callback and its result, is noted once.
         """
-        operation = self._handed.get(operation_id)
-        if operation is None or operation_id in self._answered:
+        operation = self.unread.pop(operation_id, None)
+        if operation is None:
             return
-        self._answered.add(operation_id)
         self._positions.place(operation_id, operation.parent_id)
         if not operation.is_terminal or operation.replay_children:
             return
@@ -254,8 +257,7 @@ class Observed:
         if seen is None:
             return None
         path = self._positions.paths.get(seen[1])
-        name = f' "{seen[4]}"' if seen[4] else ""
-        return f"{seen[3] or seen[2]}{name}" + (f" ({position_text(path)})" if path else "")
+        return labelled(seen[3] or seen[2], seen[4]) + (f" ({position_text(path)})" if path else "")
 
     # -- when it is over -----------------------------------------------------------------------
 

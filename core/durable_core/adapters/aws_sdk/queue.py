@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
-from itertools import count
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import Any, Final
 
 from durable_core.adapters.threads.tasks import Task, Wait, Waiter, current_task
 
@@ -25,8 +23,8 @@ class UpdateQueue(queue.Queue[Any]):
         super().__init__()
         self.stopping = False
         self._taken = taken
-        self._unanswered: WeakValueDictionary[int, Any] = WeakValueDictionary()
-        self._numbers = count()
+        self._answers: list[Any] = []
+        self._most_answers = _ANSWERS
         self._ended: BaseException | None = None
         self._reader: Task | None = None
         self._reading: Waiter | None = None
@@ -38,7 +36,7 @@ class UpdateQueue(queue.Queue[Any]):
         answer = getattr(item, "completion_event", None)
         with self.mutex:
             if answer is not None:
-                self._unanswered[next(self._numbers)] = answer
+                self._keep(answer)
             if self._ended is None:
                 self._put(item)
                 self.unfinished_tasks += 1
@@ -46,6 +44,16 @@ class UpdateQueue(queue.Queue[Any]):
                 self._wake_reader()
             elif answer is not None:
                 answer.set(self._ended)
+
+    def _keep(self, answer: Any) -> None:
+        """Keep what an update's thread waits for, until it comes, or a while longer."""
+        self._answers.append(answer)
+        if len(self._answers) > self._most_answers:
+            self._answers = self._unanswered()
+            self._most_answers = _ANSWERS + 2 * len(self._answers)
+
+    def _unanswered(self) -> list[Any]:
+        return [each for each in self._answers if not each.is_set()]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Return the next item. Raises queue.Empty in time, or when none can come."""
@@ -90,6 +98,11 @@ class UpdateQueue(queue.Queue[Any]):
         if self._reading is not None:
             self._reading.release()
 
+    @property
+    def has_reader(self) -> bool:
+        """Whether the queue's reader had its first turn."""
+        return self._reader is not None
+
     def meet_reader(self) -> None:
         """Let the queue's reader have a first turn, before which it takes nothing."""
         task = current_task()
@@ -133,8 +146,11 @@ class UpdateQueue(queue.Queue[Any]):
         """Give `error` to all who wait for an answer, now or later: nobody reads any more."""
         with self.mutex:
             self._ended = error
-            unanswered = [each for each in self._unanswered.values() if not each.is_set()]
-            self._unanswered.clear()
+            unanswered, self._answers = self._unanswered(), []
             self.queue.clear()
         for answer in unanswered:
             answer.set(error)
+
+
+_ANSWERS: Final = 1_000
+"""How many answers are kept before it is looked which of them have come."""

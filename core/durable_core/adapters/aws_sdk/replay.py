@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from typing import Any, Final, cast
 
@@ -21,7 +22,11 @@ from durable_core.adapters.aws_sdk.installed import SdkChanged, found_below, is_
 from durable_core.adapters.aws_sdk.replay_attach import VerifyingClient, load_parts, running
 from durable_core.adapters.aws_sdk.replay_run import BEGAN, ReplayRun
 from durable_core.adapters.lambda_environment import REQUEST_ID
+from durable_core.adapters.threads.patches import schedulable
+from durable_core.adapters.threads.scheduler import Scheduler
+from durable_core.adapters.threads.tasks import Stuck
 from durable_core.ids import BLAKE2B
+from durable_core.interleavings import first_come
 from durable_core.model import (
     ExecutionDetails,
     InvocationInput,
@@ -35,11 +40,12 @@ from durable_core.service.values import Invocation
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.verifying.consequences import Runtime
-from durable_core.verifying.endings import compare_final_result
+from durable_core.verifying.endings import compare_final_result, note_end
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.handler_state import HandlerState
 from durable_core.verifying.raised import told
 from durable_core.verifying.runs import Outcome
+from durable_core.verifying.traces import Ended
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
 """The variable that names plugins for every handler (`plugin_discovery.py`, 3.0.0)."""
@@ -72,6 +78,7 @@ class AwsReplayer:
         def spy(event: Any, context: Any) -> Any:
             run = self._run
             assert run is not None
+            run.thread = threading.get_ident()
             # The SDK makes JSON of what is returned, and fails the execution where it can't.
             ended = run.look(run.examination.root, lambda: run.returned(func(event, context)))
             if ended.outcome is Outcome.RETURNED:
@@ -80,12 +87,12 @@ class AwsReplayer:
 
         return spy
 
-    def replay(self, examination: Examination, arn: str) -> None:
+    def replay(self, examination: Examination, arn: str, *, in_turn: bool = False) -> None:
         """Run it once."""
         with self._state.run():
-            self._replay(examination, arn)
+            self._replay(examination, arn, in_turn)
 
-    def _replay(self, examination: Examination, arn: str) -> None:
+    def _replay(self, examination: Examination, arn: str, in_turn: bool) -> None:
         self._run = run = ReplayRun(self._sdk, self._parts, examination, arn)
         execution = Operation(
             id=arn.rpartition("/")[2],  # where the SDK looks for it
@@ -113,7 +120,8 @@ class AwsReplayer:
         why = "it never called the handler"
         with _quiet(), running(run):
             try:
-                self._handler(handed, context_of(link))
+                call = partial(self._handler, handed, context_of(link))
+                _one_at_a_time(call, run) if in_turn else call()
             except Exception as error:
                 if examination.root.outcome is not Outcome.NOT_RUN:
                     raise
@@ -124,6 +132,21 @@ class AwsReplayer:
                 "give a history as the service returns it, to a version of the SDK that durable "
                 "knows",
             )
+
+
+def _one_at_a_time(call: Callable[[], object], run: ReplayRun) -> None:
+    """Run a handler with its threads in turn, each until it waits, as they are simulated.
+
+    Where all of them wait, for a value of one that has suspended, the handler does.
+    """
+    scheduler = Scheduler()
+    try:
+        with schedulable():
+            scheduler.run(call, began=0, order=first_come)
+    except Stuck:
+        note_end(run.examination, run.examination.root, Ended(Outcome.SUSPENDED))
+    finally:
+        scheduler.close()
 
 
 def _users_function(handler: Any) -> Callable[[Any, Any], Any]:

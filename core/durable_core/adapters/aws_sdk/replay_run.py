@@ -7,6 +7,7 @@ value, the error and the serdes are its own. Units run one after another, on no 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -74,6 +75,7 @@ class ReplayRun:
         self._answers: dict[str, Answer] = {}
         self._unwritten: dict[str, Any] = {}
         self._unread: set[str] = set()
+        self.thread = threading.get_ident()
         examination.missing.suspension = parts.suspend
 
     def issued(self, prefix: str | None, operation_id: str) -> None:
@@ -92,6 +94,8 @@ class ReplayRun:
 
     def process(self, executor: Any, original: Callable[[Any], Any]) -> Any:
         """Do in an operation's place what a replay does with it."""
+        if threading.get_ident() != self.thread:
+            self.examination.has_threads = True
         identifier = executor.operation_identifier
         operation_id = identifier.operation_id
         unit = self._units.get(operation_id)

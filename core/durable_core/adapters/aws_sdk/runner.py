@@ -21,10 +21,9 @@ from durable_core.adapters.aws_sdk.desk import Desk
 from durable_core.adapters.aws_sdk.observed import Observed
 from durable_core.adapters.aws_sdk.shapes import Converter, output_of
 from durable_core.adapters.aws_sdk.stuck import threads_stuck
-from durable_core.adapters.chance import drawn_from
 from durable_core.adapters.threads.patches import schedulable
 from durable_core.adapters.threads.scheduler import Scheduler
-from durable_core.adapters.threads.tasks import SECOND, Stuck
+from durable_core.adapters.threads.tasks import SECOND, Stuck, current_task
 from durable_core.errors import DurableError
 from durable_core.exceptions import escaped
 from durable_core.interleavings import Order, order_of
@@ -35,9 +34,10 @@ from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.signals import Overdue, exit_status
 from durable_core.process_clocks import served_by
 from durable_core.sdks import Sdk
+from durable_core.simulation.chance import drawn_from
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
-from durable_core.simulation.simulate import Runner
+from durable_core.simulation.runner import Runner
 
 _SDK_LOGGER: Final = "aws_durable_execution_sdk_python"
 _NOWHERE: Final = logging.NullHandler()
@@ -116,7 +116,11 @@ class AwsSdkRunner(Runner):
         order = order_of(options.seed, options.interleaving, number)
         seed = f"{options.seed}:{given.durable_execution_arn}"
         try:
-            with _process_settings(), drawn_from(seed, number, scheduler), schedulable():
+            with (
+                _process_settings(),
+                drawn_from(seed, number, partial(_runs_in, scheduler)),
+                schedulable(),
+            ):
                 outcome = self._outcome(given, desk, client, link, order, clock)
         finally:
             scheduler.on_stuck, scheduler.goes_on = lambda: False, lambda: None
@@ -186,3 +190,9 @@ class AwsSdkRunner(Runner):
             service_client=client,
             **{key: value for key, value in updated.items() if key in self._takes},
         )
+
+
+def _runs_in(scheduler: Scheduler) -> bool:
+    """Return True in a thread of the scheduler's."""
+    task = current_task()
+    return task is not None and task.scheduler is scheduler

@@ -56,14 +56,17 @@ class UsersLock:
                 self._leave(mine)
                 return True
             left = None if until is None else (until - scheduler.now) / 1e6
-            if not scheduler.wait(mine, left) and not self._lock.acquire(False):
+            is_released = scheduler.wait(mine, left)
+            if not is_released:
                 self._leave(mine)
-                return False
-            if mine not in self._waiting and self._lock.acquire(False):
+            if self._lock.acquire(False):
                 return True
+            if not is_released:
+                return False
 
     def _leave(self, mine: Waiter) -> None:
-        if mine in self._waiting:
+        """Wait no more. Who was released needn't: `release` has taken it out."""
+        with suppress(ValueError):
             self._waiting.remove(mine)
 
     def release(self) -> None:
@@ -151,8 +154,11 @@ class SimpleQueue:
         """Add an item; never blocks."""
         self._items.append(item)
         if self._waiting:
-            with suppress(IndexError):  # whoever waited has looked again meanwhile
-                self._waiting.popleft().release()
+            try:
+                mine = self._waiting.popleft()
+            except IndexError:  # whoever waited has looked again meanwhile
+                return
+            mine.release()
 
     def put_nowait(self, item: Any) -> None:
         """Add an item."""
@@ -174,10 +180,16 @@ class SimpleQueue:
             mine = waiter()
             mine.acquire()
             self._waiting.append(mine)
-            if not self._items and not mine.acquire(True, -1 if timeout is None else timeout):
+            if self._items:
+                self._leave(mine)
+            elif not mine.acquire(True, -1 if timeout is None else timeout):
+                self._leave(mine)
                 block = False  # a last look
-            if mine in self._waiting:
-                self._waiting.remove(mine)
+
+    def _leave(self, mine: Any) -> None:
+        """Wait no more. Who was released needn't: `put` has taken it out."""
+        with suppress(ValueError):
+            self._waiting.remove(mine)
 
     def get_nowait(self) -> Any:
         """Return the next item. Raises queue.Empty."""
@@ -193,3 +205,46 @@ class SimpleQueue:
 
     def __class_getitem__(cls, item: Any) -> Any:
         return cls
+
+
+class LightEvent:
+    """What takes the place of `threading.Event` where one is made for each step that a thread
+    takes: it has no condition and no lock, whose making takes most of the time of the original's.
+    Needs none: a list's methods are atomic."""
+
+    __slots__ = ("_is_set", "_waiting")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiting: list[Any] = []
+
+    def is_set(self) -> bool:
+        """As `threading.Event.is_set`."""
+        return self._is_set
+
+    def set(self) -> None:
+        """As `threading.Event.set`."""
+        self._is_set = True
+        while self._waiting:
+            try:
+                mine = self._waiting.pop(0)
+            except IndexError:  # whoever waited has looked again meanwhile
+                break
+            mine.release()
+
+    def clear(self) -> None:
+        """As `threading.Event.clear`."""
+        self._is_set = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As `threading.Event.wait`."""
+        if self._is_set:
+            return True
+        mine = waiter()
+        mine.acquire()
+        self._waiting.append(mine)
+        if not self._is_set and mine.acquire(True, -1 if timeout is None else max(timeout, 0)):
+            return True
+        with suppress(ValueError):
+            self._waiting.remove(mine)
+        return self._is_set

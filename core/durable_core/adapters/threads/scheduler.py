@@ -311,7 +311,7 @@ class Scheduler(Waiting):
             task.gate.acquire()
 
     def _finish(self, task: Task) -> None:
-        if not self._is_over:
+        if task.is_detached and not self._is_over:
             self._come_back(task)
         task.ended = True
         for joiner in task.joiners:

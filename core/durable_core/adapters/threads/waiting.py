@@ -36,7 +36,8 @@ class Waiting(Turns):
         task = waiter.task
         if self._is_over:
             return self._wait_freely(waiter, seconds)
-        self._come_back(task)
+        if task.is_detached:
+            self._come_back(task)
         task.waiting, task.timed_out = waiter, False
         if kind is not Wait.POLLING:
             self._asked = 0
@@ -61,8 +62,10 @@ class Waiting(Turns):
     def _forget_wait(self, task: Task) -> None:
         task.waiting = None
         task.token += 1
-        self._patient.pop(task, None)
-        self._pollers.pop(task, None)
+        if self._patient:
+            self._patient.pop(task, None)
+        if self._pollers:
+            self._pollers.pop(task, None)
         if task.is_queued:
             task.is_queued = False
             self._ready.remove(task)
@@ -169,9 +172,8 @@ class Waiting(Turns):
 
     def _come_back(self, task: Task) -> None:
         """Let a thread whose turn was cut short wait for its next one."""
-        if task.is_detached:
-            task.is_detached = False
-            self._outside.pop(task, None)
-            self._queue(task)
-            open_gate(self._called)
-            task.gate.acquire()
+        task.is_detached = False
+        self._outside.pop(task, None)
+        self._queue(task)
+        open_gate(self._called)
+        task.gate.acquire()

@@ -8,6 +8,7 @@ side draws from its own seed.
 
 from __future__ import annotations
 
+import _thread
 import os
 import random
 import threading
@@ -18,7 +19,6 @@ from random import Random
 from types import BuiltinFunctionType
 from typing import Any, Final
 
-from durable_core.adapters.threads.tasks import current_task
 from durable_core.native.bodies import DECISION, running_body
 
 _SHARED: Final[Any] = random._inst
@@ -35,18 +35,15 @@ _SEED: Final = random.Random.seed
 class _Sources:
     """The sources of one invocation."""
 
-    def __init__(self, seed: str, invocation: int, scheduler: object) -> None:
+    def __init__(self, seed: str, invocation: int, is_ours: Callable[[], bool]) -> None:
         self._seed, self._invocation = seed, invocation
-        self._scheduler = scheduler
+        self._is_ours = is_ours
         self._thread = threading.get_ident()
         self._made: dict[str | None, Random] = {}
 
     def serves_current_thread(self) -> bool:
         """Return True in a thread of the invocation."""
-        task = current_task()
-        if task is not None and task.scheduler is self._scheduler:
-            return True
-        return threading.get_ident() == self._thread
+        return self._is_ours() or threading.get_ident() == self._thread
 
     def current(self) -> Random:
         """Return the source of the code that runs, which is the invocation's."""
@@ -71,10 +68,12 @@ def _current() -> Random | None:
 
 
 @contextmanager
-def drawn_from(seed: str, invocation: int = 1, scheduler: object = None) -> Iterator[None]:
-    """Draw all random values of this thread, and of a scheduler's, from the seed of an execution:
-    in bodies, in whatever invocation they run, from it alone."""
-    sources = _Sources(seed, invocation, scheduler)
+def drawn_from(
+    seed: str, invocation: int = 1, is_ours: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Draw all random values of this thread, and of those in which `is_ours` returns True, from the
+    seed of an execution: in bodies, in whatever invocation they run, from it alone."""
+    sources = _Sources(seed, invocation, is_ours)
     _running.append(sources)
     try:
         with seeded_names():
@@ -91,19 +90,22 @@ def seeded_names() -> Iterator[None]:
     Where something else has taken control of chance, it keeps it.
     """
     global _users
-    if _users == 0 and isinstance(os.urandom, BuiltinFunctionType):
-        _put_in_place()
-    _users += 1
+    with _lock:
+        if _users == 0 and isinstance(os.urandom, BuiltinFunctionType):
+            _put_in_place()
+        _users += 1
     try:
         yield
     finally:
-        _users -= 1
-        if _users == 0:
-            for module, name, before in _undo:
-                setattr(module, name, before)
-            _undo.clear()
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                for module, name, before in _undo:
+                    setattr(module, name, before)
+                _undo.clear()
 
 
+_lock: Final = _thread.allocate_lock()
 _users = 0
 _undo: list[tuple[Any, str, Any]] = []
 

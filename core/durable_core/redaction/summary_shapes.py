@@ -1,0 +1,324 @@
+"""What the SDKs write into the stored result of a map, parallel or DAG, to the last field. Pure.
+
+A redaction keeps of such a result what says how units ended. It has to be sure that the SDK wrote
+it: the user may store a document of his own there (a SerDes, a summary generator), with any names
+in it. So a form is one only as a whole: exactly these fields, statuses and reasons that there are,
+indexes and counts that agree with each other. `summaries.reading` takes more, since it may.
+
+Sources: `operation/map.py`, `operation/parallel.py` (1.0.0 to 1.7.0) and `concurrency/models.py`
+(2.0.0 to 3.0.0) of AWS's Python SDK, its JavaScript SDK 2.4.0, reference 2026-11 for the others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from durable_core.ids import IdScheme
+from durable_core.model import CompletionReason, OperationType, UnitStatus, stores_summary
+from durable_core.redaction.disguise import Fate
+from durable_core.redaction.envelope import TAG, TAGS, VALUE
+from durable_core.values import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value that is none of the user's: kept where it is one of those that there are."""
+
+    takes: Callable[[Any], bool]
+    fate: Fate = Fate.KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list of things of one form."""
+
+    each: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """An object with these fields, no others."""
+
+    required: Mapping[str, Form]
+    optional: Mapping[str, Form]
+
+
+class _Users:
+    """A value of the user's, whatever it is."""
+
+
+_USERS: Final = _Users()
+Form = Leaf | Items | Fields | _Users
+
+
+def form_of(sub_type: object, payload: object, scheme: IdScheme | None) -> Form | None:
+    """Return the form in which an SDK wrote this stored result; None: it is a document of the
+    user's, or none of a map, parallel or DAG.
+
+    `scheme` is that of the history's ids, which tells whose SDK it was; None: of any.
+    """
+    if not isinstance(payload, str) or not isinstance(sub_type, str) or not payload:
+        return None
+    if not stores_summary(OperationType.CONTEXT, sub_type):
+        return None
+    try:
+        document = json.loads(payload, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError):
+        return None
+    for writers, form, agrees in _FORMS:
+        is_writer = scheme is None or not writers.isdisjoint(scheme.sdks)
+        if is_writer and _fits(form, document) and agrees(document, sub_type):
+            return form
+    return None
+
+
+def fate_in(form: Form, path: Sequence[str | int], is_name: bool) -> Fate:
+    """Return what becomes of what stands at that place of a result in that form."""
+    at = form
+    for part in path:
+        if isinstance(at, Fields) and isinstance(part, str):
+            at = at.required.get(part) or at.optional.get(part) or _USERS
+        elif isinstance(at, Items) and isinstance(part, int):
+            at = at.each
+        else:
+            return Fate.REPLACED
+    if is_name:
+        return Fate.KEPT
+    return at.fate if isinstance(at, Leaf) else Fate.REPLACED
+
+
+def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field is there twice: no SDK writes that")
+    return found
+
+
+def _fits(form: Form, value: Any) -> bool:
+    match form:
+        case Leaf():
+            return form.takes(value)
+        case Items():
+            return isinstance(value, list) and all(_fits(form.each, each) for each in value)
+        case Fields():
+            return (
+                isinstance(value, dict)
+                and form.required.keys() <= value.keys()
+                and value.keys() <= form.required.keys() | form.optional.keys()
+                and all(
+                    _fits(form.required.get(name) or form.optional[name], each)
+                    for name, each in value.items()
+                )
+            )
+    return True
+
+
+# -- what values there are -----------------------------------------------------------------------
+
+_MOST: Final = 1_000_000
+"""More units than any execution has: a larger number counts none."""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+def _one_of(words: Iterable[str]) -> Leaf:
+    known = frozenset(map(str, words))
+    return Leaf(lambda value: isinstance(value, str) and value in known)
+
+
+def _matches(pattern: str) -> Leaf:
+    compiled = re.compile(pattern)
+    return Leaf(lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None)
+
+
+_COUNT: Final = Leaf(_is_count)
+_STATUS: Final = _one_of(UnitStatus)
+_STATUS_OR_SKIPPED: Final = _one_of([*UnitStatus, "SKIPPED"])
+_ENDED: Final = _one_of([UnitStatus.SUCCEEDED, UnitStatus.FAILED])
+_REASON: Final = _one_of(CompletionReason)
+_TRUE: Final = Leaf(lambda value: value is True)
+_FALSE: Final = Leaf(lambda value: value is False)
+_UNIT_NAME: Final = Leaf(lambda value: value is None or isinstance(value, str), Fate.NAME)
+_MADE_UP_NAME: Final = _matches(r"(?:map-item|parallel-branch)-[0-9]{1,6}")
+_LETTERS: Final = _matches(r"[SF-]*")
+_RUNS: Final = _matches(r"(?:[0-9]{0,6}[SFRN])*")
+
+
+def _fields(optional: Mapping[str, Form] | None = None, /, **required: Form) -> Fields:
+    return Fields(required, optional or {})
+
+
+def _tagged(tag: str, form: Form) -> Fields:
+    return Fields({TAG: _one_of([tag]), VALUE: form}, {})
+
+
+_ANY_TAGGED: Final = Fields({TAG: _one_of(TAGS), VALUE: _USERS}, {})
+
+# -- the forms -----------------------------------------------------------------------------------
+
+_ENDED_COUNTS: Final = {"successCount": _COUNT, "failureCount": _COUNT}
+_COUNTS: Final = {"totalCount": _COUNT, **_ENDED_COUNTS, "completionReason": _REASON}
+_PYTHON: Final = {
+    "type": _one_of(["MapResult", "ParallelResult"]),
+    **_COUNTS,
+    "startedCount": _COUNT,
+    "status": _ENDED,
+}
+_JAVASCRIPT: Final = {
+    "type": _one_of(["MapResult", "ParallelResult"]),
+    **_COUNTS,
+    "status": _ENDED,
+}
+_DAG: Final = {**_JAVASCRIPT, "type": _one_of(["DagResult"])}
+_OUTCOME: Final[Mapping[str, Form]] = {"result": _USERS, "error": _USERS}
+_OF_JAVASCRIPT: Final[Mapping[str, Form]] = {
+    "startedCount": _COUNT,
+    "itemStatuses": _LETTERS,
+    "summary": _USERS,
+}
+
+
+def _inline(name: Form) -> Fields:
+    unit = Fields({"index": _COUNT, "status": _STATUS_OR_SKIPPED}, {**_OUTCOME, "name": name})
+    return _fields(all=Items(unit), completionReason=_REASON)
+
+
+_TAGGED_UNIT: Final = Fields(
+    {
+        "index": _tagged("i", _COUNT),
+        "status": _tagged("s", _STATUS),
+        "result": _ANY_TAGGED,
+        "error": _ANY_TAGGED,
+    },
+    {},
+)
+_TAGGED_RESULT: Final = _tagged(
+    "br",
+    _fields(
+        all=_tagged("l", Items(_tagged("m", _TAGGED_UNIT))),
+        completionReason=_tagged("s", _REASON),
+    ),
+)
+_DOTNET: Final = _fields(
+    CompletionReason=_REASON,
+    Units=Items(
+        Fields(
+            {"Index": _COUNT, "Status": _STATUS},
+            {"Name": _UNIT_NAME, "Dispatched": _FALSE, "Result": _USERS, "Error": _USERS},
+        )
+    ),
+)
+_COMPACT: Final = _fields(CompletionReason=_REASON, UnitStatuses=_RUNS, NamesDropped=_TRUE)
+_JAVA_MAP: Final = _fields(
+    items=Items(_fields(status=_STATUS_OR_SKIPPED, **_OUTCOME)), completionReason=_REASON
+)
+_JAVA_PARALLEL: Final = _fields(
+    size=_COUNT,
+    succeeded=_COUNT,
+    failed=_COUNT,
+    skipped=_COUNT,
+    completionStatus=_REASON,
+    statuses=Items(_STATUS_OR_SKIPPED),
+)
+
+# -- numbers that agree --------------------------------------------------------------------------
+
+Agrees = Callable[[Mapping[str, Any], str], bool]
+
+
+def _are_apart(indexes: Sequence[int]) -> bool:
+    return len(set(indexes)) == len(indexes)
+
+
+def _is_of(document: Mapping[str, Any], sub_type: str) -> bool:
+    """Tell whether the `type` is that of the operation."""
+    return bool(document["type"] == f"{sub_type}Result")
+
+
+def _python(document: Mapping[str, Any], sub_type: str) -> bool:
+    """Python from 2.0.0: one of two lists of indexes, and counts that sum up."""
+    total = document["totalCount"]
+    ended = document["successCount"] + document["failureCount"]
+    listed = document.get("startedIndexes", document.get("completedIndexes"))
+    count = document["startedCount"] if "startedIndexes" in document else ended
+    return (
+        _is_of(document, sub_type)
+        and ("startedIndexes" in document) != ("completedIndexes" in document)
+        and ended + document["startedCount"] == total
+        and len(listed) == count
+        and _are_apart(listed)
+        and all(index < total for index in listed)
+    )
+
+
+def _counted(document: Mapping[str, Any], sub_type: str) -> bool:
+    """Counts of which none is more than the total; of letters as many as are counted."""
+    parts = ("successCount", "failureCount", "startedCount", "skippedCount")
+    counted: int = sum(document.get(name, 0) for name in parts)
+    total: int = document["totalCount"]
+    letters: str | None = document.get("itemStatuses")
+    return (
+        _is_of(document, sub_type)
+        and counted <= total
+        and (letters is None or _letters_agree(letters, document))
+    )
+
+
+def _letters_agree(letters: str, document: Mapping[str, Any]) -> bool:
+    ended = (document["successCount"], document["failureCount"])
+    return (letters.count("S"), letters.count("F")) == ended
+
+
+def _inline_units(document: Mapping[str, Any], sub_type: str) -> bool:
+    return _are_apart([unit["index"] for unit in document["all"]])
+
+
+def _tagged_units(document: Mapping[str, Any], sub_type: str) -> bool:
+    units = document[VALUE]["all"][VALUE]
+    return _are_apart([unit[VALUE]["index"][VALUE] for unit in units])
+
+
+def _dotnet_units(document: Mapping[str, Any], sub_type: str) -> bool:
+    return _are_apart([unit["Index"] for unit in document["Units"]])
+
+
+def _java_parallel(document: Mapping[str, Any], sub_type: str) -> bool:
+    counted = document["succeeded"] + document["failed"] + document["skipped"]
+    return bool(len(document["statuses"]) == document["size"] >= counted)
+
+
+def _always(document: Mapping[str, Any], sub_type: str) -> bool:
+    return True
+
+
+_PYTHON_SDK: Final = frozenset({"python"})
+_JAVASCRIPT_AND_GO: Final = frozenset({"javascript", "go"})
+_DOTNET_SDK: Final = frozenset({"dotnet"})
+_JAVA_SDK: Final = frozenset({"java"})
+_DAG_SDKS: Final = _PYTHON_SDK | _JAVASCRIPT_AND_GO | _JAVA_SDK
+_INLINE_SDKS: Final = _PYTHON_SDK | _JAVASCRIPT_AND_GO | {"rust"}
+_LISTS: Final[Mapping[str, Form]] = {
+    "startedIndexes": Items(_COUNT),
+    "completedIndexes": Items(_COUNT),
+}
+_DAGS_OWN: Final[Mapping[str, Form]] = {**_OF_JAVASCRIPT, "skippedCount": _COUNT}
+
+_FORMS: Final[Sequence[tuple[frozenset[str], Form, Agrees]]] = (
+    (_PYTHON_SDK, Fields(_PYTHON, {**_LISTS, "summary": _USERS}), _python),
+    (_PYTHON_SDK, Fields(_JAVASCRIPT, {"startedCount": _COUNT}), _counted),  # 1.x
+    (_PYTHON_SDK, _TAGGED_RESULT, _tagged_units),
+    (_JAVASCRIPT_AND_GO, Fields(_JAVASCRIPT, _OF_JAVASCRIPT), _counted),
+    (_DAG_SDKS, Fields(_DAG, _DAGS_OWN), _counted),
+    (_INLINE_SDKS, _inline(_MADE_UP_NAME), _inline_units),
+    (_INLINE_SDKS, _inline(_USERS), _inline_units),
+    (_DOTNET_SDK, _DOTNET, _dotnet_units),
+    (_DOTNET_SDK, _COMPACT, _always),
+    (_JAVA_SDK, _JAVA_MAP, _always),
+    (_JAVA_SDK, _JAVA_PARALLEL, _java_parallel),
+)
+"""Whose SDK writes the form (`IdScheme.sdks`), the form, and what has to agree in it."""

@@ -1,0 +1,89 @@
+"""Functions that reach outside of the process and of which Python tells no audit hook: told here.
+
+Each gets one in its place that raises an audit event first, called as Python would call it. What
+code of C calls, and what someone has kept a reference to, isn't seen: the operating system's walls
+are behind it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import wraps
+from typing import Any, Final
+
+_OF_OS: Final = (
+    *("mkfifo", "mknod", "chroot", "setpriority", "nice", "tcsetpgrp", "unshare", "setns"),
+    *("sched_setaffinity", "sched_setparam", "sched_setscheduler"),
+)
+_FUNCTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    # the module, or a class in it: the event's first part, and the functions
+    "posix": ("os", _OF_OS),
+    "os": ("os", _OF_OS),  # which has those of `posix`
+    "_signal": ("signal", ("pidfd_send_signal",)),
+    "signal": ("signal", ("pidfd_send_signal",)),
+    "time": ("time", ("clock_settime", "clock_settime_ns")),
+    "socket:socket": ("socket", ("listen",)),
+    "subprocess": ("_posixsubprocess", ("_fork_exec",)),
+    "_posixsubprocess": ("_posixsubprocess", ("fork_exec",)),
+    "_posixshmem": ("_posixshmem", ("shm_open", "shm_unlink")),
+    "_multiprocessing": ("_multiprocessing", ("SemLock",)),
+    "_gdbm": ("_gdbm", ("open",)),
+    "_dbm": ("_dbm", ("open",)),
+    "termios": ("termios", ("tcsetattr", "tcsendbreak", "tcflush", "tcflow", "tcsetwinsize")),
+}
+LATE: Final = frozenset(
+    {"_posixsubprocess", "_posixshmem", "_multiprocessing", "_gdbm", "_dbm", "termios"}
+)
+"""Modules that few import: theirs are told as soon as someone does."""
+
+EVENTS: Final = frozenset(
+    f"{event}.{name.lstrip('_')}" for event, functions in _FUNCTIONS.values() for name in functions
+)
+"""The audit events that are raised."""
+
+
+_loaded = 0
+"""How many modules there were the last time."""
+
+
+def tell() -> None:
+    """Have the functions of the modules that are loaded raise audit events. Can't be undone."""
+    global _loaded
+    if _loaded == len(sys.modules):
+        return
+    _loaded = len(sys.modules)
+    for name in _FUNCTIONS:
+        module, _, within = name.partition(":")
+        owner: Any = sys.modules.get(module)
+        if owner is not None:
+            _wrap(name, getattr(owner, within) if within else owner)
+
+
+def tell_of(name: str) -> None:
+    """Import one of the `LATE` modules, and have its functions raise audit events."""
+    if name in sys.modules:
+        return
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        return  # who imports it is told so
+    _wrap(name, module)
+
+
+def _wrap(name: str, owner: Any) -> None:
+    event, functions = _FUNCTIONS[name]
+    for function in functions:
+        original = getattr(owner, function, None)
+        if original is not None and not hasattr(original, "durable_audits"):
+            setattr(owner, function, _audited(f"{event}.{function.lstrip('_')}", original))
+
+
+def _audited(event: str, original: Any) -> Any:
+    @wraps(original)
+    def audited(*args: Any, **keywords: Any) -> Any:
+        sys.audit(event, *args, *keywords.values())
+        return original(*args, **keywords)
+
+    audited.durable_audits = True  # type: ignore[attr-defined]
+    return audited

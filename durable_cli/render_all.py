@@ -1,0 +1,47 @@
+"""A report of many sources in spite of one that can't be rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from durable_cli.output import message
+from durable_core.adapters.defects import defect_at
+from durable_core.errors import SourceDefect
+
+Item = TypeVar("Item")
+
+
+def render_all(
+    items: Sequence[Item],
+    render: Callable[[Sequence[Item]], str],
+    name_of: Callable[[Item], str],
+    unrendered: Callable[[str, SourceDefect], Item],
+) -> tuple[Sequence[Item], str]:
+    """Return the report of all items, and the items that it is of.
+
+    Where rendering raises, each that does so by itself is told in a line and replaced by what
+    `unrendered` makes of it. Costs nothing where nothing goes wrong.
+    """
+    try:
+        return items, render(items)
+    except Exception:
+        left = [_checked(each, render, name_of(each), unrendered) for each in items]
+        if all(after is before for before, after in zip(items, left, strict=True)):
+            raise
+    return left, render(left)
+
+
+def _checked(
+    item: Item,
+    render: Callable[[Sequence[Item]], str],
+    name: str,
+    unrendered: Callable[[str, SourceDefect], Item],
+) -> Item:
+    try:
+        render([item])
+    except Exception as error:
+        defect = defect_at(name, error)
+        message(str(defect))
+        return unrendered(name, defect)
+    return item

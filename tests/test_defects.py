@@ -1,0 +1,245 @@
+"""A defect of ours at one source is a line for that source, and the others are reported."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from durable_cli.app import run
+from durable_core.adapters import verify_worker
+from durable_core.adapters.several_runs import combined
+from durable_core.adapters.verify_worker import Job, Lost, Task
+from durable_core.errors import SourceDefect
+from durable_core.verifying.verification import Verdict, Verification
+
+HISTORY = Path(__file__).parent.parent / "fixtures" / "histories" / "step_retries_exhausted.json"
+Plant = Callable[[str], None]
+
+
+@pytest.fixture(autouse=True)
+def histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DURABLE_DEBUG", raising=False)
+    for name in ("one.json", "bad.json", "two.json"):
+        shutil.copy(HISTORY, name)
+
+
+def is_bad(value: object) -> bool:
+    """Tell whether something is, or holds, what there is of the source in which it shows."""
+    if isinstance(value, list | tuple):
+        return any(map(is_bad, value))
+    is_it = value == "bad.json" or getattr(value, "source", None) == "bad.json"
+    return is_it and not isinstance(value, SourceDefect)
+
+
+def flat(value: object) -> Iterator[object]:
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from flat(each)
+    else:
+        yield value
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Have a function of ours, `module:name`, raise for the source in which the defect shows."""
+
+    def planted(place: str) -> None:
+        module, _, name = place.partition(":")
+        function: Any = getattr(importlib.import_module(module), name)
+
+        def broken(*arguments: Any, **options: Any) -> Any:
+            replaced = any(isinstance(each, SourceDefect) for each in flat(arguments))
+            if is_bad(arguments) and not replaced:
+                raise RuntimeError("planted")
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(f"{module}.{name}", broken)
+
+    return planted
+
+
+SAID = (
+    "durable: bad.json: a defect in durable itself: RuntimeError: planted "
+    "(DURABLE_DEBUG=1 shows the traceback)\n"
+)
+STAGES = {
+    "read": "durable_core.adapters.history_file:parts_of",
+    "fold": "durable_core.adapters.history_file:history_of_events",
+    "explain": "durable_core.explaining.explain:explain",
+    "price": "durable_core.explaining.costs:cost_of",
+}
+RENDERERS = {
+    "table": "durable_cli.render_text:render",
+    "json": "durable_cli.render_json:history_object",
+    "jsonl": "durable_cli.render_json:history_object",
+    "markdown": "durable_cli.render_markdown:render",
+}
+
+
+@pytest.mark.parametrize("format", RENDERERS)
+@pytest.mark.parametrize("stage", [*STAGES, "render"])
+def test_a_defect_while_explaining_one_history_costs_no_other(
+    plant: Plant, capsys: pytest.CaptureFixture[str], stage: str, format: str
+) -> None:
+    plant(STAGES.get(stage, RENDERERS[format]))
+    more = ["--prices", "default"] if stage == "price" else []
+    code = run(["replay", "one.json", "bad.json", "two.json", "--format", format, *more])
+    out, err = capsys.readouterr()
+    assert (code, err) == (70, SAID)
+    for name in ("one", "two"):
+        assert f"{name}.json" in out
+    if format == "json":
+        said = [each.get("unreadable") for each in json.loads(out)["histories"]]
+        assert [bool(each) for each in said] == [False, True, False]
+
+
+@pytest.mark.parametrize("source", ["bad.json", "one.json"])
+def test_a_defect_while_batches_are_worked_out_names_the_source(
+    plant: Plant, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    plant("durable_core.adapters.updates_file:parts_of")
+    assert run(["inspect-batch", source]) == (70 if source == "bad.json" else 0)
+    assert capsys.readouterr().err == (SAID if source == "bad.json" else "")
+
+
+# -- verifying -----------------------------------------------------------------------------------
+
+VERIFYING = {
+    "table": "durable_cli.render_verify:_history",
+    "json": "durable_cli.render_verify_json:verify_document",
+    "jsonl": "durable_cli.render_verify_json:verify_line",
+    "junit": "durable_cli.render_verify_ci:_reason",
+    "markdown": "durable_cli.render_verify_ci:_reason",
+    "github": "durable_cli.render_verify_ci:_annotations",
+}
+
+
+def verified(source: str) -> Verification:
+    return Verification(source=source, verdict=Verdict.COMPATIBLE, runtime="native")
+
+
+@pytest.mark.parametrize("format", VERIFYING)
+def test_a_defect_while_a_verdict_is_rendered_costs_no_other(
+    plant: Plant,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    format: str,
+) -> None:
+    def outcomes(job: Job, sources: list[str], *_: object) -> Iterator[tuple[str, Verification]]:
+        yield from ((source, verified(source)) for source in sources)
+
+    monkeypatch.setattr("durable_core.adapters.verify_pool.verify_sources", outcomes)
+    plant(VERIFYING[format])
+    call = ["replay", "one.json", "bad.json", "two.json", "--handler", "app:handler"]
+    code = run([*call, "--format", format])
+    out, err = capsys.readouterr()
+    assert (code, err) == (70, SAID)
+    if format != "github":  # which says nothing of what is compatible
+        assert "one.json" in out
+        assert "two.json" in out
+    assert "bad.json" in out
+
+
+@pytest.mark.parametrize(
+    "place", ["adapters.history_file.load_history", "verifying.replay.verify_history"]
+)
+def test_a_defect_in_the_process_that_verifies_is_told_by_it(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr(f"durable_core.{place}", ours_breaks)
+    outcome = verify_worker._verified(Task("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    assert isinstance(outcome, SourceDefect)
+    assert outcome.source == "bad.json"
+
+
+def ours_breaks(*arguments: object) -> None:
+    from durable_core.errors import printable
+
+    printable(None)  # type: ignore[arg-type]
+
+
+def test_what_the_handlers_code_raises_is_no_defect_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def users_breaks(*arguments: object) -> None:
+        raise ValueError("of the user's __eq__")
+
+    monkeypatch.setattr("durable_core.verifying.replay.verify_history", users_breaks)
+    outcome = verify_worker._verified(Task("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    assert isinstance(outcome, Lost)
+
+
+def test_a_defect_in_one_run_is_not_passed_over_for_what_the_others_say() -> None:
+    defect = SourceDefect("bad.json", "KeyError", "planted")
+    assert combined({0: verified("bad.json"), 1: defect}, ()) is defect
+    assert combined({0: Lost("why", "what"), 1: defect}, ()) is defect
+
+
+def test_a_defect_while_outcomes_are_put_together_costs_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("app.py").write_text("async def handler(event, ctx): ...\n")
+
+    def broken(answers: Any, *rest: Any, **options: Any) -> Any:
+        outcome = combined(answers, *rest, **options)
+        if is_bad(outcome):
+            raise RuntimeError("planted")
+        return outcome
+
+    monkeypatch.setattr("durable_core.adapters.verify_pool.combined", broken)
+    call = ["replay", "one.json", "bad.json", "two.json", "--handler", "app.py", "--runs", "1"]
+    assert run([*call, "--format", "json"]) == 70
+    out, err = capsys.readouterr()
+    assert err == SAID
+    unread = [each.get("unreadable") for each in json.loads(out)["histories"]]
+    assert [bool(each) for each in unread] == [False, True, False]
+
+
+# -- simulating ----------------------------------------------------------------------------------
+
+
+def test_a_defect_while_a_simulation_is_reported_leaves_its_records(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr("durable_core.simulation.report.report_of", broken)
+    Path("app.py").write_text("async def handler(event, ctx): ...\n")
+    call = ["simulate", "--handler", "app.py", "--record", "h.json", "--record-updates", "u.json"]
+    assert run(call) == 70
+    assert json.loads(Path("h.json").read_text())["Events"]
+    assert Path("u.json").exists()
+    assert "a defect in durable itself: KeyError: 'planted'" in capsys.readouterr().err
+
+
+def test_a_defect_while_one_record_is_written_costs_neither_the_others_nor_the_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr("durable_cli.recorded_files.history_texts", broken)
+    Path("app.py").write_text("async def handler(event, ctx): ...\n")
+    call = ["simulate", "--handler", "app.py", "--record", "h.json", "--record-updates", "u.json"]
+    assert run(call) == 70
+    out, err = capsys.readouterr()
+    assert "SUCCEEDED" in out
+    assert "h.json: a defect in durable itself: KeyError: 'planted'" in err
+    assert Path("u.json").exists()
+
+
+def test_with_debugging_on_a_defect_is_a_traceback(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DURABLE_DEBUG", "1")
+    plant(STAGES["explain"])
+    with pytest.raises(RuntimeError, match="planted"):
+        run(["replay", "bad.json", "one.json"])
