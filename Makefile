@@ -1,6 +1,7 @@
 # Two commands do everything on a machine with Python 3.11+, pip and make:
 #   make demo   sets up, simulates an overflow, and explains its history and a recorded one
 #   make test   sets up and runs all checks
+# `make attack` runs what tries to break it, for two minutes or so.
 .PHONY: attack matrix demo test setup lint types layers unit bench clean
 
 PYTHON ?= python3
@@ -39,11 +40,6 @@ layers: setup
 unit: setup
 	$(BIN)/pytest -q -n auto
 
-# Handlers that try to reach outside while they are verified, by all ways that were thought of, and
-# code that tries to get past the walls around the processes that verify.
-attack: setup
-	$(BIN)/pytest -q -n auto -m "" tests/attack
-
 # The same handlers on every major version of AWS's SDK, each in an environment of its own.
 AWS_SDKS ?= 3.0.0 2.1.0 1.7.0
 
@@ -58,6 +54,26 @@ matrix: setup
 	    tests/test_replay_threads.py tests/test_retry_differences.py tests/test_simulation_findings.py \
 	    tests/test_stand_ins.py || exit 1; \
 	done
+
+# Handlers that try to reach outside while they are verified, by all ways that were thought of, and
+# code that tries to get past the walls around the processes that verify.
+# Then a minute of fuzzing, and the known vulnerabilities of what is installed.
+FUZZ_SECONDS ?= 60
+
+attack: setup
+	$(BIN)/pytest -q -n auto -m "" tests/attack
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS)
+	@$(PYTHON) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.7,<3" \
+	  || { echo "pip-audit: skipped: it can't be installed here"; exit 0; }; \
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audit/installed.txt; \
+	$(VENV)/audit/bin/pip-audit --version > /dev/null 2>&1 || exit 0; \
+	$(VENV)/audit/bin/pip-audit --no-deps --disable-pip -r $(VENV)/audit/installed.txt > $(VENV)/audit/said.txt 2>&1; \
+	code=$$?; \
+	if grep -qE "ConnectionError|Max retries|ServiceError|HTTPError|Failed to" $(VENV)/audit/said.txt; then \
+	  echo "pip-audit: skipped: the list of vulnerabilities can't be reached"; exit 0; \
+	fi; \
+	cat $(VENV)/audit/said.txt; exit $$code
 
 bench: setup
 	$(BIN)/python tests/benchmarks/bench_commands.py

@@ -77,10 +77,11 @@ def main() -> None:
     make_stderr_lenient()
     check_stdout()
     code = run(None)
-    if code == _INTERRUPTED:
-        from durable_cli.ctrl_c import leave
+    if code == _INTERRUPTED or "durable_core.adapters.runners" in sys.modules:  # a handler ran here
+        from durable_cli.ctrl_c import leave, leaves_something
 
-        leave(code)
+        if code == _INTERRUPTED or leaves_something():
+            leave(code)
     sys.exit(code)
 
 
@@ -105,6 +106,9 @@ def run(arguments: list[str] | None) -> int:
         return code_of(error)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except MemoryError:
+        message("there isn't enough memory for it: expected smaller or fewer sources")
+        return Exit.BAD_INPUT
     except Unwritten as unwritten:  # such as the text of `--help`
         return _unwritten(unwritten.error)
     except Exception as error:

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Final, NoReturn
@@ -120,14 +120,51 @@ def finishing() -> Iterator[list[int]]:
 
 def leave(status: int) -> NoReturn:
     """End the process without waiting for its other threads, and the processes that it started."""
-    with suppress(OSError):
-        for process in _descendants(os.getpid()):
-            with suppress(OSError):
-                os.kill(process, signal.SIGTERM)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
+    with suppress(OSError):
+        _end_descendants()
     exit_for_real(status)
+
+
+def leaves_something() -> bool:
+    """Tell whether a handler has left running what would keep this process from ending, or stay
+    behind: threads that are waited for, or processes."""
+    if any(not each.daemon for each in threading.enumerate()[1:]):
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+_GRACE_SECONDS: Final = 0.5
+
+
+def _end_descendants() -> None:
+    """End what this process started: what doesn't end, when it is told to, is killed."""
+    left = _told(_descendants(os.getpid()), signal.SIGTERM)
+    until = time.monotonic() + _GRACE_SECONDS
+    while left and time.monotonic() < until:
+        time.sleep(0.01)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        left = _told(left, 0)
+    if left:
+        _told(dict.fromkeys([*_descendants(os.getpid()), *left]), signal.SIGKILL)
+
+
+def _told(processes: Iterable[int], number: int) -> list[int]:
+    """Send a signal to the processes and return those that are still there."""
+    there = []
+    for each in processes:
+        with suppress(OSError):
+            os.kill(each, number)
+            there.append(each)
+    return there
 
 
 def _descendants(root: int) -> list[int]:
@@ -145,7 +182,13 @@ def _descendants(root: int) -> list[int]:
     found = [root]
     for each in found:
         found += [pid for pid, parent in pairs if parent == each]
-    return found[1:]
+    return [each for each in found[1:] if each != _tracker()]
+
+
+def _tracker() -> int | None:
+    """Return the process that `multiprocessing` starts beside its own: it ends with this one."""
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    return getattr(getattr(module, "_resource_tracker", None), "_pid", None)
 
 
 def _duplicate(descriptor: int) -> int | None:

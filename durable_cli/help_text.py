@@ -26,6 +26,7 @@ GROUPS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
             *("--runs", "--guard", "--allow-import", "--env", "--timeout", "--jobs", "--fail-fast"),
         ),
         "Report": _REPORT,
+        "Files": ("--max-bytes",),
         "AWS, for sources that are ARNs": _AWS,
     },
     "simulate": {

@@ -157,6 +157,7 @@ NEEDS: Final[Mapping[str, Mapping[str, Sequence[Need]]]] = {
         ],
         "--show-payloads": _EXPLAINING,
         "--prices": _EXPLAINING,
+        "--max-bytes": [],
         **_IN_AWS,
         "--color": _LAID_OUT,
         "--width": _LAID_OUT,

@@ -5,8 +5,9 @@ An empty text is what a variable that isn't set leaves on a command line (`--sce
 
 from __future__ import annotations
 
+import re
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from typer import Context
@@ -36,3 +37,18 @@ def _is_empty_path(value: object) -> bool:
     from pathlib import PurePath
 
     return isinstance(value, PurePath) and not value.parts
+
+
+_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,6})?) ?([KMGT]?)(?:i?B)?", re.IGNORECASE | re.ASCII)
+_POWERS: Final = ("", "K", "M", "G", "T")
+
+
+def parse_size(text: str, option: str) -> int:
+    """Return the bytes that a size says: 2G, 512M, 1.5GiB, 1000000. Raises UsageError."""
+    from durable_core.errors import UsageError
+
+    found = _SIZE.fullmatch(text.strip())
+    size = float(found[1]) * 1024 ** _POWERS.index(found[2].upper()) if found else 0
+    if size < 1:
+        raise UsageError(f"{option} {text}: expected a number of bytes such as 1000000, 512M or 2G")
+    return int(size)

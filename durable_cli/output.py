@@ -236,19 +236,19 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Return the text broken at spaces into lines of at most so many columns."""
+    """Return the text broken at spaces into lines of at most so many columns. Linear."""
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
-        while cell_len(word) > width:
+        if cell_len(word) > width:
             head = _head(word, width - cell_len(line) - bool(line))
-            if not head and line:
+            if head and line:
+                line = f"{line} {head}"
+            if line:
                 lines.append(line)
-                line = ""
-                continue
-            head = head or word[0]
-            lines.append(f"{line} {head}" if line else head)
-            line, word = "", word[len(head) :]
+            *pieces, word = chunks(word[len(head) if line else 0 :], width)
+            lines += pieces
+            line = ""
         if line and cell_len(line) + 1 + cell_len(word) > width:
             lines.append(line)
             line = word

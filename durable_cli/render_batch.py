@@ -18,7 +18,7 @@ from durable_core.batches.report import (
     Origin,
     Request,
 )
-from durable_core.excerpts import labelled
+from durable_core.excerpts import excerpt, labelled
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
 from durable_core.values import dataclass
@@ -217,8 +217,16 @@ def _left_out(first: _Row, last: _Row, report: BatchReport, surface: Surface) ->
 
 def label(update: OperationUpdate) -> str:
     """Return what an update does to which operation, in words that are safe to show."""
-    what = labelled(update.sub_type or update.type.value, update.name)
+    what = labelled(_shown(update.sub_type or update.type.value), _shown(update.name or ""))
     return f"{clean(what)} {update.action.value} {clean(update.id[:12])}"
+
+
+def _shown(name: str) -> str:
+    return clean(excerpt(name, _NAME_COLUMNS) or "")
+
+
+_NAME_COLUMNS: Final = 300
+"""A name that the service takes has 256 characters."""
 
 
 def _largest(report: BatchReport, surface: Surface) -> list[str]:

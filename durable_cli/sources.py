@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
+from durable_cli.output import message
 from durable_core.errors import SourceError
 from durable_core.history import RecordedHistory
 
@@ -17,14 +19,16 @@ Read = Callable[[str], RecordedHistory]
 def all_sources(given: Sequence[str]) -> list[str]:
     """Return the sources, a folder as the JSON files in it and a pattern as what it matches.
 
-    What a folder or pattern finds that is there already isn't there twice. One that finds nothing
-    stays as it is: reading it tells, and the others are read all the same.
+    What a folder or pattern finds that is there already isn't there twice; what is no file, such as
+    a named pipe, is passed over with a line. One that finds nothing stays as it is: reading it
+    tells, and the others are read all the same.
     """
     sources: list[str] = []
+    known: set[str] = set()
     for source in given:
         inside = _inside(source)
-        known = set(sources) if inside else ()
-        sources += [path for path in inside or [source] if path not in known]
+        sources += [path for path in inside or [source] if not inside or path not in known]
+        known.update(inside or [source])
     return sources
 
 
@@ -43,8 +47,12 @@ def telling_what_is_empty(read: Read) -> Read:
 
 def _inside(source: str) -> list[str]:
     if _is_folder(source):
-        return sorted(str(path) for path in Path(source).rglob("*.json"))
-    return sorted(glob.glob(source, recursive=True)) if _is_pattern(source) else []  # noqa: PTH207
+        return sorted(_files_in(source))
+    if not _is_pattern(source):
+        return []
+    with _deep_folders():
+        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+    return [each for each in found if _is_file(each)]
 
 
 def _is_folder(source: str) -> bool:
@@ -53,3 +61,44 @@ def _is_folder(source: str) -> bool:
 
 def _is_pattern(source: str) -> bool:
     return glob.has_magic(source) and not os.path.exists(source)  # noqa: PTH110
+
+
+def _files_in(folder: str) -> Iterator[str]:
+    """Yield the JSON files in a folder, however deep. A link to a folder is not followed."""
+    folders = [folder]
+    while folders:
+        at = folders.pop()
+        try:
+            with os.scandir(at) as entries:
+                for each in entries:
+                    if each.is_dir(follow_symlinks=False):
+                        folders.append(each.path)
+                    elif each.name.endswith(".json") and _is_file(each.path):
+                        yield os.path.normpath(each.path)
+        except OSError as error:
+            message(f"{at}: passed over: can't be read: {error.strerror}")
+
+
+def _is_file(path: str) -> bool:
+    """Tell whether something that was found is to be read; say so where it isn't."""
+    from durable_core.adapters.files import kind_of_file
+
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except OSError:
+        return True  # a link that leads nowhere is told when it is read
+    kind = kind_of_file(mode)
+    if kind is not None:
+        message(f"{path}: passed over: {kind}, not a file")
+    return kind is None and not os.path.isdir(path)  # noqa: PTH112
+
+
+@contextmanager
+def _deep_folders() -> Iterator[None]:
+    """Let `glob` go as deep as a path can be long: it calls itself for each folder."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 20_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

@@ -143,7 +143,7 @@ DIED = {
     "os._exit": "it ended its process with os._exit(0) at odd.py:44",
     "core dump": "its process was ended by SIGSEGV",
     "signal": "the handler reaches outside of a step: sending a signal",
-    "closed files": "its process ended without an answer (exit code 1)",
+    "closed files": "it closed files that it had not opened itself",
 }
 GOES_ON = ("", "thread", "task", "chdir")
 

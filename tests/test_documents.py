@@ -217,7 +217,7 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_is_said_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)

@@ -141,6 +141,7 @@ PROBES = {
         explains("--show-payloads"),
         explains("--color", "always"),
         explains("--width", "60"),
+        explains("--max-bytes", "1K"),
         explains("--region", "us-east-2", source=arn_of("nobody")),
         explains("--profile", "nobody", source=ARN),
         explains("--endpoint-url", NOBODY, source=ARN),

@@ -25,6 +25,7 @@ from durable_cli.output import (
     wrap,
 )
 from durable_core.errors import SourceError
+from durable_core.safe_text import without_commands
 
 NASTY = st.text(
     alphabet=st.characters(codec=None)
@@ -319,3 +320,10 @@ def test_what_is_clean_can_stand_in_an_xml_document(text: str) -> None:
 @pytest.mark.parametrize("char", ["\x00", "\x0b", "\ufffe", "\uffff", "\ud800"])
 def test_what_xml_can_not_hold_is_escaped(char: str) -> None:
     assert clean(char).isascii()
+
+
+@pytest.mark.parametrize("piece", ["ä", "#ä", "\x1b[m", "\x1b[", "#", ":", "::ä"])
+def test_commands_are_looked_for_in_linear_time(piece: str) -> None:
+    """Each of these took minutes, or would where a pattern goes back over what it has passed."""
+    text = clean("##" + piece * 100_000)
+    assert without_commands(text).count("\n") == 0

@@ -276,11 +276,12 @@ def _to_utc(moment: datetime) -> datetime:
 
 
 def seconds_after(moment: datetime, seconds: float) -> datetime:
-    """Return the moment so many seconds later; the last moment that there is where it is beyond."""
+    """Return the moment so many seconds later; the last moment that there is where it is beyond,
+    and the first one where it is before that."""
     try:
         return moment + timedelta(seconds=seconds)
     except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=UTC)
 
 
 def format_timestamp(moment: datetime) -> str:

@@ -436,7 +436,7 @@ def fold(events: Sequence[Event], *, now: datetime | None = None) -> Folded:
             each.outcome_doubt = None if each.outcome_doubt is MARKED else each.outcome_doubt
     return Folded(
         execution=_facts(events),
-        operations={key: builder.build(now) for key, builder in builders.items()},
+        operations={key: builders.pop(key).build(now) for key in list(builders)},
         invocations=invocations(events),
     )
 
@@ -449,6 +449,7 @@ def _marks_all(events: Sequence[Event]) -> bool:
 
 def _facts(events: Sequence[Event]) -> ExecutionFacts:
     facts = ExecutionFacts(last_event=events[-1].timestamp if events else None)
+    pauses: list[Pause] = []
     completed: list[str] = []
     for event in events:
         kind = event.event_type
@@ -468,11 +469,11 @@ def _facts(events: Sequence[Event]) -> ExecutionFacts:
             )
         elif kind == EXECUTION_PAUSED:
             completed = []
-            pauses = (*facts.pauses, _pause_of(event))
-            facts = replace(facts, status=ExecutionStatus.PAUSED, pauses=pauses)
+            pauses.append(_pause_of(event))
+            facts = replace(facts, status=ExecutionStatus.PAUSED)
         elif kind == EXECUTION_RESUMED:
-            pauses = _resumed(facts.pauses, event, completed)
-            facts = replace(facts, status=ExecutionStatus.RUNNING, pauses=pauses)
+            pauses[-1:] = _resumed(pauses[-1:], event, completed)
+            facts = replace(facts, status=ExecutionStatus.RUNNING)
         elif kind in EXECUTION_ENDS:
             facts = replace(
                 facts,
@@ -483,10 +484,9 @@ def _facts(events: Sequence[Event]) -> ExecutionFacts:
                 ended=event.timestamp,
                 is_end_lost=is_truncated(event),
             )
-    if facts.pauses and facts.pauses[-1].resumed is None:
-        last = replace(facts.pauses[-1], completed=tuple(completed))
-        facts = replace(facts, pauses=(*facts.pauses[:-1], last))
-    return facts
+    if pauses and pauses[-1].resumed is None:
+        pauses[-1] = replace(pauses[-1], completed=tuple(completed))
+    return replace(facts, pauses=tuple(pauses))
 
 
 def _pause_of(event: Event) -> Pause:
@@ -499,18 +499,17 @@ def _pause_of(event: Event) -> Pause:
     )
 
 
-def _resumed(
-    pauses: tuple[Pause, ...], event: Event, completed: Sequence[str]
-) -> tuple[Pause, ...]:
-    if not pauses or pauses[-1].resumed is not None:
-        return pauses  # a pause that was cancelled before it began, or is on a missing page
+def _resumed(last: Sequence[Pause], event: Event, completed: Sequence[str]) -> Sequence[Pause]:
+    """Return the last pause with its end, if there is one that goes on."""
+    if not last or last[0].resumed is not None:
+        return last  # a pause that was cancelled before it began, or is on a missing page
     ended = replace(
-        pauses[-1],
+        last[0],
         resumed=event.timestamp,
         resume_reason=_reason_of(event),
         completed=tuple(completed),
     )
-    return (*pauses[:-1], ended)
+    return [ended]
 
 
 def _is_completion(event: Event) -> bool:

@@ -351,7 +351,7 @@ def check_operations(operations: Iterable[Operation]) -> tuple[Operation, ...]:
         if other is not operation and other != operation:
             raise HistoryError(f"two different operations have the Id {_clip(operation.id)}")
         start, end = operation.start_timestamp, operation.end_timestamp
-        if start and end and end < start - CLOCK_SKEW:
+        if start and end and start - end > CLOCK_SKEW:
             raise HistoryError(
                 f"operation {_clip(operation.id)} ends {(start - end).total_seconds():,.3f} s "
                 "before it starts"

@@ -264,6 +264,8 @@ def _first_ids() -> frozenset[str]:
 _SLACK: Final = 64
 _INNER_SLACK: Final = 8
 _VIRTUAL_DEPTH: Final = 3
+_MOST_VIRTUAL: Final = 4_096
+"""In how many virtual contexts of one is looked: an execution has 3,000 operations at most."""
 _MOST_MISSES: Final = 16
 _MOST_ORPHANS: Final = 1_000
 
@@ -354,7 +356,7 @@ class _Search:
         level = [(prefix, path)]
         for depth in range(2 if more else _VIRTUAL_DEPTH + 1):
             virtual: list[tuple[str | None, NamedPath]] = []
-            budget = (own + _SLACK) * 8
+            budget = min(own + _SLACK, _MOST_VIRTUAL) * 8
             for inner_prefix, inner_path in level:
                 first = 0 if batch and depth == 0 else 1
                 virtual += self._count(inner_prefix, inner_path, first, slack, wanted, hits)

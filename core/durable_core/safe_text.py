@@ -32,7 +32,7 @@ def shown(value: object) -> str:
 # culture does, which may pass over characters that aren't ASCII; colours count as passed over, too.
 _PASSED_OVER: Final = r"(?:\x1b\[[\d;]*m|[^ -~\n])*"
 COMMAND: Final = re.compile(
-    rf"(#{_PASSED_OVER}#{_PASSED_OVER}(?:vso)?{_PASSED_OVER})(?<!\x1b)\[", re.IGNORECASE
+    rf"(#{_PASSED_OVER}+#{_PASSED_OVER}+(?:vso)?{_PASSED_OVER}+)(?<!\x1b)\[", re.IGNORECASE
 )
 """Where one is anywhere in a line: the bracket is what has to be written in another way."""
 _LINE: Final = re.compile(rf"\n((?:\x1b\[[\d;]*m|[^!-~\n])*:{_PASSED_OVER}):")

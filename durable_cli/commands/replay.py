@@ -168,6 +168,14 @@ def command(
         bool, typer.Option("--show-payloads", help="Show stored results, which may hold secrets.")
     ] = False,
     prices: PriceFile = None,
+    max_bytes: Annotated[
+        str,
+        typer.Option(
+            "--max-bytes",
+            metavar="SIZE",
+            help="Most text of a source, unpacked: 512M, 2G. Reading takes up to 4 times as much.",
+        ),
+    ] = "2G",
     profile: Profile = None,
     region: Region = None,
     endpoint_url: EndpointUrl = None,
@@ -184,6 +192,7 @@ def command(
     With --handler: run the handler against them, and say whether it still replays what they hold.
     """
     from durable_cli.exits import Exit, code_of, worst
+    from durable_cli.option_values import parse_size
     from durable_cli.output import message
     from durable_cli.render_all import render_all
     from durable_cli.sources import all_sources, telling_what_is_empty
@@ -193,7 +202,9 @@ def command(
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
 
-    read = telling_what_is_empty(Sources(Connection(profile, region, endpoint_url)).history)
+    most = parse_size(max_bytes, "--max-bytes")
+    sources_read = Sources(Connection(profile, region, endpoint_url), most)
+    read = telling_what_is_empty(sources_read.history)
     target = Output(output, color, width, force)
     sources = all_sources(sources)
     if output is not None:
@@ -222,6 +233,7 @@ def command(
             allow_import=allow_import,
             enforce=enforce,
             env=asked,
+            max_text_bytes=most,
         )
         return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)
@@ -265,14 +277,15 @@ def _explained(
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
     from durable_core.adapters.defects import defects_at
+    from durable_core.adapters.documents import fitting_into_memory
     from durable_core.errors import DurableError
     from durable_core.explaining.explain import explain
 
     for source in sources:
         try:
-            with defects_at(source):
-                history = read(source)
-                report = explain(history, invocation=invocation, show_payloads=show_payloads)
+            with defects_at(source), fitting_into_memory(source):
+                # Held by nobody else, so that its events go when they aren't needed any more.
+                report = explain(read(source), invocation=invocation, show_payloads=show_payloads)
         except DurableError as error:
             yield source, error
         else:

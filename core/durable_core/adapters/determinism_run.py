@@ -19,8 +19,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from durable_core.adapters.handler import HandlerKind, HandlerLoader
+from durable_core.adapters.process_group import IMPORT_SECONDS, end_with, out_of_reach
 from durable_core.adapters.runners import (
     SimulationRequest,
     UserRunner,
@@ -195,8 +197,13 @@ class _Maker:
             "run": run,
             "varied": list(varied),
         }
+        # Ours is the only other end: the process ends with this one, however this one ends.
+        lives, ours = os.pipe()
+        mark = uuid4().hex
+        package = str(Path(__file__).resolve().parents[2])
         process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, str(Path(__file__).resolve().parents[2])],
+            [sys.executable, "-c", _CODE, package, str(lives), mark],
+            pass_fds=(lives,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -205,20 +212,36 @@ class _Maker:
             errors="replace",
             process_group=0,  # Ctrl-C is for us to say, and what it started ends with it
         )
+        os.close(lives)
         self._processes.add(process)
         try:
             output, errors = process.communicate(json.dumps(asked))
         finally:
             self._processes.discard(process)
+            os.close(ours)
         if process.returncode == -signal.SIGALRM:
-            raise RunLost(run, f"an invocation took longer than {self._timeout:g} s")
-        if process.returncode != 0 or not output:
+            imports = max(self._timeout, IMPORT_SECONDS)
+            what = (
+                f"an invocation took longer than {self._timeout:g} s, or the import {imports:g} s"
+            )
+            raise RunLost(run, what)
+        answer = _marked(output, mark)
+        if process.returncode != 0 or answer is None:
             said = errors.strip().rpartition("\n")[2]
             raise RunLost(run, said or f"its process ended with {process.returncode}")
-        answer = json.loads(output)
         if "failed" in answer:
             raise RunLost(run, answer["failed"])
         return fingerprint_from_json(answer)
+
+
+def _marked(output: str, mark: str) -> Any:
+    """Return the answer between two marks, which only our side knows; None where there is none: a
+    handler may write to all descriptors."""
+    try:
+        _, text, _ = output.split(mark)
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 # -- in the process of a run -------------------------------------------------------------------
@@ -226,9 +249,11 @@ class _Maker:
 
 def main() -> None:
     """Run what standard input says and write what came of it to standard output."""
+    end_with(int(sys.argv[2]))
+    mark = sys.argv.pop()
     restore_environment()
     asked = json.load(sys.stdin)
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answer = os.fdopen(out_of_reach(os.dup(1)), "w", encoding="utf-8")
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
@@ -236,7 +261,7 @@ def main() -> None:
         found = fingerprint_to_json(_fingerprint(asked))
     except DurableError as error:
         found = {"failed": str(error)}
-    json.dump(found, answer)
+    answer.write(f"{mark}{json.dumps(found)}{mark}")
     answer.flush()
     os._exit(0)  # what the handler left running or registered is not waited for
 
@@ -254,7 +279,8 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     readings.install()
     notes = GivenNotes(readings)
     logging.getLogger().addHandler(LambdaLogHandler())
-    runner = _LimitedUser(HandlerLoader(), request.spec, request.runtime, request.timeout)
+    with _ended_after(request.timeout and max(request.timeout, IMPORT_SECONDS)):
+        runner = _LimitedUser(HandlerLoader(), request.spec, request.runtime, request.timeout)
     if runner.kind is HandlerKind.AWS_SDK:
         from durable_core.adapters.aws_sdk.given import watch_aws
 
@@ -293,6 +319,7 @@ class _Limited(Runner):
 @contextmanager
 def _ended_after(seconds: float | None) -> Iterator[None]:
     """Have this process ended by the system where the block takes longer, whatever it does."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds or 0.0)
     try:
         yield

@@ -17,29 +17,36 @@ import json
 import math
 import os
 import re
-import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Final, Protocol
+from itertools import chain
+from typing import Any, Final
 
 import orjson
 
+from durable_core.adapters.files import CHUNK_BYTES, STDIN, read_all, read_file
+from durable_core.adapters.large_text import (
+    PIECE_BYTES,
+    LargeText,
+    check_density,
+    check_room,
+    is_dense,
+)
 from durable_core.errors import SourceError
 from durable_core.limits import MIB
 
-STDIN: Final = "-"
+MAX_TEXT_BYTES: Final = 2_048 * MIB
+"""The largest text that is read, unpacked, unless the user says otherwise. An execution writes at
+most 100 MB (`limits`), which escaping as JSON inside JSON makes several times larger at worst."""
 
-MAX_TEXT_BYTES: Final = 512 * MIB
-"""The largest text that is read, unpacked. An execution writes at most 100 MB (`limits`), which
-escaping as JSON inside JSON makes several times larger at worst; what is larger is no history,
-and would not fit into memory some step further on."""
+MAX_VALUE_BYTES: Final = 64 * MIB
+"""The largest event that is read: the service takes 6 MiB."""
 
 MAX_NESTING: Final = 1_024
 """The deepest nesting that is read, which is orjson's. A history has about ten levels: payloads are
 strings. (The standard parser gives up a little earlier or later, depending on Python's version.)"""
 
-_CHUNK_BYTES: Final = MIB
 _GZIP: Final = b"\x1f\x8b"
 _UTF8_BOM: Final = b"\xef\xbb\xbf"
 _HEAD: Final = 1024
@@ -63,25 +70,33 @@ _OTHER_FORMATS: Final = {
 }
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def source_name(source: str) -> str:
     """Return how a source is called in reports and errors."""
     return "standard input" if source == STDIN else source
 
 
-def read_documents(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> list[Any]:
+def read_documents(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Iterable[Any]:
     """Return the JSON documents of a file, or of standard input for `-`; there is at least one.
 
-    Raises SourceError: not found, not readable, empty, too large, damaged, not JSON.
+    Of a large text each is parsed when it is asked for, once, and large lists in it are `Items`.
+    Raises SourceError, then too: not found, not readable, empty, too large, damaged, not JSON.
     """
     name = source_name(source)
-    return _parse(name, _data_of(source, name, max_text_bytes))
+    with fitting_into_memory(name):
+        return _parse(name, _data_of(source, name, max_text_bytes))
 
 
-def read_value(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Any:
+@contextmanager
+def fitting_into_memory(name: str) -> Iterator[None]:
+    """Turn a MemoryError into what is wrong with the source that is read in the block."""
+    try:
+        yield
+    except MemoryError:
+        problem = "doesn't fit into memory: expected one execution's history"
+        raise SourceError(name, problem) from None
+
+
+def read_value(source: str, max_text_bytes: int = MAX_VALUE_BYTES) -> Any:
     """Return the one JSON value in a file, in standard input for `-`, or in the argument itself.
 
     It is what Python's `json.loads` makes of it: integers keep all their digits. An argument is
@@ -92,6 +107,7 @@ def read_value(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> Any:
     if source != STDIN and not os.path.lexists(source) and _BEGINS_JSON.match(source):
         return _strict_value("the event given", source, "utf-8")
     data = _data_of(source, name, max_text_bytes)
+    check_density(name, data)
     encoding = json.detect_encoding(data[:4])
     text = _decode(name, data, encoding)
     return _strict_value(name, text.removeprefix("\ufeff"), encoding)
@@ -135,72 +151,14 @@ def _strict_value(name: str, text: str, encoding: str) -> Any:
 
 def _data_of(source: str, name: str, limit: int) -> bytes:
     """Return the bytes of a source, unpacked."""
-    with _errors_of_the_system(name), _open(source) as stream:
-        data = _read(name, stream, _size_hint(stream, name, limit), limit)
+    data = read_file(source, name, limit)
     return _gunzip(name, data, limit) if data.startswith(_GZIP) else data
-
-
-@contextmanager
-def _errors_of_the_system(name: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise SourceError(name, "not found: expected a file, or - for standard input") from None
-    except IsADirectoryError:
-        raise SourceError(name, "is a directory: expected a file") from None
-    except PermissionError:
-        raise SourceError(name, "permission denied: expected a file that can be read") from None
-    except (OSError, ValueError) as error:
-        # ValueError: a NUL in the name, or a standard input that was closed.
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SourceError(name, f"can't be read: {reason}") from None
-
-
-@contextmanager
-def _open(source: str) -> Iterator[IO[bytes]]:
-    if source == STDIN:
-        if sys.stdin is None:
-            raise ValueError("there is no standard input")
-        yield sys.stdin.buffer
-        return
-    with open(source, "rb") as stream:
-        yield stream
-
-
-def _size_hint(stream: IO[bytes], name: str, limit: int) -> int:
-    """Return how many bytes to ask for first: a whole file at once, so that it isn't copied."""
-    try:
-        size = os.fstat(stream.fileno()).st_size
-    except OSError:
-        return _CHUNK_BYTES
-    if size > limit:
-        raise _too_large(name, limit)
-    return max(size + 1, _CHUNK_BYTES)
-
-
-def _read(name: str, stream: _Readable, first_bytes: int, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    total = 0
-    size = first_bytes
-    while chunk := stream.read(size):
-        chunks.append(chunk)
-        total += len(chunk)
-        if total > limit:
-            raise _too_large(name, limit)
-        size = _CHUNK_BYTES
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(name: str, limit: int) -> SourceError:
-    return SourceError(
-        name, f"larger than {limit / MIB:g} MiB of text: expected one execution's history or less"
-    )
 
 
 def _gunzip(name: str, data: bytes, limit: int) -> bytes:
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            return _read(name, stream, _CHUNK_BYTES, limit)
+            return read_all(name, stream, CHUNK_BYTES, limit)
     except EOFError:
         raise SourceError(
             name, "the gzip data ends early: expected a complete file", f"byte {len(data)}"
@@ -219,21 +177,35 @@ def _reason(error: Exception) -> str:
 # -- text ----------------------------------------------------------------------------------------
 
 
-def _parse(name: str, data: bytes) -> list[Any]:
+def _parse(name: str, data: bytes) -> Iterable[Any]:
     """Return the documents: by orjson where it takes them, else by the standard parser.
 
     orjson refuses what is acceptable here: several documents, escaped lone surrogates (JavaScript
     writes them), NaN and numbers beyond a double.
     """
     encoding = json.detect_encoding(data[:4])
+    if is_dense(data):
+        return _parse_pieces(name, data, encoding)
     try:
-        if encoding == "utf-8":
-            return [orjson.loads(data)]
-        if encoding == "utf-8-sig":
-            return [orjson.loads(memoryview(data)[len(_UTF8_BOM) :])]
+        if encoding in ("utf-8", "utf-8-sig"):
+            check_room(data)
+            begin = len(_UTF8_BOM) if encoding == "utf-8-sig" else 0
+            return [orjson.loads(memoryview(data)[begin:])]
     except orjson.JSONDecodeError:
         pass  # go on outside of the handler: the error holds a copy of the whole text
+    if len(data) > PIECE_BYTES:
+        return _parse_pieces(name, data, encoding)
     return _parse_text(name, _decode(name, data, encoding), encoding)
+
+
+def _parse_pieces(name: str, data: bytes, encoding: str) -> Iterable[Any]:
+    if not encoding.startswith("utf-8"):
+        data = _decode(name, data, encoding).encode("utf-8", "surrogatepass")
+    documents = LargeText(name, data, MAX_NESTING).documents()
+    first = next(documents, None)
+    if first is None:
+        raise SourceError(name, f"empty: {_EXPECTED}")
+    return chain([first], documents)
 
 
 def _decode(name: str, data: bytes, encoding: str) -> str:

@@ -23,11 +23,18 @@ from durable_core.adapters.lambda_api import (
 from durable_core.errors import AwsError
 from durable_core.events import parse_timestamp
 from durable_core.execution_document import ExecutionDocument, has_ended, is_running
+from durable_core.limits import MIB
 from durable_core.values import dataclass
 
 MAX_PAGES: Final = 2_000
 """How many pages of one execution are read: two million events. An execution has at most 3,000
 operations (`limits`), and AWS lets none of them have that many attempts."""
+
+MAX_TOTAL_BYTES: Final = 2_048 * MIB
+"""How much of one execution is read, as `durable replay` reads no more of a file by default."""
+
+MAX_CHILDREN: Final = 10_000
+"""How many executions are read because others invoked them."""
 
 MAX_EMPTY_PAGES: Final = 20
 """How many pages on end may bring nothing new. The API allows empty pages that have a next one."""
@@ -109,10 +116,16 @@ def _pages(
     marker: str | None = None
     seen: set[str] = set()
     without_news = 0
-    count = 0
+    count = size = 0
     while count < max_pages:
         count += 1
         page = ask(marker)
+        size += page.size
+        if size > MAX_TOTAL_BYTES:
+            problem = (
+                f"it is larger than {MAX_TOTAL_BYTES // MIB:,} MiB: stopped after {count:,} pages"
+            )
+            raise AwsError(subject, problem, "no execution of Lambda is: check --endpoint-url")
         without_news = 0 if add(page) else without_news + 1
         yield page
         marker = page.marker
@@ -274,7 +287,8 @@ def download_all(
 ) -> Iterator[Outcome]:
     """Yield what becomes of each execution, as they are done, and of their children to a depth.
 
-    Several are read at the same time, none twice. Only a few documents are in memory at once. When
+    Several are read at the same time, none twice, and MAX_CHILDREN of those that others invoked at
+    most: the last outcome says so then. Only a few documents are in memory at once. When
     the caller stops, nothing waits for what is still being read.
     """
     work: queue.Queue[str] = queue.Queue()
@@ -291,6 +305,7 @@ def download_all(
 
     depths = dict.fromkeys(arns, 0)
     roots = {arn: arn for arn in depths}
+    asked, left_out = len(depths), list[str]()
     for arn in depths:
         work.put(arn)
     open_count = len(depths)
@@ -301,9 +316,16 @@ def download_all(
         open_count -= 1
         level = depths[outcome.arn] + 1
         known = outcome.document.children if outcome.document and level <= depth else ()
-        children = [child for child in known if child not in depths]
+        new = [child for child in known if child not in depths]
+        children = new[: MAX_CHILDREN - (len(depths) - asked)]
+        left_out += new[len(children) :]
         for child in children:
             depths[child], roots[child] = level, outcome.root
             work.put(child)
         open_count += len(children)
         yield replace(outcome, children=len(children))
+    if left_out:
+        first, others = left_out[0], f", and {len(left_out) - 1:,} more" if left_out[1:] else ""
+        problem = f"not read{others}: {MAX_CHILDREN:,} invoked executions were"
+        error = AwsError(first, problem, "name those that are wanted")
+        yield Outcome(first, first, error=error)

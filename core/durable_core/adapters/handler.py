@@ -11,6 +11,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -97,12 +98,13 @@ class HandlerLoader:
         name = import_name(place)
         self._own.add(name.partition(".")[0])
         module = _import(spec, place, name)
-        if place.function is None:
-            function, target = _only_handler(spec, module)
-        else:
-            function, target = place.function, _find(spec, place.function, module)
-        names = (*place.names, *function.split("."))
-        return LoadedHandler(spec, names, target, kind_of(spec, target))
+        with _blaming_the_module(spec):
+            if place.function is None:
+                function, target = _only_handler(spec, module)
+            else:
+                function, target = place.function, _find(spec, place.function, module)
+            names = (*place.names, *function.split("."))
+            return LoadedHandler(spec, names, target, kind_of(spec, target))
 
     def forget(self) -> None:
         """Forget the user's modules, so that the next `load` starts cold."""
@@ -140,6 +142,21 @@ def _not_found(spec: str, place: Place, name: str, error: ModuleNotFoundError) -
     return ImportMissing(spec, problem, users_traceback(error))
 
 
+@contextmanager
+def _blaming_the_module(spec: str) -> Iterator[None]:
+    """Turn what a module raises, or its attributes do, while it is looked into, into what is wrong
+    with it."""
+    try:
+        yield
+    except HandlerError:
+        raise
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        problem = f"can't be looked into: it raised {_said(error)}{_place_of(error)}"
+        raise ImportFailed(spec, problem, users_traceback(error)) from error
+
+
 # -- which function ----------------------------------------------------------------------------
 
 
@@ -152,7 +169,9 @@ def _find(spec: str, function: str, module: ModuleType) -> Callable[..., Any]:
             others = ", ".join(_shortened(list(_handlers_in(module)))) or "none"
             problem = f"{module.__name__} has no {function!r}; handlers in it: {others}"
             raise FunctionMissing(spec, f"in {_file_of(module)}: {problem}") from None
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             problem = f"{part!r} can't be had: it raised {_said(error)}{_place_of(error)}"
             raise ImportFailed(spec, problem, users_traceback(error)) from error
     if not callable(found):

@@ -116,7 +116,11 @@ def forget_modules(before: Iterable[str], folders: Iterable[Path], own: Iterable
     compiled: set[str] = set()
     for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]
-        if name in kept or top in _KEPT or not isinstance(module, ModuleType):
+        if name in kept or top in _KEPT:
+            continue
+        if not issubclass(type(module), ModuleType):  # what a module put there in its place
+            if top in own:
+                found[name] = False
             continue
         locations = _locations(module)
         if not locations or any(map(_is_library, locations)):
@@ -143,6 +147,8 @@ def _is_library(path: str) -> bool:
 
 def _locations(module: ModuleType) -> list[str]:
     """Return the file of a module, or the folders of a package that has none."""
+    if not issubclass(type(module), ModuleType):  # whose attributes may do anything
+        return []
     file = getattr(module, "__file__", None)
     if isinstance(file, str):
         return [file]

@@ -9,17 +9,21 @@ answer of GetDurableExecution beside the events or after them.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import chain
 from typing import Any, Final
 
-from durable_core.adapters.documents import read_documents, source_name
+from durable_core.adapters.documents import (
+    MAX_TEXT_BYTES,
+    fitting_into_memory,
+    read_documents,
+    source_name,
+)
 from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
 from durable_core.errors import SourceError
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
-from durable_core.model import ExecutionRecord
+from durable_core.model import Event, ExecutionRecord, Operation
 from durable_core.wire import (
     RECORD_KEYS,
     REDACTED,
@@ -35,6 +39,10 @@ _EXPECTED: Final = (
 _MARKERS: Final = ("NextMarker", "NextToken")
 """Where a page says that there is another: in the service's answer, in that of AWS CLI's pager."""
 
+_ITEMS: Final = frozenset(
+    {"Events", "Operations", "Updates", "InitialExecutionState", "NewExecutionState"}
+)
+
 _REDACTED: Final = (
     "redacted: payloads, errors and ids are stand-ins of the same size, not what was recorded"
 )
@@ -45,14 +53,16 @@ _NOT_OF_THE_EXECUTION: Final = frozenset(
 )
 
 
-def load_history(source: str) -> RecordedHistory:
+def load_history(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> RecordedHistory:
     """Read the history in a file, or in standard input for `-`.
 
-    Raises SourceError, with the place, when it can't be read, is no history or can't have happened.
+    `max_text_bytes` is the most that is read of it, unpacked. Raises SourceError, with the place,
+    when it can't be read, is no history or can't have happened.
     """
     name = source_name(source)
-    with pausing_collection():
-        return history_from_parts(name, parts_of(name, read_documents(source), _EXPECTED))
+    with pausing_collection(), fitting_into_memory(name):
+        documents = read_documents(source, max_text_bytes)
+        return history_from_parts(name, parts_of(name, documents, _EXPECTED))
 
 
 def history_of_document(source: str, document: Mapping[str, Any]) -> RecordedHistory:
@@ -76,37 +86,62 @@ def pausing_collection() -> Iterator[None]:
             gc.enable()
 
 
-def history_from_parts(source: str, parts: Sequence[Part]) -> RecordedHistory:
-    """Return the history that the parts of a source make. Raises SourceError."""
-    shape = shape_of(source, parts)
-    if shape is Shape.UPDATES:
-        raise SourceError(
-            source, f"not {_EXPECTED}, found operation updates (`durable inspect-batch` reads them)"
-        )
-    if shape is Shape.EXECUTION:
-        raise SourceError(source, f"not {_EXPECTED}, found {shape.value} without any events")
+def history_from_parts(source: str, parts: Iterable[Part]) -> RecordedHistory:
+    """Return the history that the parts of a source make; each is let go of as soon as it is read.
+
+    Raises SourceError.
+    """
     with blaming(source):
-        fields = _fields_of_the_execution(source, parts)
+        found = _Found()
+        for part in parts:
+            found.take(source, part)
+        fields = _fields_of_the_execution(source, found.parts)
+        shape = shape_of(source, found.shapes)
+        if shape is Shape.UPDATES:
+            what = "operation updates (`durable inspect-batch` reads them)"
+            raise SourceError(source, f"not {_EXPECTED}, found {what}")
+        if shape is Shape.EXECUTION:
+            problem = f"not {_EXPECTED}, found {shape.value} without any events"
+            raise SourceError(source, problem)
         if redacted := fields.pop(REDACTED, None):
-            return _marked_as_redacted(_history(source, parts, shape, fields), redacted)
-        return _history(source, parts, shape, fields)
+            return _marked_as_redacted(_history(source, found, shape, fields), redacted)
+        return _history(source, found, shape, fields)
+
+
+class _Found:
+    """What was found in the parts of a source: `parts` without their items."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.operations: list[Operation] = []
+        self.parts: list[Part] = []
+        self.shapes: list[Shape] = []
+
+    def take(self, source: str, part: Part) -> None:
+        if part.shape not in self.shapes:
+            self.shapes.append(part.shape)
+            shape_of(source, self.shapes)
+        if part.shape is Shape.EVENTS:
+            self.events += events_from_wire(part.items, part.path, part.first)
+        elif part.shape is Shape.OPERATIONS:
+            self.operations += [
+                operation_from_wire(item, f"{part.path}[{index}]")
+                for index, item in enumerate(part.items, part.first)
+            ]
+        if part.fields or part.shape not in (each.shape for each in self.parts):
+            fields = {key: each for key, each in part.fields.items() if key not in _ITEMS}
+            self.parts.append(replace(part, items=(), fields=fields))
 
 
 def _history(
-    source: str, parts: Sequence[Part], shape: Shape, fields: Mapping[str, Any]
+    source: str, found: _Found, shape: Shape, fields: Mapping[str, Any]
 ) -> RecordedHistory:
     arn, execution = fields.get("DurableExecutionArn"), _execution_record(fields)
-    pages = [part for part in parts if part.shape is shape]
+    pages = [part for part in found.parts if part.shape is shape]
     warnings = tuple(_warn_of_missing_pages(pages))
     if shape is Shape.EVENTS:
-        events = chain.from_iterable(events_from_wire(part.items, part.path) for part in pages)
-        return history_of_events(source, events, arn, execution, warnings)
-    operations = (
-        operation_from_wire(item, f"{part.path}[{index}]")
-        for part in pages
-        for index, item in enumerate(part.items)
-    )
-    return history_of_operations(source, operations, arn, execution, warnings)
+        return history_of_events(source, found.events, arn, execution, warnings)
+    return history_of_operations(source, found.operations, arn, execution, warnings)
 
 
 def _marked_as_redacted(history: RecordedHistory, redacted: Any) -> RecordedHistory:

@@ -25,14 +25,21 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.aws_sdk.observed import Observed
+from durable_core.adapters.channel import GARBLED, Channel, Garbled, new_token
 from durable_core.adapters.lambda_environment import handed, variables_of
 from durable_core.adapters.process_exit import exit_sends_queued, watch_exits
-from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.process_group import (
+    IMPORT_SECONDS,
+    START_SECONDS,
+    end_group,
+    lead_group,
+    out_of_reach,
+)
 from durable_core.adapters.safe_start import restore_environment, starting
 from durable_core.adapters.std_streams import make_stderr_lenient
 from durable_core.handler_clock import StandingClock
 from durable_core.interrupts import uninterrupted
-from durable_core.model import InvocationInput, OperationUpdate
+from durable_core.model import ErrorObject, InvocationInput, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
 from durable_core.native.journal import Note
@@ -42,6 +49,8 @@ from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
 from durable_core.simulation.lambda_context import context_of
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.runner import Runner
+
+_Started = tuple[Channel, BaseProcess, "weakref.finalize[Any, Any]"]
 
 MakeRunner = Callable[[], Runner]
 """Makes the runner inside of the process. Picklable: a function of a module, or a partial of one.
@@ -80,7 +89,25 @@ class IsolatedRunner(Runner):
         self._prepare = prepare
         self._is_warm = is_warm
         self._timeout = timeout
-        self._started: tuple[Connection, BaseProcess, weakref.finalize[Any, Any]] | None = None
+        self._started: _Started | None = None
+
+    def ask(self, question: Callable[[], Any]) -> Any:
+        """Return what a function returns in the other process; one that is warm goes on after it.
+
+        Raises what it raises in there, TimeoutError, ProcessEnded.
+        """
+        pipe, process, end = self._started or self._start()
+        self._started = None
+        try:
+            answer = _answer_to(question, pipe, process, self._timeout)
+        except BaseException:
+            end()
+            raise
+        if self._is_warm:
+            self._started = pipe, process, end
+        else:
+            end()
+        return answer
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions
@@ -102,16 +129,46 @@ class IsolatedRunner(Runner):
             end()
         return invoked
 
-    def _start(self) -> tuple[Connection, BaseProcess, weakref.finalize[Any, Any]]:
+    def _start(self) -> _Started:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
+        token = new_token()
         process = context.Process(
-            target=_work, args=(theirs, self._prepare, self._make), daemon=True
+            target=_work, args=(theirs, token, self._prepare, self._make), daemon=True
         )
         with starting(), uninterrupted():
             process.start()
         theirs.close()
-        return ours, process, weakref.finalize(self, _end, process, ours)
+        pipe = Channel(ours, token)
+        return pipe, process, weakref.finalize(self, _end, process, pipe)
+
+
+class ProcessEnded(Exception):
+    """The process ended, or broke its pipe, instead of answering; the text says how."""
+
+
+def _answer_to(
+    question: Callable[[], Any], pipe: Channel, process: BaseProcess, timeout: float | None
+) -> Any:
+    imports = math.inf if timeout is None else max(timeout, IMPORT_SECONDS)
+    until = monotonic() + imports + START_SECONDS
+    try:
+        pipe.send(question, START_SECONDS)
+        while True:
+            if not _is_heard(pipe, process, until):
+                raise TimeoutError
+            kind, _, content = pipe.recv()
+            if kind == "started":
+                until = monotonic() + imports
+            elif kind == "raised":
+                raise content
+            elif kind == "answer":
+                return content
+    except Garbled:
+        raise ProcessEnded(GARBLED) from None
+    except (EOFError, ConnectionError):
+        process.join(1)
+        raise ProcessEnded(f"its process ended (exit code {process.exitcode})") from None
 
 
 def _leave_the_terminal() -> None:
@@ -120,13 +177,13 @@ def _leave_the_terminal() -> None:
     One that came meanwhile is let through to nobody. By a function, not SIG_IGN, which the
     processes that a handler starts would inherit.
     """
-    lead_group(outlives_parent=False)
+    lead_group()
     signal.signal(signal.SIGINT, lambda number, frame: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _end(process: BaseProcess, pipe: Connection) -> None:
+def _end(process: BaseProcess, pipe: Channel) -> None:
     """End a process of ours and those that it started, as Lambda ends all of a sandbox."""
     end_group(process)
     pipe.close()
@@ -136,12 +193,26 @@ _LOOK_SECONDS: Final = 0.2
 """How often to look whether a process has ended that doesn't say so."""
 
 
+def _is_heard(pipe: Channel, process: BaseProcess, until: float) -> bool:
+    """Wait for a message. Return False when there is none in time.
+
+    Raises EOFError where there is none and the process has ended: its own children may have the
+    pipe open still.
+    """
+    while not pipe.poll(min(_LOOK_SECONDS, max(0.0, until - monotonic()))):
+        if process.exitcode is not None and not pipe.poll():
+            raise EOFError
+        if monotonic() >= until:
+            return False
+    return True
+
+
 class _Host:
     """This side of the pipe."""
 
     def __init__(
         self,
-        pipe: Connection,
+        pipe: Channel,
         link: ServiceLink,
         given: InvocationInput,
         process: BaseProcess,
@@ -150,7 +221,8 @@ class _Host:
         self._pipe = pipe
         self._given = given
         self._timeout = timeout
-        self._until = math.inf if timeout is None else monotonic() + timeout + SLACK_SECONDS
+        self._imports = math.inf if timeout is None else max(timeout, IMPORT_SECONDS)
+        self._until = monotonic() + self._imports + START_SECONDS
         self._process = process
         self._link = link
         self._observed = Observed(given.operations)
@@ -165,43 +237,37 @@ class _Host:
             return self.lost(Lost(exit_status=self._exit_status()))
         while True:
             try:
-                if not self._is_heard():
+                if not _is_heard(self._pipe, self._process, self._until):
                     return self._timed_out()
                 kind, self._elapsed, content = self._pipe.recv()
+            except Garbled:
+                end_group(self._process)
+                return self.lost(Lost(ErrorObject(GARBLED), self._exit_status()))
             except (EOFError, ConnectionError):
                 return self.lost(Lost(exit_status=self._exit_status()))
             match kind:
+                case "started":
+                    self._until = monotonic() + self._imports
                 case "begun":
-                    if self._timeout is not None:
-                        self._until = monotonic() + self._timeout
+                    self._until = monotonic() + (self._timeout or math.inf)
                 case "note":
                     self._notes.append(content)
                 case "done":
                     done: Invoked = content
                     return done
                 case "raised":
-                    raise content
-                case "due":
-                    self._pipe.send((True, self._link.next_due()))
+                    return self._raised(content)
                 case _:
                     try:
-                        answer = self._answer(kind, content)
+                        self._pipe.send(self._answer(kind, content))
                     except ProcessDied as error:
                         return self.lost(Lost(exit_status=error.status))
-                    self._pipe.send(answer)
 
-    def _is_heard(self) -> bool:
-        """Wait for a message. Return False when there is none in time.
-
-        Raises EOFError where there is none and the process has ended: its own children may have the
-        pipe open still.
-        """
-        while not self._pipe.poll(min(_LOOK_SECONDS, max(0.0, self._until - monotonic()))):
-            if self._process.exitcode is not None and not self._pipe.poll():
-                raise EOFError
-            if monotonic() >= self._until:
-                return False
-        return True
+    def _raised(self, error: Exception) -> Invoked:
+        if not isinstance(error, OSError):
+            raise error
+        # Its event loop has lost a descriptor: the handler closed it, or used them all up.
+        return self.lost(Lost(ErrorObject(str(error), type(error).__name__)))
 
     def _timed_out(self) -> Invoked:
         assert self._timeout is not None
@@ -210,6 +276,8 @@ class _Host:
 
     def _answer(self, kind: str, content: Any) -> tuple[bool, Any]:
         try:
+            if kind == "due":
+                return True, self._link.next_due()
             if kind == "state":
                 return True, self._link.get_state(*content)
             return True, self._sent(*content)
@@ -241,7 +309,7 @@ class _Host:
 class _RemoteLink:
     """A service link at the other end of the pipe. One call at a time."""
 
-    def __init__(self, pipe: Connection, invocation: Invocation, began: datetime) -> None:
+    def __init__(self, pipe: Channel, invocation: Invocation, began: datetime) -> None:
         self._pipe = pipe
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -284,24 +352,26 @@ class _RemoteLink:
         return page
 
 
-SLACK_SECONDS: Final = 30.0
-"""How much longer than the timeout the first invocation of a process may take: it has to start, and
-to import the handler."""
-
-
-def _work(pipe: Connection, prepare: Prepare, make: MakeRunner) -> None:
+def _work(theirs: Connection, token: bytes, prepare: Prepare, make: MakeRunner) -> None:
     """Run the invocations that come through the pipe, and send what came of each."""
     _leave_the_terminal()
+    pipe = Channel(Connection(out_of_reach(os.dup(theirs.fileno()))), token)
+    theirs.close()
     restore_environment()
     make_stderr_lenient()
     prepare()
     watch_exits()
+    pipe.send(("started", 0.0, None))
     runner: Runner | None = None
     while True:
         try:
-            given, invocation, began, options = pipe.recv()
+            asked = pipe.recv()
         except EOFError:
             return
+        if callable(asked):
+            pipe.send(_asked(asked))
+            continue
+        given, invocation, began, options = asked
         link = _RemoteLink(pipe, invocation, began)
         try:
             if runner is None:
@@ -311,6 +381,13 @@ def _work(pipe: Connection, prepare: Prepare, make: MakeRunner) -> None:
             link.tell("raised", error)
             return
         _run(runner, given, link, options)
+
+
+def _asked(question: Callable[[], Any]) -> tuple[str, float, Any]:
+    try:
+        return "answer", 0.0, question()
+    except Exception as error:
+        return "raised", 0.0, error
 
 
 def _run(runner: Runner, given: InvocationInput, link: Any, options: InvocationOptions) -> None:

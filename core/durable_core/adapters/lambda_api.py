@@ -16,6 +16,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from durable_core import __version__
+from durable_core.adapters.bounded_calls import (
+    DRIP_FACTOR,
+    Sent,
+    TooMuch,
+    TooSlow,
+    body_of,
+    ended_within,
+)
 from durable_core.adapters.connection import Connection
 from durable_core.adapters.lambda_errors import Answer, Call, error_code, is_cut, translate
 from durable_core.arns import (
@@ -51,10 +59,12 @@ _OPERATIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of events or executions, as sent, and the marker of the next one."""
+    """One page of events or executions, as sent, and the marker of the next one. `size` is the
+    bytes of the answer."""
 
     items: list[dict[str, Any]]
     marker: str | None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ class LambdaApi:
         if parse_execution_arn(arn) is None and not is_local_execution(arn):
             raise AwsError(arn, "not the ARN of a durable execution", f"expected {EXPECTED}")
         parameters = {"DurableExecutionArn": arn, "IncludeExecutionData": include_data}
-        answer, call = self._ask(arn, "get_durable_execution", parameters)
+        answer, call, _ = self._ask(arn, "get_durable_execution", parameters)
         if not isinstance(answer.get("Status"), str):
             raise call.unexpected(f"no Status in {_keys_of(answer)}")
         if include_data:
@@ -182,7 +192,7 @@ class LambdaApi:
     ) -> Page:
         if marker is not None:
             parameters["Marker"] = marker
-        answer, call = self._ask(subject, method, parameters)
+        answer, call, size = self._ask(subject, method, parameters)
         items, following = answer.get(name), answer.get("NextMarker")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise call.unexpected(f"no list of {name} in {_keys_of(answer)}")
@@ -192,11 +202,12 @@ class LambdaApi:
             _check(name, items)
         except WireError as error:
             raise call.unexpected(str(error)) from None
-        return Page(items, following or None)
+        return Page(items, following or None, size)
 
     def _ask(
         self, subject: str, method: str, parameters: dict[str, Any]
-    ) -> tuple[dict[str, Any], Call]:
+    ) -> tuple[dict[str, Any], Call, int]:
+        """Return what was answered, to which call, and how many bytes it has. Raises AwsError."""
         client = self._client(subject)
         known = client.meta.service_model.operation_model(_OPERATIONS[method]).input_shape.members
         parameters = {name: value for name, value in parameters.items() if name in known}
@@ -207,17 +218,31 @@ class LambdaApi:
             str(client.meta.endpoint_url),
             has_own_endpoint=bool(self._connection.endpoint),
         )
+        seconds = self._connection.timeout_seconds * DRIP_FACTOR
         for _ in range(_CUT_ATTEMPTS):
-            answer = self._answer(client, method, parameters, call)
+            try:
+                answer = ended_within(
+                    seconds, lambda sent: self._answer(client, method, parameters, call, sent)
+                )
+            except TooSlow:
+                problem = (
+                    f"the answer didn't end within {seconds:g} s, {DRIP_FACTOR} times --timeout"
+                )
+                raise AwsError(subject, problem, "try again, or with a longer --timeout") from None
+            except TooMuch as error:
+                problem = f"the answer has {error}, which no answer of Lambda has"
+                raise AwsError(subject, problem, "check --endpoint-url") from None
             if not is_cut(answer):
-                return call.parsed(*answer), call
+                return call.parsed(*answer), call, len(answer[2])
         raise AwsError(subject, "the answer was cut off, again and again", "try again later")
 
-    def _answer(self, client: Any, method: str, parameters: dict[str, Any], call: Call) -> Answer:
-        """Return what was answered last, after botocore's retries. Raises AwsError."""
+    def _answer(
+        self, client: Any, method: str, parameters: dict[str, Any], call: Call, sent: Sent
+    ) -> Answer:
+        """Return what was answered last, after botocore's retries. Raises AwsError, TooMuch."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        self._answers.last = None
+        self._answers.last, self._answers.sent = None, sent
         try:
             getattr(client, method)(**parameters)
         except (BotoCoreError, ClientError) as error:
@@ -225,6 +250,8 @@ class LambdaApi:
             if "Marker" in parameters and error_code(error) == "InvalidParameterValueException":
                 raise MarkerRefused(call.subject, translated.problem, translated.advice) from None
             raise translated from None
+        except TooMuch:
+            raise
         except Exception:
             # botocore stumbles over some answers; what is wrong with them is found here too.
             if self._answers.last is None:
@@ -294,6 +321,7 @@ class LambdaApi:
         except BotoCoreError as error:
             raise translate(error, Call(subject, "", region or "", ""), None) from None
         self._check_age(client, subject)
+        client._endpoint.http_session = _Bounded(client._endpoint.http_session)
         client.meta.events.register("before-send.lambda", self._before_send)
         client.meta.events.register("before-parse.lambda", self._before_parse)
         return client
@@ -319,6 +347,7 @@ class LambdaApi:
 
     def _before_send(self, **_: Any) -> None:
         self._pace.wait()
+        self._answers.sent.now()
 
     def _before_parse(self, response_dict: Mapping[str, Any], **_: Any) -> None:
         """Keep what was sent: botocore takes HTML for an empty answer and drops unknown fields."""
@@ -327,6 +356,33 @@ class LambdaApi:
             response_dict["headers"],
             response_dict["body"],
         )
+
+
+class _Bounded:
+    """botocore's HTTP session, which would read any answer whole, however large it is."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def send(self, request: Any) -> Any:
+        from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import ReadTimeoutError as SlowRead
+
+        request.stream_output = True
+        response = self._session.send(request)
+        try:
+            response._content = body_of(response.raw)
+        except SlowRead as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+        except HTTPError as error:
+            raise ConnectionClosedError(
+                error=error, request=request, endpoint_url=request.url
+            ) from error
+        return response
+
+    def close(self) -> None:
+        self._session.close()
 
 
 def _check(name: str, items: list[dict[str, Any]]) -> None:

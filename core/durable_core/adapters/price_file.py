@@ -7,7 +7,6 @@ misspelt would silently be another one.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final
 from durable_core.adapters.toml_text import line_of_key, text_of_toml
 from durable_core.errors import SourceError
 from durable_core.explaining.costs import Architecture, Price, Prices
+from durable_core.toml_document import read_toml
 from durable_core.values import dataclass
 
 DEFAULT: Final = "default"
@@ -93,11 +93,7 @@ def _prices(name: str, own: _PriceFile, default: _PriceFile) -> Prices:
 
 def _read(path: str) -> _PriceFile:
     text = text_of_toml(path)
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is a ValueError
-        raise SourceError(path, f"not TOML: {error}") from None
-    return _Reader(path, text).file(document)
+    return _Reader(path, text).file(read_toml(text, path))
 
 
 class _Reader:

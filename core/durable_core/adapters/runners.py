@@ -7,11 +7,12 @@ from dataclasses import asdict, field
 from datetime import datetime
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from durable_core.adapters.handler import (
     HandlerKind,
     HandlerLoader,
+    ImportFailed,
     LoadedHandler,
     NotAHandler,
     users_traceback,
@@ -23,6 +24,7 @@ from durable_core.adapters.process_exit import (
     exit_is_refused,
     watch_exits,
 )
+from durable_core.adapters.process_group import IMPORT_SECONDS
 from durable_core.adapters.threads.patches import schedulable
 from durable_core.arns import names_of_handler
 from durable_core.handler_clock import STARTS_AT, StandingClock
@@ -39,6 +41,9 @@ from durable_core.simulation.runner import NativeRunner, PlainRunner, Runner
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.simulation.simulate import simulate
 from durable_core.values import dataclass
+
+if TYPE_CHECKING:
+    from durable_core.adapters.isolated import IsolatedRunner
 
 
 class UserRunner(Runner):
@@ -116,8 +121,12 @@ class UserRunner(Runner):
     def _start(self, now: datetime) -> tuple[LoadedHandler, Runner]:
         self._starts += 1  # another process draws something else while it imports
         seed = f"import {self._seed}:{self._starts}"
-        with exit_fails_import(), served_by(StandingClock(now)):
-            loaded = load_schedulable(self.loader, self._spec, seed)
+        there: IsolatedRunner | None = None
+        if self._timeout is not None:
+            loaded, there = self._loaded_there(self._spec, self._runtime, seed, now)
+        else:
+            with exit_fails_import(), served_by(StandingClock(now)):
+                loaded = load_schedulable(self.loader, self._spec, seed)
         kind = self._runtime or loaded.kind
         if kind is HandlerKind.PLAIN:
             raise NotAHandler(
@@ -132,7 +141,9 @@ class UserRunner(Runner):
             problem = "decorated with @durable_execution, which --runtime native can't run"
             raise NotAHandler(self._spec, problem)
         self._is_here = False
-        if not self.isolates and self._timeout is None:
+        if there is not None:
+            return loaded, there
+        if not self.isolates:
             here = self._runner_here(loaded.target, kind)
             if here.unwinds_crashes or not self._may_crash:
                 self._is_here = True
@@ -144,13 +155,17 @@ class UserRunner(Runner):
         """Return what runs the handler of a chained invoke, in a process of its own where this one
         does. Raises a HandlerError."""
         seed = f"import of the target {spec}"
+        if self._timeout is not None:
+            loaded, there = self._loaded_there(spec, None, seed, STARTS_AT)
+            return _Target(there, loaded.kind)
         with exit_fails_import(), served_by(StandingClock(STARTS_AT)):
             loaded = load_schedulable(self.loader, spec, seed)
-        if self.isolates or self._timeout is not None:
+        if self.isolates:
             return _Target(self._elsewhere(spec, loaded.kind, seed), loaded.kind)
         return _Target(_Unwound(_runner_of(loaded.target, loaded.kind)), loaded.kind)
 
-    def _elsewhere(self, spec: str, kind: HandlerKind, seed: str) -> Runner:
+    def _elsewhere(self, spec: str, kind: HandlerKind | None, seed: str) -> IsolatedRunner:
+        """Return what runs a handler in another process; `kind` None: as what it is there."""
         from durable_core.adapters.isolated import IsolatedRunner, print_to_stderr
 
         warm_seed = None if self.isolates else seed
@@ -160,6 +175,24 @@ class UserRunner(Runner):
             is_warm=not self.isolates,
             timeout=self._timeout,
         )
+
+    def _loaded_there(
+        self, spec: str, runtime: HandlerKind | None, seed: str, now: datetime
+    ) -> tuple[LoadedHandler, IsolatedRunner]:
+        """Return a handler as another process finds it, where its import is ended in time, and
+        what runs it there."""
+        from durable_core.adapters.isolated import ProcessEnded
+
+        there = self._elsewhere(spec, runtime, seed)
+        try:
+            names, kind = there.ask(partial(_found_there, str(self.loader.folder), spec, seed, now))
+        except TimeoutError:
+            seconds = max(self._timeout or 0, IMPORT_SECONDS)
+            problem = f"can't be imported: it did not end within {seconds:g} s"
+            raise ImportFailed(spec, problem) from None
+        except ProcessEnded as error:
+            raise ImportFailed(spec, f"can't be imported: {error}") from None
+        return LoadedHandler(spec, names, _is_elsewhere, kind), there
 
     def _runner_here(self, target: Callable[..., Any], kind: HandlerKind) -> Runner:
         watched = self._watched(target) if kind is HandlerKind.NATIVE else target
@@ -211,10 +244,25 @@ def load_schedulable(loader: HandlerLoader, spec: str, seed: str | None = None) 
         return loader.load(spec)
 
 
-def _runner_there(folder: str, spec: str, kind: HandlerKind, seed: str | None) -> Runner:
+def _runner_there(folder: str, spec: str, kind: HandlerKind | None, seed: str | None) -> Runner:
     """Return the runner that works inside of a process of its own: an invocation's, which draws
     while it imports as ever, or with a seed that of all invocations."""
-    return _runner_of(load_schedulable(HandlerLoader(Path(folder)), spec, seed).target, kind)
+    loaded = load_schedulable(HandlerLoader(Path(folder)), spec, seed)
+    return _runner_of(loaded.target, kind or loaded.kind)
+
+
+def _found_there(
+    folder: str, spec: str, seed: str, now: datetime
+) -> tuple[tuple[str, ...], HandlerKind]:
+    """Return what has to be known of a handler here, inside of a process of its own."""
+    with exit_fails_import(), served_by(StandingClock(now)):
+        loaded = load_schedulable(HandlerLoader(Path(folder)), spec, seed)
+    return loaded.names, loaded.kind
+
+
+def _is_elsewhere(event: Any, context: Any) -> Any:
+    """Stand for a handler that is imported in another process only."""
+    raise NotImplementedError
 
 
 def _runner_of(target: Callable[..., Any], kind: HandlerKind) -> Runner:

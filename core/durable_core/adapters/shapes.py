@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
 from enum import Enum
-from typing import Any, Final
+from itertools import chain, islice
+from typing import Any, Final, TypeGuard
 
+from durable_core.adapters.large_text import Items
 from durable_core.errors import HistoryError, SourceError, WireError
 from durable_core.values import dataclass
 from durable_core.wire import describe
@@ -31,13 +33,14 @@ class Part:
     """The items of one document.
 
     `items` are as parsed, of any JSON type. `fields` is the object that carries them: nothing for
-    a bare list. `path` is where they stand.
+    a bare list. `path` is where they stand, `first` the index that the first of them has there.
     """
 
     shape: Shape
-    items: list[Any]
+    items: Iterable[Any]
     path: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    first: int = 0
 
 
 _LISTS: Final = {
@@ -49,36 +52,58 @@ _NAMES: Final = {shape: name for name, shape in _LISTS.items()}
 _STATES: Final = ("InitialExecutionState", "NewExecutionState")
 
 
-def parts_of(source: str, documents: list[Any], expected: str) -> list[Part]:
-    """Return the parts of the documents; items that are documents of their own make one part.
+def parts_of(source: str, documents: Iterable[Any], expected: str) -> Iterator[Part]:
+    """Yield the parts of the documents, one after another; items that are documents of their own
+    make parts of some of them.
 
     Raises SourceError for a document of no known shape; `expected` says what was.
     """
-    parts: list[Part] = []
-    loose: dict[Shape, list[Any]] = {}
+    loose: list[Any] = []
+    kind: Shape | None = None
+    before: dict[Shape, int] = {}
+    pages = 0
     for where, document in _flatten(documents):
         shape = _shape_of_item(document)
-        if shape in loose:
-            loose[shape].append(document)
-        elif shape is not None:
-            loose[shape] = [document]
-            parts.append(Part(shape, loose[shape], _NAMES[shape]))
-        else:
-            parts.append(_part_of(source, document, where, expected))
-    return parts
+        if loose and (shape is not kind or len(loose) == _MOST_AT_ONCE) and kind is not None:
+            yield Part(kind, loose, _NAMES[kind], first=before.get(kind, 0))
+            before[kind] = before.get(kind, 0) + len(loose)
+            loose = []
+        kind = shape
+        if shape is not None:
+            loose.append(document)
+            continue
+        pages += 1
+        if pages > _MOST_PAGES:
+            problem = f"more than {_MOST_PAGES:,} documents: expected the pages of one execution"
+            raise SourceError(source, problem)
+        yield _part_of(source, document, where, expected)
+    if loose and kind is not None:
+        yield Part(kind, loose, _NAMES[kind], first=before.get(kind, 0))
 
 
-def _flatten(documents: list[Any]) -> Iterator[tuple[str, Any]]:
+_MOST_AT_ONCE: Final = 10_000
+_MOST_PAGES: Final = 100_000
+_MOST_LOOKED_AT: Final = 1_000
+
+
+def _flatten(documents: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Yield every document and how to call it; a list of documents (`jq -s`) is as good as them."""
-    pages = documents
-    if len(documents) == 1 and _is_list_of_documents(documents[0]):
-        pages = documents[0]
-    for number, page in enumerate(pages, 1):
+    left = iter(documents)
+    pages = list(islice(left, 2))
+    if len(pages) == 1 and _is_list_of_documents(pages[0]):
+        left = iter(pages[0])
+        pages = list(islice(left, 2))
+    for number, page in enumerate(chain(pages, left), 1):
         yield (f"document {number}: " if len(pages) > 1 else ""), page
 
 
 def _is_list_of_documents(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and _is_carrier(value[0])
+    return is_list(value) and _is_carrier(next(iter(value), None))
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | Items]:
+    """Tell whether a value is a JSON list, however it is held."""
+    return isinstance(value, list | Items)
 
 
 def _is_carrier(value: object) -> bool:
@@ -99,10 +124,11 @@ def _shape_of_item(value: object) -> Shape | None:
 
 
 def _part_of(source: str, document: object, where: str, expected: str) -> Part:
-    if isinstance(document, list):
-        if not document:
+    if is_list(document):
+        if not isinstance(document, Items) and not document:
             return Part(Shape.EVENTS, [], f"{where}Events")
-        if shape := next(filter(None, map(_shape_of_item, document)), None):
+        some = islice(document, _MOST_LOOKED_AT)
+        if shape := next(filter(None, map(_shape_of_item, some)), None):
             return Part(shape, document, f"{where}{_NAMES[shape]}")
     if isinstance(document, dict):
         found = [name for name in (*_LISTS, *_STATES) if name in document]
@@ -127,15 +153,17 @@ def _part_in(source: str, document: dict[str, Any], name: str, where: str) -> Pa
     items = holder.get(key)
     if items is None:
         items = []
-    if not isinstance(items, list):
+    if not is_list(items):
         raise SourceError(source, f"expected a list, found {describe(items)}", path)
     return Part(_LISTS[key], items, path, {**document, **holder})
 
 
 def _looks_like(value: object) -> str:
-    if isinstance(value, list):
-        return f"a list that starts with {_keys_of(value[0])}" if value else "an empty list"
-    return _keys_of(value)
+    if not is_list(value):
+        return _keys_of(value)
+    for first in value:
+        return f"a list that starts with {_keys_of(first)}"
+    return "an empty list"
 
 
 def _keys_of(value: object, shown: int = 4) -> str:
@@ -147,13 +175,12 @@ def _keys_of(value: object, shown: int = 4) -> str:
     return f"an object with {names}{', ...' if len(value) > shown else ''}"
 
 
-def shape_of(source: str, parts: Iterable[Part]) -> Shape:
-    """Return the one shape that the parts have, besides the answers of GetDurableExecution.
+def shape_of(source: str, shapes: Iterable[Shape]) -> Shape:
+    """Return the one shape that parts have, besides the answers of GetDurableExecution.
 
     Raises SourceError for a mixture.
     """
-    shapes = list(dict.fromkeys(part.shape for part in parts))
-    kinds = [shape for shape in shapes if shape is not Shape.EXECUTION]
+    kinds = [shape for shape in dict.fromkeys(shapes) if shape is not Shape.EXECUTION]
     if len(kinds) > 1:
         raise SourceError(
             source, f"a mixture of {kinds[0].value} and {kinds[1].value}: expected one kind"

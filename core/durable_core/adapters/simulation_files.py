@@ -16,6 +16,7 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import CheckpointRequest, ExecutionRecord
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import Scenario, read_scenario
+from durable_core.toml_document import read_toml
 from durable_core.wire import event_to_wire, execution_record_to_wire, request_to_wire
 
 # -- reading -----------------------------------------------------------------------------------
@@ -41,14 +42,9 @@ def read_limits(path: str) -> ServiceLimits:
 
     The keys are the fields of `ServiceLimits`. Raises SourceError.
     """
-    import tomllib
-
     from durable_core.adapters.toml_text import text_of_toml
 
-    try:
-        document = tomllib.loads(text_of_toml(path))
-    except tomllib.TOMLDecodeError as error:
-        raise SourceError(path, f"not TOML: {error}") from None
+    document = read_toml(text_of_toml(path), path)
     known = [each.name for each in fields(ServiceLimits)]
     for key, value in document.items():
         if key not in known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Final
 
+from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.adapters.history_file import history_of_document, load_history
 from durable_core.arns import EXPECTED, is_local_execution, parse_execution_arn
 from durable_core.errors import UsageError
@@ -37,16 +38,20 @@ def is_execution(source: str, endpoint: str = "") -> bool:
 
 
 class Sources:
-    """Reads sources, those in AWS over one connection. boto3 is imported when one of them is."""
+    """Reads sources, those in AWS over one connection. boto3 is imported when one of them is.
 
-    def __init__(self, connection: Connection) -> None:
+    `max_text_bytes` is the most that is read of a file, unpacked.
+    """
+
+    def __init__(self, connection: Connection, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
         self._connection = connection
+        self._max_text_bytes = max_text_bytes
         self._api: object = None
 
     def history(self, source: str) -> RecordedHistory:
         """Return the history of a source. Raises SourceError, UsageError, AwsError."""
         if not is_execution(source, self._connection.endpoint):
-            return load_history(source)
+            return load_history(source, self._max_text_bytes)
         return self._fetched(source)
 
     def updates(self, source: str) -> UpdateStream:

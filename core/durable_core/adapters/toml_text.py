@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from durable_core.adapters.files import read_file
 from durable_core.errors import SourceError
+from durable_core.limits import MIB
 
-_MOST_TOML_BYTES: Final = 16 * 1024 * 1024
+_MOST_TOML_BYTES: Final = 4 * MIB
 
 
 def text_of_toml(path: str) -> str:
     """Return the text of a file that should be TOML. Raises SourceError."""
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read(_MOST_TOML_BYTES + 1)
-    except OSError as error:
-        raise SourceError(path, f"can't be read: {error.strerror}") from None
-    if len(data) > _MOST_TOML_BYTES:
-        raise SourceError(path, f"too large for TOML: over {_MOST_TOML_BYTES:,} bytes")
+    data = read_file(path, path, _MOST_TOML_BYTES, "expected a TOML file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
-from durable_core.adapters.documents import read_documents, source_name
+from durable_core.adapters.documents import (
+    fitting_into_memory,
+    read_documents,
+    source_name,
+)
 from durable_core.adapters.history_file import history_from_parts, pausing_collection
 from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
 from durable_core.errors import SourceError
@@ -41,32 +45,50 @@ def load_updates(source: str) -> UpdateStream:
     Raises SourceError, with the place, when it can't be read or holds nothing of the kind.
     """
     name = source_name(source)
-    with pausing_collection():
+    with pausing_collection(), fitting_into_memory(name):
         parts = parts_of(name, read_documents(source), _EXPECTED)
-        shape = shape_of(name, parts)
-        if shape is Shape.UPDATES:
+        head: list[Part] = []  # up to what says the shape
+        for part in parts:
+            head.append(part)
+            if part.shape is not Shape.EXECUTION and not _is_nothing(part):
+                break
+        else:
+            if any(map(_is_nothing, head)) and not any(part.fields for part in head):
+                return UpdateStream(name)  # []: a list of nothing is a list of no updates
+        if head and head[-1].shape is Shape.UPDATES:
             with blaming(name):
-                return _stream(name, parts)
-        if shape is Shape.EVENTS and not any(part.items or part.fields for part in parts):
-            return UpdateStream(name)  # []: a list of nothing is a list of no updates
-        return UpdateStream(name, history=history_from_parts(name, parts))
+                return _stream(name, chain(head, parts))
+        return UpdateStream(name, history=history_from_parts(name, chain(head, parts)))
 
 
-def _stream(source: str, parts: list[Part]) -> UpdateStream:
-    pages = [part for part in parts if part.shape is Shape.UPDATES]
-    recorded = [part for part in pages if "Updates" in part.fields]
-    if not recorded:
-        return UpdateStream(source, tuple(chain.from_iterable(map(_bare_updates, pages))))
-    if len(recorded) < len(pages):
-        raise SourceError(source, "a mixture of requests and bare updates: expected one kind")
-    requests = tuple(request_from_wire(part.fields, _path_of_request(part)) for part in pages)
-    return UpdateStream(
-        source, tuple(chain.from_iterable(request.updates for request in requests)), requests
-    )
+def _is_nothing(part: Part) -> bool:
+    return part.shape is Shape.EVENTS and not part.items and not part.fields
+
+
+def _stream(source: str, parts: Iterable[Part]) -> UpdateStream:
+    updates: list[OperationUpdate] = []
+    requests: list[CheckpointRequest] = []
+    shapes: list[Shape] = []
+    has_bare = False
+    for part in parts:
+        shapes.append(part.shape)
+        shape_of(source, shapes[-2:])
+        if part.shape is not Shape.UPDATES:
+            continue
+        if "Updates" in part.fields:
+            fields = {**part.fields, "Updates": list(part.items)}
+            requests.append(request_from_wire(fields, _path_of_request(part)))
+            updates += requests[-1].updates
+        else:
+            has_bare = True
+            updates += _bare_updates(part)
+        if requests and has_bare:
+            raise SourceError(source, "a mixture of requests and bare updates: expected one kind")
+    return UpdateStream(source, tuple(updates), tuple(requests) or None)
 
 
 def _bare_updates(part: Part) -> Iterator[OperationUpdate]:
-    for index, item in enumerate(part.items):
+    for index, item in enumerate(part.items, part.first):
         yield update_from_wire(item, f"{part.path}[{index}]")
 
 

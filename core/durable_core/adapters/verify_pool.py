@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from time import monotonic
 from typing import Any, Final
 
+from durable_core.adapters.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
 from durable_core.adapters.defects import defects_at
 from durable_core.adapters.guard import GuardMode
 from durable_core.adapters.handler import ImportFailed
@@ -25,7 +26,9 @@ from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combine
 from durable_core.adapters.verify_walls import Walled, note_of, with_guard, with_refusals
 from durable_core.adapters.verify_worker import (
     ENDED,
+    TAKES_LONGER,
     Answer,
+    Importing,
     Job,
     Lost,
     Ready,
@@ -156,7 +159,8 @@ class _Pool:
             return combined(answers, tuple(reads), given=given)
         recorded = self._source(source)  # no run of it got as far as saying what it is
         try:
-            history = load_history(recorded) if isinstance(recorded, str) else recorded
+            most = self._job.max_text_bytes
+            history = load_history(recorded, most) if isinstance(recorded, str) else recorded
         except DurableError as error:
             return error
         if isinstance(history, DurableError):
@@ -197,7 +201,7 @@ class _Pool:
     def _step(self, sources: Sequence[str]) -> None:
         """Wait for the next answer, or for the next worker that takes too long."""
         soonest = min((each.deadline for each in self._busy()), default=monotonic() + 1)
-        pipes: dict[Any, Worker] = {each.pipe: each for each in self._workers}
+        pipes: dict[Any, Worker] = {each.pipe.fileno(): each for each in self._workers}
         heard: dict[Any, Worker] = {
             each.watcher.fileno(): each for each in self._workers if each.watcher is not None
         }
@@ -209,21 +213,32 @@ class _Pool:
         self._feed(sources)
         for worker in list(self._busy()):
             if worker.lost is None and worker.deadline < monotonic():
-                why = f"it did not end within {self._job.timeout:g} s"
-                worker.stop(Lost(why, "--timeout gives it longer"))
+                seconds = self._job.timeout if worker.is_ready else worker.import_seconds
+                why = f"it did not end within {seconds:g} s"
+                worker.stop(Lost(why, TAKES_LONGER))
+                self._heard(worker, sources)
 
     def _busy(self) -> Iterator[Worker]:
         return (each for each in self._workers if each.todo or not each.is_ready)
 
     def _heard(self, worker: Worker, sources: Sequence[str]) -> None:
+        """Take all that has come from a worker."""
         try:
-            heard = worker.pipe.recv()
+            while worker.pipe.poll():
+                self._take_message(worker, worker.pipe.recv())
+        except Garbled:
+            worker.stop(Lost(GARBLED, ONLY_OWN_DESCRIPTORS))
         except (EOFError, OSError):
-            self._gone(worker, worker.lost or Lost(worker.how_it_ended, ENDED), sources)
-            return
+            worker.lost = worker.lost or Lost(worker.how_it_ended, ENDED)
+        if worker.lost is not None:
+            self._gone(worker, worker.lost, sources)
+
+    def _take_message(self, worker: Worker, heard: Any) -> None:
         match heard:
             case DurableError():
                 raise heard
+            case Importing():
+                worker.begin_import()
             case Walled(missing, is_watched):
                 if missing and self._job.enforce:
                     raise NotEnforced(missing)
@@ -235,9 +250,9 @@ class _Pool:
                 self._runtime = runtime
                 self._import_notes = dict.fromkeys(notes, False) | self._import_notes
             case list(answers):
-                self._take(worker, answers, sources)
+                self._take(worker, answers)
 
-    def _take(self, worker: Worker, answers: list[Answer], sources: Sequence[str]) -> None:
+    def _take(self, worker: Worker, answers: list[Answer]) -> None:
         end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
         if answers:
             for index, answer in zip(worker.take(len(answers)), answers, strict=True):
@@ -251,7 +266,7 @@ class _Pool:
                     self._given.setdefault(index, {})[worker.number] = answer.given
                 self._answers.setdefault(index, {})[worker.number] = answer.outcome
         if isinstance(end, Lost):
-            self._gone(worker, end, sources)
+            worker.stop(end)
 
     def _feed(self, sources: Sequence[str]) -> None:
         """Give idle workers something to do, the run that is furthest behind first."""

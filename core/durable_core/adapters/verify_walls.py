@@ -15,6 +15,7 @@ from enum import Enum, auto
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final
 
+from durable_core.adapters.channel import Channel
 from durable_core.values import dataclass
 from durable_core.verifying.verification import (
     ENFORCED,
@@ -57,7 +58,7 @@ class WorkerWalls:
         self,
         scratch: str | None,
         heard: Connection,
-        pipes: tuple[Connection, Connection],
+        pipes: tuple[Channel, Connection],
         when: RaisedAt | None,
     ) -> None:
         self._scratch = scratch

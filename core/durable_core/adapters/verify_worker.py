@@ -13,16 +13,24 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import field, replace
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from durable_core.adapters.channel import Channel, new_token
 from durable_core.adapters.defects import defect_at, defects_at, is_ours
+from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.adapters.guard import Guard, GuardMode
-from durable_core.adapters.process_group import end_group, lead_group
+from durable_core.adapters.process_group import (
+    IMPORT_SECONDS,
+    START_SECONDS,
+    end_group,
+    lead_group,
+    out_of_reach,
+)
 from durable_core.adapters.safe_start import restore_environment, starting
 from durable_core.adapters.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.adapters.std_streams import lenient, make_stderr_lenient
@@ -43,16 +51,13 @@ from durable_core.verifying.verification import CodeLine, Verification
 if TYPE_CHECKING:
     from durable_core.sandbox.watcher import Watcher
 
-SLACK_SECONDS: Final = 30.0
-"""How much longer than `timeout` a worker's first answer may take: it has to start, and to import
-the handler."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """How every source is verified.
 
-    `timeout` is in seconds, for one run of one history. `jobs` is how many runs go on at once: each
+    `timeout` is in seconds, for one run of one history. `max_text_bytes` is the most that is read
+    of a file, unpacked. `jobs` is how many runs go on at once: each
     run of a history is in a process that has a hash seed of its own, so that there are at least as
     many processes as `runs`, some of them idle. `allow_import`: what the handler's modules do while
     they are imported is neither refused nor told. `env` are the secret variables that the
@@ -70,6 +75,7 @@ class Job:
     allow_import: bool = False
     enforce: bool = False
     env: tuple[str, ...] = ()
+    max_text_bytes: int = MAX_TEXT_BYTES
 
     @property
     def walls(self) -> RaisedAt | None:
@@ -97,8 +103,13 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Importing:
+    """A worker's first answer: it has started, and imports the handler."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """A worker's first answer: the handler is loaded. `notes` say what its modules attempted while
+    """A worker's second answer: the handler is loaded. `notes` say what its modules attempted while
     they were imported."""
 
     runtime: str
@@ -136,6 +147,7 @@ _SOON_SECONDS: Final = 0.05
 """How long an answer may wait for others: each time that some come, whoever waits for them is woken
 and another process is interrupted."""
 
+TAKES_LONGER: Final = "--timeout gives it longer"
 ENDED: Final = "the execution would be invoked again; look for it in the code outside of steps"
 """What to do where the handler takes its process down."""
 
@@ -147,11 +159,15 @@ class Worker:
         self.number = number
         self._job = job
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
+        ours, theirs = context.Pipe()
+        token = new_token()
+        self.pipe = Channel(ours, token, only_values=True)
         self._done, done = context.Pipe(duplex=False)
+        os.set_blocking(self._done.fileno(), False)
         self._hearing, heard = context.Pipe()
+        self._token, self._finished = token, b""
         withheld = job.withheld
-        arguments = (theirs, done, heard, job, number, scratch, withheld)
+        arguments = (theirs, done, heard, token, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
         handed = environment_with(changes_for(withheld, job.env))
         with handed, starting(hash_seed=number * 7919), uninterrupted():
@@ -161,17 +177,21 @@ class Worker:
         done.close()
         heard.close()
         self._scratch = scratch
-        self._finished = 0
         self.watcher: Watcher | None = None
         """Who hears what the operating system refuses it."""
         self.is_ready = False
         self.todo: deque[int] = deque()
         self.lost: Lost | None = None
         """Why it is gone, where that isn't for its end to say."""
-        self.deadline = monotonic() + job.timeout + SLACK_SECONDS
+        self.deadline = monotonic() + self.import_seconds + START_SECONDS
         self._began = 0.0
         self._pace = _TURN_SECONDS
         self._was_in_time = False
+
+    @property
+    def import_seconds(self) -> float:
+        """How long it may take to import the handler."""
+        return max(self._job.timeout, IMPORT_SECONDS)
 
     @property
     def turn(self) -> int:
@@ -182,7 +202,12 @@ class Worker:
         """Let it verify the sources of these indices, one after another."""
         self.todo.extend(todo)
         self._begin()
-        self.pipe.send(tasks)
+        try:
+            self.pipe.send(tasks, self._job.timeout)
+        except TimeoutError:
+            self.stop(Lost(f"it took nothing to do within {self._job.timeout:g} s", TAKES_LONGER))
+        except OSError:
+            pass  # it has ended, which is heard next
 
     def take(self, answers: int) -> list[int]:
         """Return the indices that it has just answered, and begin to count the time of the next."""
@@ -190,10 +215,7 @@ class Worker:
         self._pace = max(took, _TURN_SECONDS / _MOST_AT_ONCE)
         self._begin()
         self._was_in_time = self.lost is not None
-        while self._finished < answers:
-            self._done.recv_bytes()
-            self._finished += 1
-        self._finished -= answers
+        self._finished = self._told_done().replace(self._token, b"", answers)
         return [self.todo.popleft() for _ in range(answers)]
 
     def take_current(self) -> int | None:
@@ -209,13 +231,8 @@ class Worker:
     @property
     def current(self) -> int | None:
         """Return the index at which it is now, or was last; None: at none."""
-        try:
-            while self._done.poll():
-                self._done.recv_bytes()
-                self._finished += 1
-        except (EOFError, OSError):
-            pass
-        return self.todo[min(self._finished, len(self.todo) - 1)] if self.todo else None
+        finished = self._told_done().count(self._token)
+        return self.todo[min(finished, len(self.todo) - 1)] if self.todo else None
 
     def watch(self) -> None:
         """Hear from now on what the operating system refuses it."""
@@ -234,6 +251,17 @@ class Worker:
         if self.watcher is not None:
             self.watcher.close()
             self.watcher = None
+
+    def _told_done(self) -> bytes:
+        """Return what it has sent each time that it finished a source, and what else came there."""
+        with suppress(OSError):
+            while data := os.read(self._done.fileno(), 65_536):
+                self._finished += data
+        return self._finished
+
+    def begin_import(self) -> None:
+        """Count the time of its import."""
+        self.deadline = monotonic() + self.import_seconds
 
     def _begin(self) -> None:
         self._began = monotonic()
@@ -270,9 +298,10 @@ class Worker:
 
 
 def _work(
-    pipe: Connection,
+    theirs: Connection,
     done: Connection,
     heard: Connection,
+    token: bytes,
     job: Job,
     number: int,
     scratch: str | None,
@@ -282,16 +311,24 @@ def _work(
     lead_group()
     restore_environment()
     _keep_quiet(number)
+    pipe, finished = Channel(_away(theirs), token), _away(done)
     try:
-        walls = WorkerWalls(scratch, heard, (pipe, done), job.walls)
+        walls = WorkerWalls(scratch, heard, (pipe, finished), job.walls)
         walls.before_import()
-        _verify_all(pipe, _Answers(pipe, done), job, number, walls, Withheld(withheld))
+        _verify_all(pipe, _Answers(pipe, finished, token), job, number, walls, Withheld(withheld))
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
 
 
 _BROKEN: Final = 1
+
+
+def _away(pipe: Connection) -> Connection:
+    """Return the pipe where the handler doesn't get at it by chance."""
+    moved = Connection(out_of_reach(os.dup(pipe.fileno())))
+    pipe.close()
+    return moved
 
 
 def _keep_quiet(number: int) -> None:
@@ -315,15 +352,16 @@ class _Answers:
     """Sends answers, several together. `done` is told of each as soon as there is one, so that
     whatever the process comes to, it is known at which source it was."""
 
-    def __init__(self, pipe: Connection, done: Connection) -> None:
+    def __init__(self, pipe: Channel, done: Connection, token: bytes) -> None:
         self._pipe = pipe
         self._done = done
+        self._token = token
         self._waiting: list[Answer] = []
         self._sent = monotonic()
 
     def add(self, answer: Answer) -> None:
         """Send an answer, soon; one that is bad news now."""
-        self._done.send_bytes(b".")
+        os.write(self._done.fileno(), self._token)
         self._waiting.append(answer)
         is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
@@ -338,7 +376,7 @@ class _Answers:
 
 
 def _verify_all(
-    pipe: Connection,
+    pipe: Channel,
     answers: _Answers,
     job: Job,
     number: int,
@@ -367,6 +405,7 @@ def _verify_all(
         why = f"it ended its process with os._exit({status}){at}"
         answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
 
+    pipe.send(Importing())
     guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
     with exit_is_told(tell_exit):
         with guard.importing() as attempts:
@@ -396,29 +435,53 @@ def _verify_all(
             return guard(examination)
 
         watch = notes.watching(begin)
-        home = os.getcwd()  # noqa: PTH109
-        while True:
-            try:
-                tasks: list[Task] = pipe.recv()
-            except EOFError:
-                return
-            for task in tasks:
-                guard.of = object()
-                outcome = _verified(task, job, replayer, watch)
-                if isinstance(outcome, Verification):
-                    outcome = withheld.judged(guard.with_late(outcome))
-                os.chdir(home)
-                given = notes.take() if isinstance(outcome, Verification) else {}
-                answers.add(Answer(outcome, readings.forget_reads(), imported, given))
-                if not isinstance(task.source, str) or _size(task.source) > _LARGE:
-                    gc.collect()  # a run leaves cycles, which would hold its history for long
-            answers.send()
 
+        def verify(task: Task) -> Answer:
+            guard.of = object()
+            outcome = _verified(task, job, replayer, watch)
+            if isinstance(outcome, Verification):
+                outcome = withheld.judged(guard.with_late(outcome))
+            given = notes.take() if isinstance(outcome, Verification) else {}
+            return Answer(outcome, readings.forget_reads(), imported, given)
+
+        _verify_each(pipe, answers, verify)
+
+
+def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answer]) -> None:
+    """Verify what comes through the pipe, until that ends or the handler has closed our files."""
+    home = os.getcwd()  # noqa: PTH109
+    canary = os.open(os.devnull, os.O_RDONLY)
+    while True:
+        try:
+            tasks: list[Task] = pipe.recv()
+        except EOFError:
+            return
+        for task in tasks:
+            answer = verify(task)
+            os.chdir(home)
+            if not _is_open(canary):
+                answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
+                return
+            answers.add(answer)
+            if not isinstance(task.source, str) or _size(task.source) > _LARGE:
+                gc.collect()  # a run leaves cycles, which would hold its history for long
+        answers.send()
+
+
+_CLOSED: Final = "it closed files that it had not opened itself, so its process can't go on"
 
 _LARGE: Final = 2**20
 
 
-def _answer_all(pipe: Connection, answers: _Answers, lost: Lost) -> None:
+def _is_open(canary: int) -> bool:
+    """Tell whether a descriptor that only code which closes all of them closes is open still."""
+    try:
+        return os.path.samestat(os.fstat(canary), os.stat(os.devnull))  # noqa: PTH116
+    except OSError:
+        return False
+
+
+def _answer_all(pipe: Channel, answers: _Answers, lost: Lost) -> None:
     """Answer whatever comes through the pipe alike."""
     pipe.send(Ready(""))
     while True:
@@ -452,13 +515,16 @@ def _verified(
         options = replace(options, part=task.part)
     try:
         with pausing_collection(), defects_at(str(source)):
-            history = source if isinstance(source, RecordedHistory) else load_history(source)
+            most = job.max_text_bytes
+            history = source if isinstance(source, RecordedHistory) else load_history(source, most)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
             return verify_history(replayer, history, options, watch)
     except DurableError as error:
         return error
+    except MemoryError:
+        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
     except BaseException as error:
         if isinstance(error, Exception) and is_ours(error):
             return defect_at(history.source, error)

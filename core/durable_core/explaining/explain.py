@@ -71,6 +71,8 @@ def explain(
     if invocation is not None:
         folded = _as_found(history, folded, invocation)
         earlier = invocations[: invocation - 1]
+    lacks_events = bool(history.events) and history.events[-1].event_id != len(history.events)
+    history = replace(history, events=())  # nothing asks for them any more: there may be many
     record = history.execution or ExecutionRecord()
     facts = _with_record(
         folded.execution, record if invocation is None else _before_its_end(record)
@@ -97,6 +99,7 @@ def explain(
         explained.rows,
         own_bytes,
         retried=earlier if invocation is not None else invocations[:-1],
+        lacks_events=lacks_events,
     )
     stored_bytes = own_bytes + sum(row.stored_bytes for row in explained.rows)
     totals = _totals(folded.operations, explained.rows, metering)
@@ -308,7 +311,6 @@ def _limits(
     stored_bytes: int,
     limits: ServiceLimits,
 ) -> tuple[LimitUse, ...]:
-    labels = {row.id: _place(row) for row in rows if row.id is not None}
     payloads = ((_fullest(each, limits), key) for key, each in recorded.items())
     errors = (
         (error_bytes(each.operation.error), key)
@@ -319,7 +321,7 @@ def _limits(
     (_, largest, most), where = max(payloads, default=(nothing, ""), key=lambda pair: pair[0])
     worst, error_where = max(errors, default=(0, ""), key=lambda pair: pair[0])
     result = utf8_bytes(facts.result) if facts.result else 0
-    place, error_place = labels.get(where), labels.get(error_where)
+    place, error_place = _place_of(where, rows), _place_of(error_where, rows)
     most_operations, partial = limits.operations, metering.operations_at_least
     uses = (
         LimitUse("payload_bytes", "largest payload", "bytes", largest, most, place),
@@ -387,6 +389,10 @@ def _fullest(each: Recorded, limits: ServiceLimits) -> tuple[float, int, int]:
     size = max((utf8_bytes(text) for text in texts), default=0)
     limit = payload_limit(each.operation.type, limits)
     return size / limit, size, limit
+
+
+def _place_of(operation_id: str, rows: Sequence[Row]) -> str | None:
+    return next((_place(row) for row in rows if row.id == operation_id), None)
 
 
 def _place(row: Row) -> str:

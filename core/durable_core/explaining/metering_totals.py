@@ -25,13 +25,14 @@ def metering_of(
     execution_bytes: int,
     *,
     retried: Iterable[Invocation],
+    lacks_events: bool,
 ) -> Metering:
     """Return what is metered beside the rows, and why the totals may be more than is known.
 
     `execution_bytes` are those of the execution's own input and output, `retried` the invocations
-    after which another one began.
+    after which another one began. `lacks_events`: some of the history aren't in the source.
     """
-    missing_operations = tuple(_missing_operations(history, rows))
+    missing_operations = tuple(_missing_operations(history, rows, lacks_events))
     missing_bytes = tuple(_missing_bytes(folded))
     return Metering(
         execution=metered_execution(execution_bytes),
@@ -42,13 +43,15 @@ def metering_of(
     )
 
 
-def _missing_operations(history: RecordedHistory, rows: Sequence[Row]) -> Iterator[str]:
+def _missing_operations(
+    history: RecordedHistory, rows: Sequence[Row], lacks_events: bool
+) -> Iterator[str]:
     if history.operations is not None:
         yield (
             "a state holds no failed invocations, no operations in completed contexts, and of each "
             "operation the last payload only: at least this was metered"
         )
-    elif history.events and history.events[-1].event_id != len(history.events):
+    elif lacks_events:
         yield "events are missing from this history: at least this was metered"
     elif any(row.id is not None and row.status is None for row in rows):
         yield "operations are missing from this history: at least this was metered"

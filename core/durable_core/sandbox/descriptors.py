@@ -17,7 +17,7 @@ _STANDARD: Final = (0, 1, 2)
 
 def close_writable(kept: Collection[int]) -> None:
     """Close every descriptor that can be written to, but the standard ones and those `kept`."""
-    _leave_resource_tracker()
+    leave_resource_tracker()
     for descriptor in list(writable(kept)):
         with suppress(OSError):
             os.close(descriptor)
@@ -30,9 +30,9 @@ def writable(but: Collection[int]) -> Iterator[int]:
             yield descriptor
 
 
-def _leave_resource_tracker() -> None:
+def leave_resource_tracker() -> None:
     """Forget the process in which `multiprocessing` removes what others leave behind: it is outside
-    of the walls, and removes whatever name it is told."""
+    of the walls, and removes whatever name it is told. Code that needs one gets its own."""
     tracker: Any = resource_tracker._resource_tracker
     descriptor: int | None = getattr(tracker, "_fd", None)
     if descriptor is not None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from durable_core.errors import SourceError
 from durable_core.model import ErrorObject
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
+from durable_core.toml_document import read_toml
 from durable_core.values import dataclass
 
 
@@ -101,13 +102,8 @@ class Scenario:
 
 def read_scenario(text: str, source: str = "scenario") -> Scenario:
     """Return the scenario that a TOML text describes. Raises SourceError."""
-    import tomllib  # most simulations have no scenario file
 
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SourceError(source, f"not TOML: {error}") from None
-    return _Reader(source).scenario(document)
+    return _Reader(source).scenario(read_toml(text, source))
 
 
 class _Reader:

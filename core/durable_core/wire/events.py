@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from sys import intern
 from typing import Any, Final, TypeGuard
 
 from durable_core.errors import WireError
@@ -42,23 +43,26 @@ def event_from_wire(raw: object, path: str = "Event") -> Event:
     Raises WireError.
     """
     try:
-        return _event(raw)
+        return _event(raw, {})
     except WireError as error:
         raise error.within(path + _event_id_of(raw)) from None
 
 
-def events_from_wire(raws: Iterable[object], path: str = "Events") -> list[Event]:
+def events_from_wire(raws: Iterable[object], path: str = "Events", first: int = 0) -> list[Event]:
     """Read Events, however many: the place of a wrong one is put into words only when it is wrong.
+
+    `first` is the index of the first one where it stands.
 
     Raises WireError.
     """
     events: list[Event] = []
     raw: object = None
+    texts: dict[str, str] = {}  # the same ones in each event of an operation
     try:
         for raw in raws:
-            events.append(_event(raw))
+            events.append(_event(raw, texts))
     except WireError as error:
-        raise error.within(f"{path}[{len(events)}]{_event_id_of(raw)}") from None
+        raise error.within(f"{path}[{first + len(events)}]{_event_id_of(raw)}") from None
     return events
 
 
@@ -71,7 +75,7 @@ def _is_event_id(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _event(raw: object) -> Event:
+def _event(raw: object, seen: dict[str, str]) -> Event:
     """Read an Event; the path of an error is relative to it."""
     fields = raw if type(raw) is dict else as_object(raw, "")
     event_type = fields.get("EventType")
@@ -94,11 +98,15 @@ def _event(raw: object) -> Event:
         _check_details(details, checks, details_at)
     elif details is not None:
         as_object(details, f".{details_at}")
+    operation_id, parent_id, name, sub_type = texts
     return Event(
         event_id,
-        event_type,
+        intern(event_type),  # the same few words in each of very many events
         as_timestamp(moment, ".EventTimestamp"),
-        *texts,
+        operation_id and seen.setdefault(operation_id, operation_id),
+        parent_id and seen.setdefault(parent_id, parent_id),
+        name and seen.setdefault(name, name),
+        sub_type and intern(sub_type),
         details,
         NOTHING if known.issuperset(fields) else unknown_fields(fields, known),
     )
