@@ -192,7 +192,9 @@ def test_each_history_is_told_of_its_own_attempts_only(
         given["Input"] = {"Payload": json.dumps(name), "Truncated": False}
         (project / f"{name}.json").write_text(json.dumps(document))
     sources = [f"{name}.json" for name in names]
-    run(["replay", *sources, "--handler", "handlers:swallows_what_it_is_named", "--format", "jsonl"])
+    run(
+        ["replay", *sources, "--handler", "handlers:swallows_what_it_is_named", "--format", "jsonl"]
+    )
     outcomes = map(json.loads, capfd.readouterr().out.splitlines())
     told = {
         each["source"]: {
