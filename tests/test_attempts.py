@@ -7,12 +7,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
 import pytest
 
 from durable_core.sandbox import unaudited
-from durable_core.sandbox.attempts import WHAT, described, is_harmless, is_of_clients
+from durable_core.sandbox.attempts import WHAT, described, is_harmless, is_of_libraries
 
 
 class Liar(str):
@@ -48,6 +49,11 @@ def test_every_function_that_python_does_not_audit_is_an_event_of_the_table() ->
         ("ctypes.dlsym", (None, "strlen")),
         ("ctypes.dlsym/handle", ("Py_IncRef",)),
         ("_posixshmem.shm_open", ("/a", os.O_RDONLY)),
+        ("sqlite3.connect", (":memory:",)),
+        ("sqlite3.connect", ("file::memory:?cache=shared",)),
+        ("sqlite3.connect", ("file:a.db?mode=ro",)),
+        ("sqlite3.connect", ("file:/a/b.db?immutable=1&mode=ro",)),
+        ("_cffi_backend.load_library", ("libsndfile.so.1", 0)),
     ],
 )
 def test_what_only_reads_is_harmless(event: str, args: tuple[Any, ...]) -> None:
@@ -71,22 +77,56 @@ def test_what_only_reads_is_harmless(event: str, args: tuple[Any, ...]) -> None:
         ("_posixshmem.shm_open", ("/a", os.O_RDWR)),
         ("fcntl.ioctl", (0, 0x5412, 0, True)),
         ("os.remove", ("a", -1)),
+        ("sqlite3.connect", ("a.db",)),
+        ("sqlite3.connect", ("",)),
+        ("sqlite3.connect", ("file:a.db?mode=rwc",)),
+        ("sqlite3.connect", ("file:a.db?mode=ro&mode=rwc",)),
+        ("sqlite3.connect", ("file:a.db?immutable=1",)),
+        ("sqlite3.connect", ("file:a.db?x=mode=ro",)),
+        ("sqlite3.connect", ("a.db?:memory:",)),
+        ("_cffi_backend.load_library", (None, 0)),
+        ("_cffi_backend.load_library", ("/lib/libc.so.6", 0)),
     ],
 )
 def test_what_changes_something_is_not(event: str, args: tuple[Any, ...]) -> None:
     assert not is_harmless(event, args)
 
 
-def test_looking_for_credentials_and_for_ipv6_is_what_clients_do() -> None:
-    metadata = ("169.254.169.254", 80)
-    assert is_of_clients("socket.getaddrinfo", (*metadata, 0, 0, 0), "connect")
-    assert is_of_clients("socket.connect", (None, metadata), "connect")
-    assert is_of_clients("socket.bind", (None, ("::1", 0)), "_has_ipv6")
-    assert not is_of_clients("socket.bind", (None, ("::1", 0)), "serve")
-    assert not is_of_clients("socket.bind", (None, ("::1", 8080)), "_has_ipv6")
-    assert not is_of_clients("socket.connect", (None, ("10.0.0.1", 80)), "connect")
-    assert not is_of_clients("socket.connect", (None, "/run/socket"), "connect")
-    assert not is_of_clients("os.remove", ("a",), "connect")
+CONNECTS: Final = ("socket.connect", (None, ("169.254.169.254", 80)))
+LOOKS_UP: Final = ("socket.getaddrinfo", ("169.254.169.254", 80, 0, 0, 0))
+BINDS: Final = ("socket.bind", (None, ("::1", 0)))
+STARTS: Final = ("subprocess.Popen", ("uname", ["uname", "-p"], None, None))
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "attempt"),
+    [
+        ("botocore.utils", "fetch", CONNECTS),
+        ("aiobotocore.utils", "fetch", LOOKS_UP),
+        ("urllib3.util.connection", "_has_ipv6", BINDS),
+        ("platform", "from_subprocess", STARTS),
+    ],
+)
+def test_what_libraries_try_by_themselves_is_known_by_their_own_code(
+    module: str, function: str, attempt: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ModuleType(module)
+    text = f"import sys\ndef {function}():\n    return (lambda: sys._getframe())()"
+    exec(text, vars(made))
+    frame = vars(made)[function]()
+    monkeypatch.setitem(sys.modules, module, made)
+    assert is_of_libraries(*attempt, frame)
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    assert not is_of_libraries(*attempt, frame), "who only has its name"
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [CONNECTS, LOOKS_UP, BINDS, STARTS, ("os.remove", ("a", -1))],
+)
+def test_what_others_try_is_none_of_that(attempt: tuple[str, Any]) -> None:
+    assert not is_of_libraries(*attempt, sys._getframe())
+    assert not is_of_libraries(*attempt, None)
 
 
 @pytest.mark.parametrize(
@@ -131,3 +171,13 @@ print(*(each for each in events if each in unaudited.EVENTS))
         "os.mkfifo",
         "time.clock_settime",
     ], done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the commands of Linux")
+def test_a_descriptor_is_asked_but_neither_locked_nor_made_to_signal() -> None:
+    import fcntl
+
+    for harmless in ("F_GETFL", "F_SETFL", "F_GETFD", "F_SETFD", "F_DUPFD_CLOEXEC"):
+        assert is_harmless("fcntl.fcntl", (0, getattr(fcntl, harmless), 0))
+    for told in ("F_SETLK", "F_SETLKW", "F_SETOWN", "F_SETSIG", "F_SETLEASE", "F_NOTIFY"):
+        assert not is_harmless("fcntl.fcntl", (0, getattr(fcntl, told), 0))

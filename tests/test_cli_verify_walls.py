@@ -52,6 +52,11 @@ async def swallows(event, ctx):
     return await handler(event, ctx)
 
 
+async def swallows_what_it_is_named(event, ctx):
+    by_number(event)
+    return await handler(event, ctx)
+
+
 async def odd_names(event, ctx):
     by_number(b"odd-\\xff-\\x1b[31m-" + b"x" * 200)
     return await handler(event, ctx)
@@ -174,6 +179,31 @@ def test_what_goes_past_the_guard_is_refused_and_told_though_the_handler_swallow
     assert "past the guard in its process: writing a file (openat, " in out
     assert str(project / "swallowed") in "".join(each.strip() for each in out.splitlines())
     assert not (project / "swallowed").exists()
+
+
+@needs_walls
+def test_each_history_is_told_of_its_own_attempts_only(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    document = json.loads((project / "history.json").read_text())
+    given = document["Events"][0]["ExecutionStartedDetails"]
+    names = [f"of-{number}" for number in range(60)]
+    for name in names:
+        given["Input"] = {"Payload": json.dumps(name), "Truncated": False}
+        (project / f"{name}.json").write_text(json.dumps(document))
+    sources = [f"{name}.json" for name in names]
+    run(
+        ["replay", *sources, "--handler", "handlers:swallows_what_it_is_named", "--format", "jsonl"]
+    )
+    outcomes = map(json.loads, capfd.readouterr().out.splitlines())
+    told = {
+        each["source"]: {
+            Path(doubt["reason"].partition("openat, ")[2].partition(")")[0]).name
+            for doubt in each["doubts"]
+        }
+        for each in outcomes
+    }
+    assert told == {f"{name}.json": {name} for name in names}
 
 
 @needs_walls

@@ -13,6 +13,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import ctypes
+import fcntl
 import functools
 import gc
 import io
@@ -29,6 +30,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -252,6 +254,22 @@ def database_attached_to_one_in_memory():
     connection = sqlite3.connect(":memory:")
     connection.execute(f"attach '{REACHED}' as other")
     connection.execute("create table other.t (x)")
+
+
+@attacker
+def database_copied_out_of_one_in_memory():
+    made = sqlite3.connect(":memory:")
+    made.execute("create table t (x)")
+    made.execute(f"vacuum into '{REACHED}'")
+
+
+@attacker
+def database_attached_by_another_class():
+    class Other(sqlite3.Connection):
+        pass
+
+    made = sqlite3.connect(":memory:", factory=Other)
+    made.execute(f"attach '{REACHED}' as other")
 
 
 @attacker
@@ -936,6 +954,25 @@ def c_function():
 
 
 @attacker
+def c_function_of_python():
+    ctypes.pythonapi._Py_open_noraise(REACHED.encode(), os.O_CREAT | os.O_WRONLY)
+
+
+@attacker
+def c_function_found_by_its_name():
+    find = ctypes.pythonapi.dlsym
+    find.restype = ctypes.c_void_p
+    at = find(ctypes.c_void_p(ctypes.pythonapi._handle), b"mkdir")
+    ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int)(at)(REACHED.encode(), 511)
+
+
+@attacker
+def words_of_a_shell():
+    found = ctypes.create_string_buffer(256)
+    ctypes.CDLL(None).wordexp(f"$(touch {REACHED})".encode(), found, 0)
+
+
+@attacker
 def c_function_by_a_handle():
     import _ctypes
 
@@ -968,6 +1005,63 @@ def priority():
 
 
 # -- our own objects -----------------------------------------------------------------------------
+
+
+@attacker
+def group_of_processes():
+    os.setpgid(0, os.getpgid(int(pathlib.Path("victim.txt").read_text())))
+
+
+@attacker
+def signal_of_a_pipe():
+    reads, writes = os.pipe()
+    fcntl.fcntl(reads, fcntl.F_SETOWN, int(pathlib.Path("victim.txt").read_text()))
+    fcntl.fcntl(reads, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    os.write(writes, b"x")
+
+
+@attacker
+def signal_of_a_folder():
+    fcntl.fcntl(os.open(".", os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_CREATE)
+
+
+@attacker
+def lock_by_the_function_below():
+    lock = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+    fcntl.fcntl(os.open(THERE, os.O_RDONLY), fcntl.F_SETLK, lock)
+
+
+@attacker
+def terminal():
+    os.openpty()
+
+
+@attacker
+def history_of_readline():
+    import readline
+
+    readline.write_history_file(REACHED)
+
+
+@attacker
+def interpreter_of_tcl():
+    import tkinter
+
+    tkinter.Tcl().eval(f"close [open {REACHED} w]")
+
+
+@attacker
+def metadata_service():
+    socket.create_connection(("169.254.169.254", 80), 0.01)
+
+
+@attacker
+def namesake_of_what_libraries_do():
+    def _has_ipv6():
+        made = socket.socket()
+        made.bind(("127.0.0.1", 0))
+
+    _has_ipv6()
 
 
 @attacker

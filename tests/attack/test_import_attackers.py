@@ -82,6 +82,19 @@ COMMON: Final = {
     "makes a folder that is there": "import os; os.makedirs('there', exist_ok=True)",
     "keeps bytecode": "import kept",
     "writes to the null device": "import os; NOTHING = open(os.devnull, 'w')",
+    "makes temporary files": (
+        "import pathlib, tempfile\nFOLDER = tempfile.TemporaryDirectory()\n"
+        "(pathlib.Path(FOLDER.name) / 'made').mkdir()\n"
+        "(pathlib.Path(FOLDER.name) / 'made' / 'file').write_text('x')\n"
+        "with tempfile.TemporaryFile() as file:\n    file.write(b'x')"
+    ),
+    "opens databases in memory": (
+        "import sqlite3\nDATABASE = sqlite3.connect(':memory:')\n"
+        "DATABASE.execute('create table t (x)')\nDATABASE.execute('vacuum')\n"
+        "OTHER = sqlite3.connect('file::memory:?cache=shared', uri=True)"
+    ),
+    "makes a UUID of this machine": "import uuid; INSTANCE = uuid.uuid1(); NODE = uuid.getnode()",
+    "asks for the platform": "import platform; AGENT = platform.platform(), platform.uname()",
     "registers what is called in the end": "import atexit; atexit.register(print)",
 }
 

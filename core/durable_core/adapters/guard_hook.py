@@ -10,10 +10,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from functools import cache
 from time import monotonic, sleep
+from types import FrameType
 from typing import Any, NoReturn
 
 from durable_core.adapters.import_watch import folder_for_temporary_files, is_common
@@ -24,7 +25,7 @@ from durable_core.sandbox.attempts import (
     described,
     is_code,
     is_harmless,
-    is_of_clients,
+    is_of_libraries,
     text_of,
 )
 from durable_core.verifying.examination import Examination
@@ -91,8 +92,8 @@ class GuardedRun:
         if self._serdes is not None and self._serdes.loaded is None:
             self._serdes.loaded = f"reading a file ({text_of(args[0])})"
 
-    def attempts(self, here: Here, event: str, args: tuple[Any, ...], by: str) -> None:
-        """Tell an attempt of a function called `by`, and refuse it where that is the mode."""
+    def attempts(self, here: Here, event: str, args: tuple[Any, ...], by: FrameType | None) -> None:
+        """Tell an attempt of what runs in the frame `by`, and refuse it where that is the mode."""
         if args and type(args[0]) is GuardedRun:
             raise _Probed(self)
         what = described(event, args)
@@ -103,7 +104,7 @@ class GuardedRun:
         told = f"{what}{here}"
         if self.examination is not None and self.examination.log_calls:
             self.examination.is_log_refused = True
-        elif not is_of_clients(event, args, by):
+        elif not is_of_libraries(event, args, by):
             self._tell(here, told)
         if self.mode is GuardMode.BLOCK:
             raise Refused(f"{told} is refused {self.during}")
@@ -158,9 +159,10 @@ class Hook:
             with self._origins.noting(run):
                 yield
         finally:
-            self._running.remove(run)
-            if len(self._resident) > 1:
-                self._resident.remove(run)
+            with suppress(ValueError):  # a handler can take it out: `is_watching` sees that
+                self._running.remove(run)
+                if len(self._resident) > 1:
+                    self._resident.remove(run)
 
     def stay(self, idle: GuardedRun) -> None:
         """Watch over all threads of this process from now on, but those that it has by now."""
@@ -207,7 +209,7 @@ class Hook:
             run = self._run_of(here)
             if run is None or (run.is_import and is_common(event, args, frame, self._scratch)):
                 return
-            run.attempts(here, event, args, frame.f_code.co_name if frame is not None else "")
+            run.attempts(here, event, args, frame)
         finally:
             self._busy.now = False
 

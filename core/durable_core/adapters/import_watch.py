@@ -55,7 +55,8 @@ _IN_SCRATCH: Final = frozenset(
 
 
 def _is_in(path: str | None, folder: str) -> bool:
-    return path is not None and os.path.realpath(path).startswith(folder + os.sep)
+    found = "" if path is None else os.path.realpath(path)
+    return found == folder or found.startswith(folder + os.sep)
 
 
 def folder_for_temporary_files() -> str | None:

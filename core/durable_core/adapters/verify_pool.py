@@ -190,10 +190,10 @@ class _Pool:
 
     def _hear(self, worker: Worker) -> None:
         """Hear the next attempt of a worker that went past its own guard."""
+        index = worker.current  # before the answer: with it the worker may go on to the next
         attempt = worker.hear()
         if attempt is None:
             return
-        index = worker.current
         if index is None:
             attempt = note_of(attempt, is_import=not worker.is_ready)
         self._refused.setdefault(index, {})[attempt] = None

@@ -9,9 +9,11 @@ Source: Python's table of audit events, and `sandbox.unaudited` for what Python 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable
 from pathlib import PosixPath, WindowsPath
-from types import MappingProxyType
+from types import FrameType, MappingProxyType, ModuleType
 from typing import Any, Final, cast
 
 _NETWORK = "a network connection"
@@ -23,6 +25,9 @@ _CHANGING = "changing a file"
 _PRIORITY = "changing the priority of a process"
 _DEVICE = "controlling a device"
 _SHARED = "changing shared memory"
+_TERMINAL = "making a terminal"
+_DATABASE = "opening a database"
+_HISTORY = "writing a file of readline's"
 
 WHAT: Final = MappingProxyType(
     {
@@ -59,6 +64,9 @@ WHAT: Final = MappingProxyType(
         "os.sched_setparam": _PRIORITY,
         "os.sched_setscheduler": _PRIORITY,
         "os.tcsetpgrp": "changing a process group",
+        "os.setpgid": "changing a process group",
+        "os.openpty": _TERMINAL,
+        "os.posix_openpt": _TERMINAL,
         "os.unshare": "changing namespaces",
         "os.setns": "changing namespaces",
         "resource.prlimit": "changing the limits of a process",
@@ -83,6 +91,7 @@ WHAT: Final = MappingProxyType(
         "os.lockf": "locking a file",
         "fcntl.flock": "locking a file",
         "fcntl.lockf": "locking a file",
+        "fcntl.fcntl": "locking a file, or asking for signals",
         "fcntl.ioctl": _DEVICE,
         "termios.tcsetattr": _DEVICE,
         "termios.tcsendbreak": _DEVICE,
@@ -92,9 +101,14 @@ WHAT: Final = MappingProxyType(
         "_posixshmem.shm_open": _SHARED,
         "_posixshmem.shm_unlink": _SHARED,
         "_multiprocessing.SemLock": "making a semaphore of processes",
-        "sqlite3.connect": "opening a database",
-        "_gdbm.open": "opening a database",
-        "_dbm.open": "opening a database",
+        "sqlite3.connect": _DATABASE,
+        "sqlite3.attach": _DATABASE,
+        "_gdbm.open": _DATABASE,
+        "_dbm.open": _DATABASE,
+        "readline.write_history_file": _HISTORY,
+        "readline.append_history_file": _HISTORY,
+        "_tkinter.create": "starting an interpreter of Tcl",
+        "_cffi_backend.load_library": "functions of the system, by cffi",
         "ctypes.dlsym": "a function of the system, by ctypes",
         "ctypes.dlsym/handle": "a function of the system, by ctypes",
         "open": "writing a file",
@@ -118,7 +132,12 @@ _FUNCTIONS_OF_C = """
     setpriority nice sched_setaffinity sched_setscheduler sched_setparam setrlimit prlimit
     mount umount umount2 chroot pivot_root unshare setns reboot sethostname settimeofday
     clock_settime adjtimex bpf keyctl add_key init_module
-    PySys_ClearAuditHooks Py_NewInterpreter Py_NewInterpreterFromConfig
+    PySys_ClearAuditHooks Py_NewInterpreter Py_NewInterpreterFromConfig Py_open_noraise
+    wordexp daemon forkpty pidfd_spawn pidfd_spawnp openpty posix_openpt getpt login_tty
+    mkstemps mkostemps fchmod fchown lchmod futimes futimens lutimes fsetxattr fremovexattr
+    ftruncate fallocate posix_fallocate gzopen sqlite3_open sqlite3_open_v2
+    gethostbyname_r gethostbyname2 gethostbyaddr getnameinfo getaddrinfo_a res_query res_search
+    res_send syslog vsyslog openlog dlopen dlmopen dlsym dlvsym
 """
 _SYSTEM: Final = frozenset(_FUNCTIONS_OF_C.split())
 """Functions of C that do what is refused, or get round who refuses it."""
@@ -140,18 +159,47 @@ def is_harmless(event: str, args: tuple[Any, ...]) -> bool:
     return asked is not None and asked(args)
 
 
-def is_of_clients(event: str, args: tuple[Any, ...], function: str) -> bool:
-    """Return True for what clients of AWS's APIs do when they are imported or made, and are none
-    the worse for not getting: they look for credentials, and for IPv6. `function` is who does it.
-    """
-    if event == "socket.getaddrinfo":
-        return text_of(args[0]) in METADATA_HOSTS
-    address = args[1] if event in ("socket.connect", "socket.bind") else None
-    if type(address) is not tuple or not address:
+def is_of_libraries(event: str, args: tuple[Any, ...], frame: FrameType | None) -> bool:
+    """Return True for what libraries do by themselves when they are imported, or clients made, and
+    are none the worse for not getting: AWS's look for credentials, urllib3 for IPv6, and Python for
+    the name of the processor. `frame` is who does it."""
+    found = _OF_LIBRARIES.get(event)
+    if found is None:
         return False
-    if event == "socket.bind":
-        return function == "_has_ipv6" and address[1] == 0  # urllib3's `util/connection.py`
-    return text_of(address[0]) in METADATA_HOSTS
+    packages, function = found
+    if not function and _host_of(event, args) not in METADATA_HOSTS:
+        return False
+    while frame is not None:
+        name = _module_of(frame)
+        if name.startswith(packages) and function in ("", frame.f_code.co_name):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _module_of(frame: FrameType) -> str:
+    """Return the name of the module that runs; of code that only says it is a module's, none."""
+    name = dict.get(frame.f_globals, "__name__")
+    module = sys.modules.get(name) if type(name) is str else None
+    is_its = type(module) is ModuleType and vars(module) is frame.f_globals
+    return cast(str, name) if is_its else ""
+
+
+_SDKS_OF_AWS: Final = (("botocore.", "aiobotocore."), "")
+_OF_LIBRARIES: Final = {
+    "socket.getaddrinfo": _SDKS_OF_AWS,
+    "socket.connect": _SDKS_OF_AWS,
+    "socket.bind": (("urllib3.util.connection",), "_has_ipv6"),
+    "subprocess.Popen": (("platform",), "from_subprocess"),  # `uname -p`
+}
+"""Of which modules, and by which function of theirs; any where it is about a metadata host."""
+
+
+def _host_of(event: str, args: tuple[Any, ...]) -> str | None:
+    if event == "socket.getaddrinfo":
+        return text_of(args[0])
+    address = args[1]
+    return text_of(address[0]) if type(address) is tuple and address else None
 
 
 def is_code(args: tuple[Any, ...]) -> bool:
@@ -192,6 +240,23 @@ def _is_there(args: tuple[Any, ...]) -> bool:
     return path is not None and args[2:3] in ((), (-1,)) and os.path.isdir(path)  # noqa: PTH112
 
 
+_NO_FILE_WRITTEN: Final = re.compile(
+    r":memory:|file::memory:(?:\?cache=\w+)?"
+    r"|file:[^?#%]*\?(?:(?:cache=\w+|immutable=1)&)*mode=(?:ro|memory)"
+    r"(?:&(?:cache=\w+|immutable=1))*"
+)
+"""Names of databases that are in memory, or opened to be read. Source: SQLite's `uri.html`."""
+
+
+def _is_read_or_in_memory(args: tuple[Any, ...]) -> bool:
+    return _NO_FILE_WRITTEN.fullmatch(text_of(args[0]) or "") is not None
+
+
+def _is_no_c_library(args: tuple[Any, ...]) -> bool:
+    name = text_of(args[0]) if args else None
+    return name is not None and not os.path.basename(name).startswith("libc.")  # noqa: PTH119
+
+
 def _is_plain_function(args: tuple[Any, ...]) -> bool:
     name = (text_of(args[-1]) or "").strip(
         "_"
@@ -207,12 +272,26 @@ def _only_asks(args: tuple[Any, ...]) -> bool:
 
 _IS_LINUX: Final = os.uname().sysname == "Linux" if hasattr(os, "uname") else False
 
+_LOCKS_AND_SIGNALS: Final = frozenset({6, 7, 8, 10, 15, 37, 38, 1024, 1026})
+"""fcntl commands: F_SETLK, F_SETLKW, F_SETOWN, F_SETSIG, F_SETOWN_EX, F_OFD_SETLK, F_OFD_SETLKW,
+F_SETLEASE, F_NOTIFY (Linux's `asm-generic/fcntl.h`)."""
+_LOCKS_AND_SIGNALS_BSD: Final = frozenset({6, 8, 9, 90, 91})
+
+
+def _only_asks_or_sets_flags(args: tuple[Any, ...]) -> bool:
+    return args[1] not in (_LOCKS_AND_SIGNALS if _IS_LINUX else _LOCKS_AND_SIGNALS_BSD)
+
+
 _HARMLESS: Final[dict[str, Callable[[tuple[Any, ...]], bool]]] = {
     "open": _only_reads,
     "os.mkdir": _is_there,
     "ctypes.dlsym": _is_plain_function,
     "ctypes.dlsym/handle": _is_plain_function,
+    "fcntl.fcntl": _only_asks_or_sets_flags,
     "fcntl.ioctl": _only_asks,
+    "sqlite3.connect": _is_read_or_in_memory,
+    "sqlite3.attach": _is_read_or_in_memory,
+    "_cffi_backend.load_library": _is_no_c_library,
     "_posixshmem.shm_open": lambda args: not args[1] & _WRITES,
 }
 

@@ -51,8 +51,11 @@ def attempt_text(call: str, where: str | None) -> str:
 _LONGEST: Final = 200
 _SEMAPHORES: Final = "/dev/shm/sem."
 """Where the C library keeps them; a Lambda environment has no such folder."""
-_NAME_SERVICE: Final = "nscd/socket"
-"""Where the C library asks for users and hosts; it goes on without it."""
+_SERVICES: Final = frozenset(
+    {"/var/run/nscd/socket", "/run/nscd/socket", "/run/uuidd/request", "/var/run/uuidd/request"}
+)
+"""Where the C library asks for users and hosts, and libuuid for UUIDs; they go on without."""
+_CLOCK_OF_UUIDS: Final = "/var/lib/libuuid/clock.txt"
 _OWN: Final = "/proc/self/"
 _MAKES: Final = ("mkdir", "mkdirat")
 _REMOVES: Final = ("unlink", "unlinkat", "rmdir")
@@ -62,10 +65,10 @@ def is_harmless(call: str, where: str, scratch: str | None) -> bool:
     """Return True where a call at a path or an address needn't be told, refused or not: it changes
     nothing outside, or fails anyway, since what it makes is there, or what it removes isn't."""
     if call == "connect":
-        return where.endswith(_NAME_SERVICE)
+        return where in _SERVICES
     if call in _MAKES or call in _REMOVES:
         if os.path.lexists(where) == (call in _MAKES):
             return True
-    elif where == os.devnull or where.startswith(_OWN):
+    elif where in (os.devnull, _CLOCK_OF_UUIDS) or where.startswith(_OWN):
         return True
     return scratch is not None and PurePath(where).is_relative_to(scratch)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Final
 
 _OF_OS: Final = (
     *("mkfifo", "mknod", "chroot", "setpriority", "nice", "tcsetpgrp", "unshare", "setns"),
+    *("setpgid", "openpty", "posix_openpt"),
     *("sched_setaffinity", "sched_setparam", "sched_setscheduler"),
 )
 _FUNCTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -30,16 +32,24 @@ _FUNCTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "_multiprocessing": ("_multiprocessing", ("SemLock",)),
     "_gdbm": ("_gdbm", ("open",)),
     "_dbm": ("_dbm", ("open",)),
+    "readline": ("readline", ("write_history_file", "append_history_file")),
+    "_tkinter": ("_tkinter", ("create",)),
+    "_cffi_backend": ("_cffi_backend", ("load_library",)),
     "termios": ("termios", ("tcsetattr", "tcsendbreak", "tcflush", "tcflow", "tcsetwinsize")),
 }
 LATE: Final = frozenset(
     {"_posixsubprocess", "_posixshmem", "_multiprocessing", "_gdbm", "_dbm", "termios"}
+    | {"readline", "_tkinter", "_cffi_backend", "_sqlite3"}
 )
 """Modules that few import: theirs are told as soon as someone does."""
 
+_OF_DATABASES: Final = ("_sqlite3", "sqlite3.dbapi2", "sqlite3")
+"""Where SQLite's `connect` is."""
+_ATTACHES: Final = "sqlite3.attach"
+
 EVENTS: Final = frozenset(
     f"{event}.{name.lstrip('_')}" for event, functions in _FUNCTIONS.values() for name in functions
-)
+) | {_ATTACHES}
 """The audit events that are raised."""
 
 
@@ -53,7 +63,7 @@ def tell() -> None:
     if _loaded == len(sys.modules):
         return
     _loaded = len(sys.modules)
-    for name in _FUNCTIONS:
+    for name in (*_FUNCTIONS, *_OF_DATABASES):
         module, _, within = name.partition(":")
         owner: Any = sys.modules.get(module)
         if owner is not None:
@@ -72,6 +82,10 @@ def tell_of(name: str) -> None:
 
 
 def _wrap(name: str, owner: Any) -> None:
+    if name in _OF_DATABASES:
+        if not hasattr(owner.connect, "durable_audits"):
+            owner.connect = _audited_attaching(owner.connect, owner.Connection)
+        return
     event, functions = _FUNCTIONS[name]
     for function in functions:
         original = getattr(owner, function, None)
@@ -87,3 +101,26 @@ def _audited(event: str, original: Any) -> Any:
 
     audited.durable_audits = True  # type: ignore[attr-defined]
     return audited
+
+
+def _audited_attaching(connect: Any, kind: Any) -> Any:
+    """Return SQLite's `connect`, whose connections tell of each database that is attached to them,
+    as `VACUUM INTO` does too. Who sets an authorizer of their own has that instead."""
+
+    def authorized(action: int, name: str | None, *_: Any) -> int:
+        if action == _ATTACH and name:  # one without a name is for a while, to tidy up
+            sys.audit(_ATTACHES, name)
+        return 0  # SQLITE_OK
+
+    @wraps(connect)
+    def connects(*args: Any, **keywords: Any) -> Any:
+        connection = connect(*args, **keywords)
+        with suppress(Exception):  # a factory may make anything
+            kind.set_authorizer(connection, authorized)
+        return connection
+
+    connects.durable_audits = True  # type: ignore[attr-defined]
+    return connects
+
+
+_ATTACH: Final = 24  # SQLITE_ATTACH

@@ -50,7 +50,7 @@ def raise_walls(
     if architecture is None or sys.maxsize < 2**32:
         return Walls((f"the system calls of this machine ({machine}) aren't known",))
     try:
-        give_up_privileges(architecture.numbers["prctl"])
+        give_up_privileges(architecture.numbers)
     except OSError as error:
         return Walls((f"privileges can't be given up: {error.strerror}",))
     version, files = _hold_files(scratch, newest_landlock)
