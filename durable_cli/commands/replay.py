@@ -249,10 +249,11 @@ def command(
                 found.append((source, report))
             else:
                 found.append(report)
-        results, text = render_all(found, rendered, _source_of, lambda *unread: unread)
+        results, text, defects = render_all(found, rendered, _source_of, lambda *unread: unread)
     if text:
         target.write(text)
-    return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
+    unread = [each[1] for each in results if isinstance(each, tuple)]
+    return worst(map(code_of, (*unread, *defects)))
 
 
 def _source_of(result: Explained) -> str:
