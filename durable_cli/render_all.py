@@ -17,19 +17,23 @@ def render_all(
     render: Callable[[Sequence[Item]], str],
     name_of: Callable[[Item], str],
     unrendered: Callable[[str, SourceDefect], Item],
-) -> tuple[Sequence[Item], str]:
-    """Return the report of all items, and the items that it is of.
+) -> tuple[Sequence[Item], str, Sequence[SourceDefect]]:
+    """Return the items that the report is of, the report, and what went wrong with it as a whole.
 
-    Where rendering raises, each that does so by itself is told in a line and replaced by what
-    `unrendered` makes of it. Costs nothing where nothing goes wrong.
+    Where rendering raises, each item that does so by itself is told in a line and replaced by what
+    `unrendered` makes of it. Where none does, the report is made once more: what went wrong may not
+    come again, as when memory ran out. Costs nothing where nothing goes wrong.
     """
     try:
-        return items, render(items)
-    except Exception:
+        return items, render(items), ()
+    except Exception as error:
         left = [_checked(each, render, name_of(each), unrendered) for each in items]
-        if all(after is before for before, after in zip(items, left, strict=True)):
-            raise
-    return left, render(left)
+        if any(after is not before for before, after in zip(items, left, strict=True)):
+            return left, render(left), ()
+        defect = defect_at("the report, which was made once more", error)
+    text = render(items)
+    message(str(defect))
+    return items, text, (defect,)
 
 
 def _checked(

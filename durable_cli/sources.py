@@ -26,7 +26,7 @@ def all_sources(given: Sequence[str]) -> list[str]:
     sources: list[str] = []
     known: set[str] = set()
     for source in given:
-        inside = _inside(source)
+        inside = _found_inside(source)
         sources += [path for path in inside or [source] if not inside or path not in known]
         known.update(inside or [source])
     return sources
@@ -43,6 +43,13 @@ def telling_what_is_empty(read: Read) -> Read:
         return read(source)
 
     return reading
+
+
+def _found_inside(source: str) -> list[str]:
+    try:
+        return _inside(source)
+    except Exception:  # a defect of ours, which is told where the source is read
+        return []
 
 
 def _inside(source: str) -> list[str]:

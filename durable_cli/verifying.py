@@ -45,7 +45,7 @@ def verify_command(
     Raises a HandlerError, SdkMissing or UsageError.
     """
     found, skipped = _results(job, sources, read, fail_fast)
-    results, text = render_all(
+    results, text, defects = render_all(
         found,
         lambda results: _rendered(results, skipped, format, output),
         lambda result: result[0],
@@ -56,9 +56,10 @@ def verify_command(
     if not results:
         message(f"nothing is verified: no history is one of function {job.function!r}")
         return Exit.CANNOT_VERIFY
+    outcomes = (*(outcome for _, outcome in results), *defects)
     return worst(
-        code_of(outcome) if isinstance(outcome, DurableError) else CODES[outcome.verdict]
-        for _, outcome in results
+        code_of(each) if isinstance(each, DurableError) else CODES[each.verdict]
+        for each in outcomes
     )
 
 

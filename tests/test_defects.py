@@ -100,6 +100,40 @@ def test_a_defect_while_explaining_one_history_costs_no_other(
         assert [bool(each) for each in said] == [False, True, False]
 
 
+@pytest.mark.parametrize("name", ["_is_folder", "_is_pattern"])
+def test_a_defect_while_a_source_is_looked_for_costs_no_other(
+    plant: Plant, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    plant(f"durable_cli.sources:{name}")
+    assert run(["replay", "one.json", "bad.json", "two.json"]) == 70
+    out, err = capsys.readouterr()
+    assert err == SAID
+    assert "one.json" in out
+    assert "two.json" in out
+
+
+@pytest.mark.parametrize("format", RENDERERS)
+def test_a_report_in_which_a_defect_shows_once_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    module, _, name = RENDERERS[format].partition(":")
+    function: Any = getattr(importlib.import_module(module), name)
+    calls: list[None] = []
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 2:
+            raise MemoryError
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(f"{module}.{name}", broken)
+    assert run(["replay", "one.json", "bad.json", "two.json", "--format", format]) == 70
+    out, err = capsys.readouterr()
+    assert all(f"{each}.json" in out for each in ("one", "bad", "two"))
+    assert err.count("\n") == 1
+    assert "a defect in durable itself: MemoryError" in err
+
+
 @pytest.mark.parametrize("source", ["bad.json", "one.json"])
 def test_a_defect_while_batches_are_worked_out_names_the_source(
     plant: Plant, capsys: pytest.CaptureFixture[str], source: str

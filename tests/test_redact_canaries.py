@@ -7,6 +7,7 @@ be in what comes out. The places where names are kept are listed, as the README 
 import base64
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from durable_core.events import EVENTS, Kind, details_key
 from durable_core.ids import BLAKE2B, MD5, SHA256, SHA256_OF_PATH
 from durable_core.model import SubType
+from durable_core.redaction.fakes import SHORT
 from durable_core.redaction.redact import redact
 from durable_core.wire import RECORD_KEYS
 
@@ -183,6 +185,35 @@ def test_no_event_of_a_type_that_is_not_known_lets_a_canary_through(form: str, k
 
     assert survivors(redact({"Events": [event, canary]})) == []
     assert survivors(redact({"Events": canary})) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_class"),
+    [
+        *[(each, True) for each in ("ValueError", "java.io.IOException", "*errors.errorString")],
+        *[(each, True) for each in ("app::Failed", "Callback.Timeout", "Outer$Inner", "List`1[T]")],
+        *[(each, True) for each in ("app.make.<locals>.Failed", "Failed<app::Why, T>", "E")],
+        *[
+            (each, False)
+            for each in ("password:hunter", "zoe/owes:much", "42abc", "a.b.", "zoe, x")
+        ],
+    ],
+)
+def test_an_error_type_stays_where_it_can_be_the_name_of_a_class(kind: str, is_class: bool) -> None:
+    assert (redact({"Error": {"ErrorType": kind}})["Error"]["ErrorType"] == kind) is is_class
+
+
+@pytest.mark.parametrize("operation_id", ["078-051-120", "007", "0001-1"])
+def test_an_id_with_leading_zeros_is_no_position(operation_id: str) -> None:
+    event = {**ended("1"), "Id": operation_id, "ParentId": operation_id}
+    [redacted] = redact({"Events": [event]})["Events"]
+
+    assert (operation_id in redacted.values()) is (len(operation_id) < SHORT)
+
+
+def test_a_version_of_six_digits_is_none() -> None:
+    assert redact({"Version": "918273"})["Version"] != "918273"
+    assert redact({"Version": "91827"})["Version"] == "91827"
 
 
 # -- payloads ------------------------------------------------------------------------------------
@@ -396,6 +427,18 @@ def test_words_that_stand_twice_are_no_sdks(name: str) -> None:
         {"all": [{"index": 0, "name": "Zebra", "status": "SUCCEEDED"}], "completionReason": "X"},
         {"all": [{"index": 0, "name": TEXT, "status": "SUCCEEDED"}], "completionReason": "Z"},
         {"all": [{"index": 0, "name": "map-item-918273645546", "status": "SUCCEEDED"}]},
+        # Nearly what an SDK writes, but for numbers that can't be of that many units.
+        {**INLINE, "all": [{"index": 91827, "status": "SUCCEEDED"}]},
+        {**INLINE, "all": [{"index": 0, "name": "map-item-91827", "status": "SUCCEEDED"}]},
+        {**DOTNET, "Units": [{"Index": 91827, "Name": "a", "Status": "SUCCEEDED"}]},
+        json.loads(json.dumps(TAGGED).replace('"v": 0', '"v": 91827')),
+        {**PYTHON, "totalCount": 918273, "successCount": 918273},
+        {**JAVASCRIPT, "totalCount": 91827},
+        {**OLD_PYTHON, "totalCount": 91827},
+        {**DAG, "totalCount": 91827},
+        {**COMPACT, "UnitStatuses": "918273S"},
+        {**COMPACT, "UnitStatuses": "91827S91827S"},
+        {**COMPACT, "UnitStatuses": "91827S91827F"},
         {"type": "Zebra", "totalCount": 1},
         {"status": "Zebra", "completionReason": "quill", "type": "MapResult", "totalCount": 1},
     ],
@@ -407,6 +450,7 @@ def test_a_document_of_the_users_with_the_words_of_summaries_is_a_document(
     for sub_type in ("Map", "Parallel", "Dag"):
         redacted = redacted_summary(document, sub_type, scheme)
         assert survivors([redacted, json.loads(redacted)]) == []
+        assert "91827" not in redacted
 
 
 def test_the_form_of_another_sdk_than_wrote_the_history_is_a_document_of_the_users() -> None:
@@ -474,10 +518,51 @@ def test_an_identifier_in_a_name_is_replaced_and_the_rest_of_the_name_stays(
         assert kept.endswith(around.partition("{}")[2])
 
 
+OTHER_SURROUNDINGS = [
+    *("order{246813579246}Prod", "chargeCard{4111111111111111}Now", "user{AKIAIOSFODNN7EXAMPLE}"),
+    *("order{5f0c1f6e-3a55-4b4c-9d41-6a1b7f0f2c11}", "{5f0c1f6e_3a55_4b4c_9d41_6a1b7f0f2c11}-x"),
+    *("of_{4111_1111_1111_1111}", "{4111/1111/1111/1111}", "{4111:1111:1111:1111}", "{12,345,678}"),
+    *("call {06.12.34.56.78}", "call {06-12-34-56-78}", "call {+49 (0)30 / 1234567}"),
+    *("{DE89_3704_0044_0532_0130_00}", "ssn-{078_05_1120}", "{1HGCM82633A004352}", "{C01X00T47}"),
+    *("{AROAEXAMPLEIDZEBRA12}", "{01ARZ3NDEKTSV4RRFFQ69G5FAV}", "{cjld2cjxh0000qzrmn831i7rn}"),
+    *("{glpat-abcdefABCDEF12345678}", "{AIzaSyD-abcdefghij_klmnopqrstuvwx123456}"),
+    *("{0x1234abcd}", "{deadbeefcafebabe}", "{2001:db8::8a2e:370:7334}", "{00:1A:2B:3C:4D:5E}"),
+    *("ip-{10-0-12-254}", "{ARN:AWS:S3:::zoes-bucket}", "{HTTPS://EXAMPLE.COM/ZOE}"),
+    *("my{arn:aws-cn:s3:::zoes-bucket}", "{arn:aws-us-gov:iam::246813579246:user/zoe}"),
+    *("at {www.example.com/zoe}", "{zoe%40example.com}", "{zoe(at)example.com}"),
+    # With the digits, dashes, spaces and signs of other scripts, and what can't be seen.
+    *("{\uff11\uff12\uff13\uff14\uff15\uff16\uff17}", "{\u0661\u0662\u0663\u0664\u0665\u0666}"),
+    *("{4111\u20131111\u20131111\u20131111}", "{4111\xa01111\xa01111\xa01111}"),
+    *("{4111\u200b1111\u200b1111\u200b1111}", "{zoe\uff20example.com}", "{zoe@example\u3002com}"),
+]
+
+
+@pytest.mark.parametrize("spelled", OTHER_SURROUNDINGS)
+def test_an_identifier_in_other_surroundings_or_signs_is_replaced_alone(spelled: str) -> None:
+    before, _, rest = spelled.partition("{")
+    identifier, _, after = rest.partition("}")
+    name = before + identifier + after
+    kept = redact({"Events": [{**ended('"x"'), "Name": name}]})["Events"][0]["Name"]
+
+    assert len(kept) == len(name)
+    assert kept.startswith(before)
+    assert kept.endswith(after)
+    assert all(part not in kept for part in re.findall(r"\w{4,}", identifier))
+    assert identifier not in kept
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "charge",
+        "step_1_2_3",
+        "at 10:30:00",
+        "2026_11_01",
+        "2026-11-01 10:30:00",
+        "std::io::Error",
+        "generateReport2026Q4Final",
+        "défi à Zürich — 第3章",
+        "2-1-4-10-12",
         "page-17",
         "map-item-3",
         "processOrderForCustomer2WithRetry",

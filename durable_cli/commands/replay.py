@@ -191,7 +191,7 @@ def command(
 
     With --handler: run the handler against them, and say whether it still replays what they hold.
     """
-    from durable_cli.exits import Exit, code_of, worst
+    from durable_cli.exits import code_of, worst
     from durable_cli.option_values import parse_size
     from durable_cli.output import message
     from durable_cli.render_all import render_all
@@ -249,10 +249,11 @@ def command(
                 found.append((source, report))
             else:
                 found.append(report)
-        results, text = render_all(found, rendered, _source_of, lambda *unread: unread)
+        results, text, defects = render_all(found, rendered, _source_of, lambda *unread: unread)
     if text:
         target.write(text)
-    return worst(Exit.FINE if not isinstance(each, tuple) else code_of(each[1]) for each in results)
+    unread = [each[1] for each in results if isinstance(each, tuple)]
+    return worst(map(code_of, (*unread, *defects)))
 
 
 def _source_of(result: Explained) -> str:

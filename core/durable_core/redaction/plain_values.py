@@ -19,11 +19,15 @@ _EVENT_TYPE: Final = re.compile(
 _SUB_TYPE: Final = re.compile("[a-zA-Z0-9_-]{1,32}")
 _POSITION: Final = re.compile(
     "(?:(?:operation|context|child|step|wait|callback|invoke|map|parallel|item|branch|unit|node)-?)?"
-    "[0-9]{1,3}(?:-[0-9]{1,3}){0,15}"
+    "(?:0|[1-9][0-9]{0,2})(?:-(?:0|[1-9][0-9]{0,2})){0,15}"
 )
 """An id that is the position itself, as SDKs of one's own and tools number operations."""
-_VERSION: Final = re.compile(r"\$LATEST(?:\.PUBLISHED)?|[0-9]{1,6}")
-_ERROR_TYPE: Final = re.compile(r"[*\w][\w.$*+/:<>`\[\],-]{0,255}")
+_VERSION: Final = re.compile(r"\$LATEST(?:\.PUBLISHED)?|[0-9]{1,5}")
+_ERROR_TYPE: Final = re.compile(
+    r"(?=.{1,256}\Z)[*&]?[^\W\d]\w*(?:(?:\.|\$|::|/|\+|`|-)(?:\w+|<locals>))*"
+    r"(?:[<\[][\w.$*+/:<>`\[\], -]*[>\]])?"
+)
+"""The name of a class or type, as languages spell it: qualified, nested, of other types."""
 _ISO: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
     r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?"

@@ -118,8 +118,8 @@ def _fits(form: Form, value: Any) -> bool:
 
 # -- what values there are -----------------------------------------------------------------------
 
-_MOST: Final = 1_000_000
-"""More units than any execution has: a larger number counts none."""
+_MOST: Final = 100_000
+"""More units than any execution has: a number of six digits is an identifier and no count."""
 
 
 def _is_count(value: Any) -> bool:
@@ -144,9 +144,10 @@ _REASON: Final = _one_of(CompletionReason)
 _TRUE: Final = Leaf(lambda value: value is True)
 _FALSE: Final = Leaf(lambda value: value is False)
 _UNIT_NAME: Final = Leaf(lambda value: value is None or isinstance(value, str), Fate.NAME)
-_MADE_UP_NAME: Final = _matches(r"(?:map-item|parallel-branch)-[0-9]{1,6}")
+_MADE_UP_NAME: Final = _matches(r"(?:map-item|parallel-branch)-[0-9]{1,5}")
 _LETTERS: Final = _matches(r"[SF-]*")
-_RUNS: Final = _matches(r"(?:[0-9]{0,6}[SFRN])*")
+_RUN: Final = re.compile(r"([2-9]|[1-9][0-9]{1,4})?([SFRN])")
+_RUNS: Final = _matches(rf"(?:{_RUN.pattern})*")
 
 
 def _fields(optional: Mapping[str, Form] | None = None, /, **required: Form) -> Fields:
@@ -235,6 +236,17 @@ def _are_apart(indexes: Sequence[int]) -> bool:
     return len(set(indexes)) == len(indexes)
 
 
+def _count_up(indexes: Sequence[int]) -> bool:
+    """Tell whether they are those of the first units: every SDK begins them in order."""
+    return sorted(indexes) == list(range(len(indexes)))
+
+
+def _all_if_it_says_so(document: Mapping[str, Any], ended: int) -> bool:
+    """Tell whether all units have ended where the result gives that as its reason."""
+    is_all: bool = document["completionReason"] == CompletionReason.ALL_COMPLETED
+    return not is_all or ended == document["totalCount"]
+
+
 def _is_of(document: Mapping[str, Any], sub_type: str) -> bool:
     """Tell whether the `type` is that of the operation."""
     return bool(document["type"] == f"{sub_type}Result")
@@ -250,6 +262,7 @@ def _python(document: Mapping[str, Any], sub_type: str) -> bool:
         _is_of(document, sub_type)
         and ("startedIndexes" in document) != ("completedIndexes" in document)
         and ended + document["startedCount"] == total
+        and _all_if_it_says_so(document, ended)
         and len(listed) == count
         and _are_apart(listed)
         and all(index < total for index in listed)
@@ -257,34 +270,53 @@ def _python(document: Mapping[str, Any], sub_type: str) -> bool:
 
 
 def _counted(document: Mapping[str, Any], sub_type: str) -> bool:
-    """Counts of which none is more than the total; of letters as many as are counted."""
-    parts = ("successCount", "failureCount", "startedCount", "skippedCount")
-    counted: int = sum(document.get(name, 0) for name in parts)
+    """Counts that are no more than the total; of letters as many as are counted."""
+    parts = ("successCount", "failureCount", "skippedCount")
+    ended: int = sum(document.get(name, 0) for name in parts)
+    counted: int = ended + document.get("startedCount", 0)
     total: int = document["totalCount"]
     letters: str | None = document.get("itemStatuses")
     return (
         _is_of(document, sub_type)
         and counted <= total
+        and _all_if_it_says_so(document, ended)
         and (letters is None or _letters_agree(letters, document))
     )
 
 
 def _letters_agree(letters: str, document: Mapping[str, Any]) -> bool:
-    ended = (document["successCount"], document["failureCount"])
-    return (letters.count("S"), letters.count("F")) == ended
+    counts = (document["totalCount"], document["successCount"], document["failureCount"])
+    return (len(letters), letters.count("S"), letters.count("F")) == counts
 
 
 def _inline_units(document: Mapping[str, Any], sub_type: str) -> bool:
-    return _are_apart([unit["index"] for unit in document["all"]])
+    return _count_up([unit["index"] for unit in document["all"]])
+
+
+def _named_by_index(document: Mapping[str, Any], sub_type: str) -> bool:
+    """Inline, with the names that an SDK makes up of the indexes."""
+    return _inline_units(document, sub_type) and all(
+        int(unit["name"].rpartition("-")[2]) == unit["index"]
+        for unit in document["all"]
+        if "name" in unit
+    )
 
 
 def _tagged_units(document: Mapping[str, Any], sub_type: str) -> bool:
     units = document[VALUE]["all"][VALUE]
-    return _are_apart([unit[VALUE]["index"][VALUE] for unit in units])
+    return _count_up([unit[VALUE]["index"][VALUE] for unit in units])
 
 
 def _dotnet_units(document: Mapping[str, Any], sub_type: str) -> bool:
-    return _are_apart([unit["Index"] for unit in document["Units"]])
+    return _count_up([unit["Index"] for unit in document["Units"]])
+
+
+def _compact_runs(document: Mapping[str, Any], sub_type: str) -> bool:
+    """Runs of units that end otherwise than their neighbours."""
+    runs = _RUN.findall(document["UnitStatuses"])
+    letters = [letter for _, letter in runs]
+    is_alike = any(map(str.__eq__, letters, letters[1:]))
+    return not is_alike and sum(int(count or 1) for count, _ in runs) < _MOST
 
 
 def _java_parallel(document: Mapping[str, Any], sub_type: str) -> bool:
@@ -314,10 +346,10 @@ _FORMS: Final[Sequence[tuple[frozenset[str], Form, Agrees]]] = (
     (_PYTHON_SDK, _TAGGED_RESULT, _tagged_units),
     (_JAVASCRIPT_AND_GO, Fields(_JAVASCRIPT, _OF_JAVASCRIPT), _counted),
     (_DAG_SDKS, Fields(_DAG, _DAGS_OWN), _counted),
-    (_INLINE_SDKS, _inline(_MADE_UP_NAME), _inline_units),
+    (_INLINE_SDKS, _inline(_MADE_UP_NAME), _named_by_index),
     (_INLINE_SDKS, _inline(_USERS), _inline_units),
     (_DOTNET_SDK, _DOTNET, _dotnet_units),
-    (_DOTNET_SDK, _COMPACT, _always),
+    (_DOTNET_SDK, _COMPACT, _compact_runs),
     (_JAVA_SDK, _JAVA_MAP, _always),
     (_JAVA_SDK, _JAVA_PARALLEL, _java_parallel),
 )
