@@ -213,6 +213,8 @@ def is_truncated(event: Event) -> bool:
     An error object beside the flag counts as there: AWS's local runner (1.4.0) sets it on errors
     that are whole. See `is_marked_error`.
     """
+    if not event.details:
+        return False
     carrier = _payload_carrier(event)
     if carrier and carrier.get("Truncated") is True:
         return True

@@ -27,6 +27,9 @@ from durable_core.verifying import replay
 from durable_core.verifying.code_lines import is_users, shown
 from durable_core.verifying.verification import CodeLine
 
+_id: Final = id
+"""Python's own, which is not the one that a handler is given while what it reads is varied."""
+
 
 class Origin(NamedTuple):
     """Who started something: a line of the user's, and the run that it belongs to."""
@@ -113,7 +116,7 @@ class Origins:
                     line, made = None, made or line
             elif frame.f_globals is _DRIVER and ident in self._running:
                 break
-            carrier = _CARRIERS.get(id(code))
+            carrier = _CARRIERS.get(_id(code))
             if carrier is not None and not began:
                 origin = self._works.get(_carried(frame.f_locals["self"]))
                 if carrier is not _CALLBACK:
@@ -237,9 +240,9 @@ before Python 3.13 `_start_new_thread`, since then `_start_joinable_thread`."""
 
 _CALLBACK: Final = "a callback or task"
 _CARRIERS: Final = {
-    id(events.Handle._run.__code__): _CALLBACK,
-    id(pools._WorkItem.run.__code__): "",
-    id(weakref.finalize.__call__.__code__): "a finalizer",
+    _id(events.Handle._run.__code__): _CALLBACK,
+    _id(pools._WorkItem.run.__code__): "",
+    _id(weakref.finalize.__call__.__code__): "a finalizer",
 }
 """The functions that run what was made elsewhere, and what that is; nothing: the thread's work."""
 _DRIVER: Final = vars(replay)
@@ -259,7 +262,7 @@ def _is_ours(frame: FrameType | None) -> bool:
     """Return True where we have the loop do something: for no line of the user's."""
     while frame is not None:
         name = frame.f_globals.get("__name__")
-        if type(name) is not str or id(frame.f_code) in _CARRIERS:
+        if type(name) is not str or _id(frame.f_code) in _CARRIERS:
             return False
         if not name.startswith("asyncio."):
             return name.startswith(_US)
@@ -313,7 +316,7 @@ class _ByIdentity:
 
     def note(self, thing: Any, origin: Origin) -> None:
         """Note who made it."""
-        key = id(thing)
+        key = _id(thing)
         try:
             held: object = weakref.ref(thing, lambda _: self._noted.pop(key, None))
         except TypeError:  # a finalizer: nothing says when it is gone
@@ -325,7 +328,7 @@ class _ByIdentity:
 
     def get(self, thing: object) -> Origin | None:
         """Return who made it, if that is known."""
-        found = self._noted.get(id(thing))
+        found = self._noted.get(_id(thing))
         return None if found is None else found[1]
 
 
