@@ -73,6 +73,11 @@ attack: setup
 	if grep -qE "ConnectionError|Max retries|ServiceError|HTTPError|Failed to" $(VENV)/audit/said.txt; then \
 	  echo "pip-audit: skipped: the list of vulnerabilities can't be reached"; exit 0; \
 	fi; \
+	unknown=$$(grep -c "could not be audited" $(VENV)/audit/said.txt); \
+	if [ $$code -eq 0 ] && [ $$unknown -gt 0 ]; then \
+	  echo "pip-audit: skipped for $$unknown packages, of which the list that is reached knows nothing"; \
+	  exit 0; \
+	fi; \
 	cat $(VENV)/audit/said.txt; exit $$code
 
 bench: setup
