@@ -14,6 +14,7 @@ import re
 from typing import Any, Final
 
 from durable_core.excerpts import excerpt
+from durable_core.patterns import pattern
 from durable_core.safe_text import COMMAND
 
 # -- a terminal, a log ---------------------------------------------------------------------------
@@ -25,8 +26,8 @@ _HIDING: Final = (
     "\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
-_UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_HIDING}]")
-_UNSAFE_IN_JSON = re.compile(f"[\x7f-\x9f{_HIDING}]")
+_UNSAFE = pattern(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_HIDING}]")
+_UNSAFE_IN_JSON = pattern(f"[\x7f-\x9f{_HIDING}]")
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -101,12 +102,12 @@ def json_text(document: Any, *, indent: bool = True) -> str:
 # zero-width space in what it looks for keeps it from finding any (in `clean` text there is none but
 # ours), and a dollar is put into an element of its own, as GitHub's documentation of formulas says.
 
-_SPECIAL: Final = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$@\u200b]")
-_BLOCK: Final = re.compile(r"^(?:[-=](?=[-= ]|$)| |\d+[.)](?= |$))")
+_SPECIAL: Final = pattern(r"[\\`*_{}\[\]<>()#+!|~&$@\u200b]")
+_BLOCK: Final = pattern(r"^(?:[-=](?=[-= ]|$)| |\d+[.)](?= |$))")
 """What begins a list, underlines a heading or begins code, at the start of a text."""
 
 _GAP: Final = "\u200b"
-_FOUND: Final = re.compile(
+_FOUND: Final = pattern(
     r"(?<=@)"  # a mention, half of a mail address
     r"|(?<=#)(?=\w)"  # an issue
     r"|(?<=:)(?=//|[\w+-]+:)"  # the start of an address, an emoji
@@ -114,9 +115,9 @@ _FOUND: Final = re.compile(
     r"|(?<=gh-)(?=\d)",  # an issue
     re.IGNORECASE,
 )
-_REFERENCE: Final = re.compile(r"([A-Z][A-Z0-9]+-)(?=\d)")
+_REFERENCE: Final = pattern(r"([A-Z][A-Z0-9]+-)(?=\d)")
 """An issue of another tracker, as a repository may link them, or a published weakness."""
-_COMMIT: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
+_COMMIT: Final = pattern(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
 _SHORT: Final = 6
 """So many digits in hex are no commit."""
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from durable_core.patterns import pattern
 from durable_core.values import dataclass
 
-EXECUTION_ARN: Final = re.compile(
+EXECUTION_ARN: Final = pattern(
     r"arn:(?P<partition>[a-zA-Z0-9-]+):lambda:(?P<region>[a-zA-Z0-9-]+):(?P<account_id>[0-9]{12})"
     r":function:(?P<function>[a-zA-Z0-9_-]+):(?P<version>\$LATEST(?:\.PUBLISHED)?|[0-9]+)"
     r"/durable-execution/(?P<name>[a-zA-Z0-9_-]+)/(?P<run_id>[a-zA-Z0-9_-]+)"
@@ -19,17 +20,15 @@ EXECUTION_ARN: Final = re.compile(
 MAX_LENGTH: Final = 1024
 """The longest ARN of an execution, from the same shape."""
 
-LOCAL_EXECUTION: Final = re.compile(
-    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/[a-zA-Z0-9_-]{1,64}"
-)
+LOCAL_EXECUTION: Final = pattern(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/[a-zA-Z0-9_-]{1,64}")
 """What AWS's local runner (1.4.0) has instead of an ARN. Lambda knows nothing of the kind."""
 
 EXPECTED: Final = (
     "arn:aws:lambda:REGION:ACCOUNT:function:NAME:VERSION/durable-execution/EXECUTION/ID"
 )
 
-_FUNCTION_REGION: Final = re.compile(r"(?:arn:[a-zA-Z0-9-]*:lambda:)([a-z0-9-]+):[0-9]{12}:.*")
-_ACCOUNT: Final = re.compile(r"(?<![0-9a-zA-Z])[0-9]{12}(?![0-9a-zA-Z])")
+_FUNCTION_REGION: Final = pattern(r"(?:arn:[a-zA-Z0-9-]*:lambda:)([a-z0-9-]+):[0-9]{12}:.*")
+_ACCOUNT: Final = pattern(r"(?<![0-9a-zA-Z])[0-9]{12}(?![0-9a-zA-Z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ _MOST: Final = 64
 `DurableExecutionName`)."""
 _MOST_OF_FIRST: Final = 48
 """So many for an execution that none invoked: those that it invokes are numbered after it."""
-_PLAIN: Final = re.compile(r"[a-zA-Z0-9_]+")
+_PLAIN: Final = pattern(r"[a-zA-Z0-9_]+")
 
 
 def names_of_handler(parts: Sequence[str]) -> tuple[str, str]:

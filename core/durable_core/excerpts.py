@@ -7,11 +7,12 @@ import unicodedata
 from typing import Final
 
 from durable_core.limits import LIMITS
+from durable_core.patterns import pattern
 
 _SHOWN_OF_A_NAME: Final = 40
 _LOOKED_BACK: Final = 32
 """How far a character that people see, or an escape, may reach back."""
-_ESCAPE: Final = re.compile(r"\\(?:u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
+_ESCAPE: Final = pattern(r"\\(?:u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)", re.DOTALL)
 _JOINER: Final = "\u200d"
 
 

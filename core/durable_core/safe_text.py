@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from durable_core.patterns import pattern
+
 _MOST: Final = 200
 
 
@@ -31,11 +33,11 @@ def shown(value: object) -> str:
 # line and `::COMMAND::` at its start, Azure's `##vso[COMMAND]`. GitHub's runner compares as its
 # culture does, which may pass over characters that aren't ASCII; colours count as passed over, too.
 _PASSED_OVER: Final = r"(?:\x1b\[[\d;]*m|[^ -~\n])*"
-COMMAND: Final = re.compile(
+COMMAND: Final = pattern(
     rf"(#{_PASSED_OVER}+#{_PASSED_OVER}+(?:vso)?{_PASSED_OVER}+)(?<!\x1b)\[", re.IGNORECASE
 )
 """Where one is anywhere in a line: the bracket is what has to be written in another way."""
-_LINE: Final = re.compile(rf"\n((?:\x1b\[[\d;]*m|[^!-~\n])*:{_PASSED_OVER}):")
+_LINE: Final = pattern(rf"\n((?:\x1b\[[\d;]*m|[^!-~\n])*:{_PASSED_OVER}):")
 
 
 def without_commands(text: str) -> str:
@@ -63,6 +65,6 @@ class LineWatch:
         return shown
 
 
-_BEGUN: Final = re.compile(rf"(?:\x1b\[[\d;]*m|[^!-~])*(:?){_PASSED_OVER}")
+_BEGUN: Final = pattern(rf"(?:\x1b\[[\d;]*m|[^!-~])*(:?){_PASSED_OVER}")
 """A line that the next colon could make a command."""
 _KEPT: Final = 64

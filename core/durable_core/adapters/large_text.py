@@ -19,6 +19,7 @@ import orjson
 
 from durable_core.errors import SourceError
 from durable_core.limits import MIB
+from durable_core.patterns import pattern
 
 PIECE_BYTES: Final = MIB
 """A list that is no larger is parsed at once, and so is any piece of one: at most 25 MiB of it."""
@@ -77,13 +78,13 @@ def _inside(levels: int) -> bytes:
 
 _SCALAR: Final = _STRING + rb"|[-+.\w]++"
 _VALUE: Final = rb"(?:" + _SCALAR + rb"|[{\[]" + _inside(6) + rb"[}\]])"
-_ONE: Final = re.compile(_VALUE, re.DOTALL)
-_NEXT: Final = re.compile(_SPACES + _VALUE + _SPACES + rb",", re.DOTALL)
-_SEVERAL: Final = re.compile(rb"(?:" + _SPACES + _VALUE + _SPACES + rb",){1,128}+", re.DOTALL)
-_KEY: Final = re.compile(rb"(" + _STRING + rb")" + _SPACES + rb":" + _SPACES, re.DOTALL)
-_TOKEN: Final = re.compile(_STRING + rb"|[{}\[\]]", re.DOTALL)
-_SPACE: Final = re.compile(rb"(?:[ \t\n\r]|\xef\xbb\xbf)*+")
-_STRINGS: Final = re.compile(_STRING, re.DOTALL)
+_ONE: Final = pattern(_VALUE, re.DOTALL)
+_NEXT: Final = pattern(_SPACES + _VALUE + _SPACES + rb",", re.DOTALL)
+_SEVERAL: Final = pattern(rb"(?:" + _SPACES + _VALUE + _SPACES + rb",){1,128}+", re.DOTALL)
+_KEY: Final = pattern(rb"(" + _STRING + rb")" + _SPACES + rb":" + _SPACES, re.DOTALL)
+_TOKEN: Final = pattern(_STRING + rb"|[{}\[\]]", re.DOTALL)
+_SPACE: Final = pattern(rb"(?:[ \t\n\r]|\xef\xbb\xbf)*+")
+_STRINGS: Final = pattern(_STRING, re.DOTALL)
 
 
 def is_too_dense(data: bytes, start: int, end: int) -> bool:
