@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).with_name("fuzz")))
 
-from mutations import mutated
+from mutated_inputs import mutated
 from targets import TARGETS, seeds
 
 MUTATIONS = 12

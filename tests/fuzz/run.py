@@ -27,7 +27,7 @@ from types import FrameType
 os.environ["DURABLE_DEBUG"] = "1"  # a defect is raised
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mutations import mutated
+from mutated_inputs import mutated
 from targets import TARGETS, seeds
 
 MOST_SECONDS = 10
