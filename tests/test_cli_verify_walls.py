@@ -231,6 +231,22 @@ def test_what_a_module_does_while_it_is_imported_is_refused_and_told(
 
 
 @needs_walls
+@pytest.mark.parametrize("runs", ["1", "2"])
+def test_a_module_that_needs_what_the_system_refused_cannot_be_verified(
+    project: Path, call: Call, runs: str
+) -> None:
+    (project / "needing.py").write_text(f"{IMPORTING}\nopen('imported').close()\n")
+    code, out, _ = call("needing:handler", "--runs", runs, "--format", "jsonl")
+    (doubt,) = json.loads(out)["doubts"]
+    assert code == 3
+    assert doubt["reason"].startswith("the handler could not be imported: importing the handler ")
+    assert f"writing a file (openat, {project / 'imported'})" in doubt["reason"]
+    assert "FileNotFoundError" in doubt["reason"]
+    assert "--allow-import" in doubt["remedy"]
+    assert json.loads(out)["notes"] == []
+
+
+@needs_walls
 def test_a_process_that_verifies_can_write_to_nothing_but_where_its_answers_go(call: Call) -> None:
     code, out, err = call("looking:handler")
     assert (code, err) == (0, ""), out

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import _bootstrap_external
 from types import FrameType
@@ -100,6 +100,12 @@ def refused_import(error: HandlerError, refused: Sequence[str]) -> Doubt | None:
     if not isinstance(error.__cause__, PermissionError):
         what += f"; {error.problem}"
     return Doubt(what, ALLOW_IMPORT)
+
+
+def refused_by_system(error: ImportFailed, refused: Iterable[str]) -> Doubt:
+    """Return why nothing can be verified where an import failed that the operating system refused
+    something, past the guard."""
+    return Doubt(f"{'; '.join(refused)}; {error.problem}", ALLOW_IMPORT)
 
 
 def import_note(attempt: str, *, is_refused: bool) -> str:

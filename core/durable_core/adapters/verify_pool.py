@@ -21,6 +21,7 @@ from durable_core.adapters.defects import defects_at
 from durable_core.adapters.guard import GuardMode
 from durable_core.adapters.handler import ImportFailed
 from durable_core.adapters.history_file import load_history
+from durable_core.adapters.import_watch import refused_by_system
 from durable_core.adapters.secret_variables import hide_environment
 from durable_core.adapters.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.adapters.verify_walls import Walled, note_of, with_guard, with_refusals
@@ -184,7 +185,8 @@ class _Pool:
             return outcome
         if self._job.guard is not GuardMode.BLOCK:
             return replace(outcome, guard=self._job.guard.value)
-        notes = self._refused.pop(None, ())
+        said = [each.reason for each in outcome.doubts]
+        notes = [each for each in self._refused.pop(None, ()) if not any(each in s for s in said)]
         outcome = replace(outcome, notes=(*outcome.notes, *notes))
         return with_guard(with_refusals(outcome, attempts), self._missing)
 
@@ -235,6 +237,8 @@ class _Pool:
 
     def _take_message(self, worker: Worker, heard: Any) -> None:
         match heard:
+            case ImportFailed() if None in self._refused:
+                worker.answer_all(refused_by_system(heard, self._refused[None]))
             case DurableError():
                 raise heard
             case Importing():

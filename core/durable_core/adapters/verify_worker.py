@@ -46,7 +46,7 @@ from durable_core.verifying.examination import Examination
 from durable_core.verifying.passes import Part
 from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions, Watch
-from durable_core.verifying.verification import CodeLine, Verification
+from durable_core.verifying.verification import CodeLine, Doubt, Verification
 
 if TYPE_CHECKING:
     from durable_core.sandbox.watcher import Watcher
@@ -263,6 +263,10 @@ class Worker:
         """Count the time of its import."""
         self.deadline = monotonic() + self.import_seconds
 
+    def answer_all(self, doubt: Doubt) -> None:
+        """Have it answer whatever it is given with the reason for which nothing was imported."""
+        self.pipe.send(doubt)
+
     def _begin(self) -> None:
         self._began = monotonic()
         self.deadline = self._began + self._job.timeout
@@ -416,9 +420,9 @@ def _verify_all(
                 doubt = refusal or withheld.failed_import(error)
                 if doubt is None:
                     pipe.send(error)
-                else:
-                    lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
-                    _answer_all(pipe, answers, lost)
+                    doubt = pipe.recv()  # where the operating system has refused it something
+                lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
+                _answer_all(pipe, answers, lost)
                 return
             except DurableError as error:
                 pipe.send(error)
