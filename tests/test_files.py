@@ -125,7 +125,15 @@ def test_folders_may_be_as_deep_as_paths_can_be_long(
     Path("h.json").write_text(HISTORY)
     os.chdir(here)
     limit = sys.getrecursionlimit()
-    assert run(["replay", source, "--depth", "1"]) == 0
+    try:
+        assert run(["replay", source, "--depth", "1"]) == 0
+    finally:  # from the inside out: what removes temporary folders recurses
+        os.chdir("/".join(["deep", *["d"] * levels]))
+        Path("h.json").unlink()
+        for _ in range(levels):
+            os.chdir("..")
+            Path("d").rmdir()
+        os.chdir(here)
     assert sys.getrecursionlimit() == limit
 
 
