@@ -29,6 +29,8 @@ SECRETS = [
     *["MYSQL_PWD", "REDIS_PASS", "STRIPE_API_KEY", "STRIPE_APIKEY", "SIGNING_KEY", "KEY"],
     *["SSH_PRIVATE_KEY", "SSH_AUTH_SOCK", "DOCKER_AUTH_CONFIG", "CI_JOB_JWT", "AZURE_PAT"],
     *["GOOGLE_APPLICATION_CREDENTIALS", "SENTRY_DSN", "GPG_PASSPHRASE", "SESSION_COOKIE"],
+    *["STRIPE_KEY_LIVE", "ENCRYPTION_KEY_1", "SIGNING_KEY_V2", "JWT_SECRET_OLD", "TLS_KEY_PEM"],
+    *["KEY_PREVIOUS", "AZURE_CONNECTION_STRING", "SERVICEBUS_CONNSTR", "SLACK_WEBHOOK_URL"],
     "my_secret",
 ]
 NO_SECRETS = [
@@ -36,6 +38,7 @@ NO_SECRETS = [
     *["AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_LAMBDA_FUNCTION_NAME", "AWS_ROLE_ARN"],
     *["TABLE_NAME", "PARTITION_KEY", "SORT_KEY", "PUBLIC_KEY", "CACHE_KEY", "S3_KEY", "KEY_PREFIX"],
     *["SECRET_NAME", "SECRET_ARN", "TOKEN_TABLE", "TOKEN_TTL", "TOKENIZERS_PARALLELISM"],
+    *["PUBLIC_KEY_PEM", "SORT_KEY_2", "SECRET_NAME_PROD", "KMS_KEY_ID", "WEBHOOK_PATH"],
     *["MONKEY", "PASSENGER", "AUTHOR", "COMPASS", "LOG_LEVEL", "KEYBOARD"],
 ]
 
@@ -56,6 +59,14 @@ def test_a_number_or_a_switch_is_no_secret_whatever_it_is_called(value: str) -> 
 
 
 @pytest.mark.parametrize(
+    "name", ["DB_PASSWORD", "REDIS_PASS", "MYSQL_PWD", "PASSWORD_2", "SMS_PIN"]
+)
+def test_a_password_may_be_a_number(name: str) -> None:
+    assert is_secret(name, "482915")
+    assert not is_secret(name, "0")
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "postgres://orders:hunter22@db.example.com/orders",
@@ -64,10 +75,29 @@ def test_a_number_or_a_switch_is_no_secret_whatever_it_is_called(value: str) -> 
         "AKIAIOSFODNN7EXAMPLE",
         "ghp_0123456789abcdefghij0123",
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ6b2UifQ.c2lnbmF0dXJl",
+        "Server=db.example.com;User Id=orders;Password=hunter22;",
+        "host=db.example.com user=orders password=hunter22",
+        "-Djavax.net.ssl.keyStorePassword=changeit",
+        "DefaultEndpointsProtocol=https;AccountName=orders;AccountKey=aGVsbG8gd29ybGQ=",
+        "https://hooks.slack.com/services/" + "T0000/B0000/x",
+        "https://discord.com/api/webhooks/1/x",
+        *("sk_" + f"{mode}_0123456789abcdef" for mode in ("live", "test")),
+        "sk-" + "proj-0123456789abcdefghij",
+        "glpat" + "-0123456789abcdefghij",
+        "github_pat_" + "0123456789abcdefghijk",
+        "SG." + "0123456789abcdefghij.0123456789abcdefghij",
     ],
 )
 def test_a_credential_is_known_by_its_value(value: str) -> None:
     assert is_secret("SETTING", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a" * 10**6, "eyJ-" * 10**6, "://a:" * 10**6, "-----BEGIN " * 10**6, "SG." * 10**6],
+)
+def test_a_long_value_is_read_once(value: str) -> None:
+    assert not is_secret("SETTING", value)
 
 
 @pytest.mark.parametrize("value", ["https://example.com/orders", "postgres://db.example.com/x"])

@@ -18,6 +18,7 @@ from durable_core.errors import UsageError
 
 _NAMED_SECRET: Final = re.compile(
     "TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|COOKIE"
+    "|CONN(?:ECTION)?_?STR(?:ING)?|WEBHOOK_?URL"
 )
 """Anywhere in a name, in capitals."""
 _NAMED_SECRETS: Final = frozenset({"KEY", "PWD", "PASS", "AUTH", "JWT", "PAT", "CREDS", "DSN"})
@@ -29,18 +30,33 @@ _OF_KEYS: Final = frozenset(
     | {"S3", "ROUTING", "INDEX"}
 )
 """Before KEY: of a table or a bucket."""
+_WHICH: Final = re.compile(
+    r"(?:_(?:V?\d+|LIVE|PROD|PRODUCTION|STAGING|STAGE|TEST|DEV|OLD|NEW|CURRENT|PREVIOUS|NEXT"
+    r"|PRIMARY|SECONDARY|BACKUP|BASE64|B64|HEX|PEM|JSON))+$"
+)
+"""At the end of a name: which of several it is, or in which form."""
 _SAID_OF_SECRETS: Final = frozenset(
     {"NAME", "ARN", "TABLE", "TTL", "TYPE", "LENGTH", "LIMIT", "TIMEOUT", "SECONDS", "HEADER"}
 )
 """As the last word: what is told of a secret, not the secret."""
 _OF_AWS: Final = re.compile(r"AWS_CONTAINER_\w+|AWS_BEARER_\w+")
 _HARMLESS: Final = re.compile(r"[0-9.]{0,9}|true|false|yes|no|on|off", re.IGNORECASE)
+_OF_DIGITS: Final = re.compile(r"(?:PASSW(?:OR)?D|PASSPHRASE|PWD|PASS|PIN)$")
+"""At the end of the name of a secret that may be a number, of four digits or more."""
+_FEWEST_DIGITS: Final = 4
 _SECRET_VALUE: Final = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@"  # a password in a URL
+    r"://[^/@\s:]*:[^/@\s]+@"  # a password in a URL
+    r"|(?:password|pwd|(?:account|sharedaccess)key|sharedaccesssignature) ?= ?[^;&\s]{3}"
+    r"|://(?:hooks\.slack\.com|discord(?:app)?\.com/api/webhooks"
+    r"|[\w-]{1,63}\.webhook\.office\.com)/\w"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|(?<![A-Za-z0-9])(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_\w{20}|xox[a-z]-\w{8}|eyJ[\w-]{8,}\.eyJ)",
+    r"|(?<![\w-])(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_\w{20}|github_pat_\w{20}|glpat-[\w-]{16}"
+    r"|xox[a-z]-\w{8}|xapp-\w{8}|[rs]k_(?:live|test)_\w{8}|whsec_\w{16}|sk-[\w-]{20}"
+    r"|AIza[\w-]{30}|npm_\w{30}|pypi-[\w-]{30}|hf_\w{30}|dop_v1_\w{30}|shpat_\w{30}"
+    r"|SG\.[\w-]{16,64}\.[\w-]{16}|eyJ[\w-]{8,}\.eyJ)",
     re.IGNORECASE,
 )
+"""Linear in the length of a value: what repeats ends where the next try begins."""
 
 PLACEHOLDERS: Final = {
     "AWS_ACCESS_KEY_ID": "WITHHELD-WHILE-VERIFYING",
@@ -54,9 +70,14 @@ def is_secret(name: str, value: str) -> bool:
     if _SECRET_VALUE.search(value):
         return True
     upper = name.upper()
-    words = upper.split("_")
-    if upper in _NO_SECRETS or _HARMLESS.fullmatch(value) or words[-1] in _SAID_OF_SECRETS:
+    if upper in _NO_SECRETS:
         return False
+    upper = _WHICH.sub("", upper)
+    words = upper.split("_")
+    if words[-1] in _SAID_OF_SECRETS:
+        return False
+    if _HARMLESS.fullmatch(value):
+        return len(value) >= _FEWEST_DIGITS and value.isdigit() and bool(_OF_DIGITS.search(upper))
     if _OF_AWS.fullmatch(upper):
         return True
     if _NAMED_SECRET.search(upper.replace(_TOKENIZERS, "")):
