@@ -23,13 +23,8 @@ from durable_cli.render_verify import (
 )
 from durable_core.errors import DurableError
 from durable_core.excerpts import excerpt
-from durable_core.verifying.verification import (
-    CodeLine,
-    Divergence,
-    Doubt,
-    Verdict,
-    Verification,
-)
+from durable_core.sandbox.user_code import CodeLine
+from durable_core.verifying.verification import Divergence, Doubt, Verdict, Verification
 
 
 def _reason(outcome: Verification | DurableError, *, says_whom: bool = True) -> str:

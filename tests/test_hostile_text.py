@@ -26,9 +26,9 @@ from durable_cli.output import Color, Output, error_line
 from durable_cli.render_fetch import event_line, executions_document, executions_table
 from durable_cli.verifying import _rendered
 from durable_core.errors import SourceDefect, SourceError
+from durable_core.sandbox.user_code import CodeLine
 from durable_core.verifying.verification import (
     Cause,
-    CodeLine,
     Difference,
     Divergence,
     Doubt,

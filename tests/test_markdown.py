@@ -22,9 +22,9 @@ from durable_core.errors import SourceError
 from durable_core.explaining.explain import explain
 from durable_core.explaining.report import Reason, Report
 from durable_core.model import ErrorObject
+from durable_core.sandbox.user_code import CodeLine
 from durable_core.verifying.verification import (
     Cause,
-    CodeLine,
     Difference,
     Divergence,
     Doubt,

@@ -1,1 +1,1 @@
-"""What touches the world outside: files, handlers, AWS."""
+"""What reads and writes files, and talks to AWS. It runs nothing of the user's."""

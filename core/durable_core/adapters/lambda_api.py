@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from durable_core import __version__
+from durable_core._version import __version__
 from durable_core.adapters.bounded_calls import (
     DRIP_FACTOR,
     Sent,

@@ -16,6 +16,22 @@ from pathlib import PosixPath, WindowsPath
 from types import FrameType, MappingProxyType, ModuleType
 from typing import Any, Final, cast
 
+from durable_core.values import dataclass
+
+
+class ReachesOut(BaseException):
+    """A SerDes was refused what it was about to do outside: nothing of its own handles that."""
+
+
+@dataclass(slots=True)
+class Reach:
+    """What a SerDes was seen to attempt outside of the process: the first that was refused, and the
+    first file that it read."""
+
+    refused: str | None = None
+    loaded: str | None = None
+
+
 _NETWORK = "a network connection"
 _LOOKUP = "looking up a host"
 _SENDING = "sending over the network"

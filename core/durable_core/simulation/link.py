@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from durable_core.model import CheckpointRequest, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
-from durable_core.native.signals import ProcessDied
+from durable_core.sandbox.lambda_context import LambdaContext
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.service.simulated import SimulatedService
@@ -24,6 +24,7 @@ from durable_core.service.values import (
     Refusal,
     StatePage,
 )
+from durable_core.signals import ProcessDied
 
 
 class ServiceLink:
@@ -141,4 +142,17 @@ def _error(refusal: Refusal) -> Exception:
         return TransientFailure(str(refusal))
     return RefusedCheckpoint(
         refusal.code, refusal.message, refusal.operation_id, refusal.size, refusal.limit
+    )
+
+
+def context_of(link: ServiceLink, memory_mb: int = 128) -> LambdaContext:
+    """Return the context of an invocation of a durable function."""
+    invocation = link.invocation
+    return LambdaContext(
+        invocation.input.durable_execution_arn.partition("/")[0],
+        invocation.request_id,
+        link.began,
+        elapsed=lambda: link.elapsed(),
+        memory_mb=memory_mb,
+        tenant_id=invocation.tenant_id,
     )

@@ -13,10 +13,10 @@ from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus, OperationStatus
+from durable_core.raised import told, told_as_recorded
+from durable_core.sandbox.user_code import raising_line, users_traceback
 from durable_core.sizes import utf8_bytes
-from durable_core.verifying.code_lines import raising_line, users_traceback
 from durable_core.verifying.examination import Examination
-from durable_core.verifying.raised import told, told_as_recorded
 from durable_core.verifying.recorded_tree import identity_of
 from durable_core.verifying.runs import Asked, Outcome
 from durable_core.verifying.serdes_io import NotDone

@@ -20,11 +20,8 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
 )
+from durable_core.sandbox.user_code import CodeLine, calling_line
 from durable_core.verifying.alignment import Fit
-from durable_core.verifying.code_lines import (
-    calling_line,
-    handled_error,
-)
 from durable_core.verifying.details import detail_differences
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.handed import Handed
@@ -34,17 +31,11 @@ from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
 from durable_core.verifying.retry_differences import Decide, retry_differences
-from durable_core.verifying.runs import Asked
+from durable_core.verifying.runs import Asked, handled_error
 from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
 from durable_core.verifying.unknown import UnknownValue
-from durable_core.verifying.verification import (
-    CodeLine,
-    Difference,
-    Doubt,
-    Identity,
-    line_at,
-)
+from durable_core.verifying.verification import Difference, Doubt, Identity, line_at
 
 if TYPE_CHECKING:
     from durable_core.verifying.stand_ins import StandIns

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any, Final
 
-from durable_core.verifying.code_lines import shown
+from durable_core.sandbox.user_code import shown
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.leaks import Leak

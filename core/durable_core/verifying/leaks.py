@@ -18,10 +18,9 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 from durable_core.ids import Path
+from durable_core.sandbox.user_code import CodeLine, shown
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import shown
 from durable_core.verifying.handler_state import HandlerState, Place
-from durable_core.verifying.verification import CodeLine
 
 running_body: ContextVar[Path | None] = ContextVar("durable_verified_body", default=None)
 """The position of the context whose body runs here; None: the handler itself."""

@@ -17,8 +17,8 @@ from durable_core.arns import UNKNOWN_ARN
 from durable_core.fold import Folded, fold, folded_of
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
+from durable_core.sandbox.user_code import calls_handlers, shown
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import shown
 from durable_core.verifying.consequences import Runtime
 from durable_core.verifying.endings import compare_final_error
 from durable_core.verifying.examination import Examination
@@ -330,3 +330,6 @@ def function_of(arn: str | None) -> str | None:
     """Return the name of the function in an execution's ARN."""
     _, found, rest = (arn or "").partition(":function:")
     return rest.partition("/")[0].partition(":")[0] if found else None
+
+
+calls_handlers(globals())

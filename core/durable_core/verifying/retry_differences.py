@@ -14,13 +14,13 @@ from typing import Any, Final, cast
 
 from durable_core.fold import AttemptEnd, Recorded
 from durable_core.model import ErrorObject
-from durable_core.values import dataclass
-from durable_core.verifying.raised import (
+from durable_core.raised import (
     class_name,
     is_from_outside,
     module_of,
     qualified_name,
 )
+from durable_core.values import dataclass
 
 Said = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a
@@ -207,7 +207,10 @@ def _own_text(error: Exception) -> str | None:
         return None
 
 
-_OURS: Final = ("durable_core.adapters.", "durable_core.verifying.")
+_OURS: Final = tuple(
+    f"durable_core.{package}."
+    for package in ("adapters", "processes", "runtimes", "sandbox", "simulation", "verifying")
+)
 """Modules of which no handler raises anything by name: their classes may be called as a user's."""
 
 

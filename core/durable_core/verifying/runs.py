@@ -3,14 +3,18 @@ Pure."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from enum import Enum, auto
+from types import TracebackType
 from typing import NamedTuple
 
 from durable_core.ids import Path
+from durable_core.raised import told
+from durable_core.sandbox.user_code import CodeLine, is_runtimes, raising_line, users_traceback
 from durable_core.values import dataclass
 from durable_core.verifying.alignment import Fit
-from durable_core.verifying.verification import CodeLine, Identity
+from durable_core.verifying.verification import Identity
 
 
 class Outcome(Enum):
@@ -28,6 +32,26 @@ class Handled(NamedTuple):
     error: str
     traceback: str
     where: CodeLine | None = None
+
+
+def handled_error() -> Handled | None:
+    """Return the error that the running code handles now, where its own code raised it; None: it
+    handles none, or what a recorded operation raised."""
+    error = sys.exception()
+    if error is None or not _is_codes_own(error):
+        return None
+    return Handled(told(error), users_traceback(error), raising_line(error))
+
+
+def _is_codes_own(error: BaseException) -> bool:
+    """Return True for an error that neither came of an operation nor was made from one that did."""
+    at: TracebackType | None = error.__traceback__
+    innermost = None
+    while at is not None:
+        innermost, at = at.tb_frame.f_code.co_filename, at.tb_next
+    if innermost is None or is_runtimes(innermost):
+        return False
+    return error.__cause__ is None or _is_codes_own(error.__cause__)
 
 
 @dataclass(frozen=True, slots=True)

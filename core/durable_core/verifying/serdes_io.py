@@ -12,21 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
+from durable_core.sandbox.attempts import Reach, ReachesOut
 from durable_core.values import dataclass
-
-
-class ReachesOut(BaseException):
-    """A SerDes was refused what it was about to do outside: nothing of its own handles that."""
-
-
-@dataclass(slots=True)
-class Reach:
-    """What a SerDes was seen to attempt outside of the process: the first that was refused, and the
-    first file that it read."""
-
-    refused: str | None = None
-    loaded: str | None = None
-
 
 Watching = Callable[[], AbstractContextManager[Reach]]
 """Refuses, while it is entered, what a SerDes would change or connect to outside."""

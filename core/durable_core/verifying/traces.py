@@ -11,11 +11,12 @@ from typing import Any
 from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.model import CompletionReason, UnitStatus
+from durable_core.sandbox.user_code import CodeLine
 from durable_core.values import dataclass
 from durable_core.verifying.alignment import Alignment
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.runs import Asked, ContextRun, Outcome
-from durable_core.verifying.verification import CodeLine, Identity, line_at
+from durable_core.verifying.verification import Identity, line_at
 
 
 @dataclass(slots=True)

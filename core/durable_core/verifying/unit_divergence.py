@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from durable_core.excerpts import short_name
 from durable_core.ids import Path, position_text
+from durable_core.sandbox.user_code import CodeLine
 from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.verification import Cause, CodeLine, Divergence, Identity, line_at
+from durable_core.verifying.verification import Cause, Divergence, Identity, line_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from durable_core.excerpts import labelled, short_name
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
+from durable_core.sandbox.user_code import CodeLine
 from durable_core.values import dataclass
 
 
@@ -69,19 +70,6 @@ class Identity(NamedTuple):
         if self.virtual and not self.name:
             return "a context without an operation of its own (FLAT, or virtual)"
         return labelled(label, self.name) if self.name else f"{short_name(label)} (unnamed)"
-
-
-@dataclass(frozen=True, slots=True)
-class CodeLine:
-    """A line of the user's code."""
-
-    file: str
-    line: int
-    function: str = ""
-    text: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What runs a handler: finding and loading it, and a driver for each runtime."""
