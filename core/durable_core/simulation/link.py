@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from durable_core.model import CheckpointRequest, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
-from durable_core.sandbox.lambda_context import LambdaContext
+from durable_core.sandbox import lambda_context
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.service.simulated import SimulatedService
@@ -145,10 +145,10 @@ def _error(refusal: Refusal) -> Exception:
     )
 
 
-def context_of(link: ServiceLink, memory_mb: int = 128) -> LambdaContext:
+def context_of(link: ServiceLink, memory_mb: int = 128) -> lambda_context.LambdaContext:
     """Return the context of an invocation of a durable function."""
     invocation = link.invocation
-    return LambdaContext(
+    return lambda_context.LambdaContext(  # by its module: another may stand there
         invocation.input.durable_execution_arn.partition("/")[0],
         invocation.request_id,
         link.began,
