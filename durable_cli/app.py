@@ -22,7 +22,7 @@ class _Command(TyperCommand):
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         from durable_cli.option_needs import refuse_without_effect
-        from durable_cli.option_values import refuse_empty_values
+        from durable_cli.options import refuse_empty_values
 
         refuse_empty_values(ctx)
         refuse_without_effect(ctx)

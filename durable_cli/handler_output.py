@@ -19,7 +19,7 @@ from typing import TextIO, cast
 from durable_cli.whole_file import write_whole
 from durable_core.errors import SourceError
 from durable_core.processes.std_streams import LenientStream, Unwritten, lenient
-from durable_core.runtimes.lambda_logging import LambdaLogHandler
+from durable_core.runtimes.lambda_environment import LambdaLogHandler
 
 
 @contextmanager

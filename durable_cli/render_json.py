@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_cli.render_cost_json import cost_object, nesting_objects
+from durable_cli.render_cost import cost_object, nesting_objects
 from durable_core.errors import DurableError, SourceError
 from durable_core.events import format_timestamp
 from durable_core.model import ErrorObject

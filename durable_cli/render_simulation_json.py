@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from durable_cli.render_cost_json import cost_object, nesting_objects
+from durable_cli.render_cost import cost_object, nesting_objects
 from durable_cli.render_json import (
     limit_objects,
     metering_object,

@@ -12,9 +12,16 @@ import pytest
 from durable_core import DurableContext, MapConfig, NestingType
 from durable_core.adapters.history_file import load_history
 from durable_core.adapters.price_file import read_prices
-from durable_core.explaining.costs import GIB, Cost, CostKey, Price, cost_of, cost_together
+from durable_core.explaining.costs import (
+    GIB,
+    Cost,
+    CostKey,
+    Price,
+    cost_of,
+    cost_together,
+    nesting_changes,
+)
 from durable_core.explaining.explain import explain
-from durable_core.explaining.nesting import nesting_changes
 from durable_core.explaining.report import ComputeUse, Report
 from durable_core.history import history_of_events
 from durable_core.simulation.simulate import simulate

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from durable_cli.app import run
-from durable_cli.option_values import parse_size
+from durable_cli.options import parse_size
 from durable_core.adapters import files
 from durable_core.errors import UsageError
 

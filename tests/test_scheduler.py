@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from durable_core.sandbox.interleavings import order_of
 from durable_core.sandbox.threads.patches import in_place
 from durable_core.sandbox.threads.primitives import LightEvent, UsersLock
 from durable_core.sandbox.threads.scheduler import Scheduler
 from durable_core.sandbox.threads.tasks import SECOND, Stuck, current_task
+from durable_core.sandbox.threads.turns import order_of
 from durable_core.signals import Overdue
 
 INTERLEAVINGS = range(6)

@@ -192,7 +192,7 @@ def command(
     With --handler: run the handler against them, and say whether it still replays what they hold.
     """
     from durable_cli.exits import code_of, worst
-    from durable_cli.option_values import parse_size
+    from durable_cli.options import parse_size
     from durable_cli.output import message
     from durable_cli.render_all import render_all
     from durable_cli.sources import all_sources, telling_what_is_empty

@@ -25,8 +25,8 @@ from durable_core.runtimes.aws_python.client import Client
 from durable_core.runtimes.aws_python.desk import Desk
 from durable_core.runtimes.aws_python.observed import Observed
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
-from durable_core.sandbox.interleavings import first_come
 from durable_core.sandbox.threads.patches import schedulable
+from durable_core.sandbox.threads.turns import first_come
 
 NOW = datetime.now(UTC)
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST/durable-execution/x/execution"

@@ -10,9 +10,10 @@ at once, lets them begin as one does that is checkpointed.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Final, TypeVar, cast, overload
 
 from durable_core.exceptions import (
     CallbackError,
@@ -39,7 +40,6 @@ from durable_core.native.config import (
 from durable_core.native.durations import whole_seconds
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.logger import Logger, LoggerInterface
-from durable_core.native.names import checked_name, name_of
 from durable_core.native.operations import batch as batches
 from durable_core.native.operations import child as children
 from durable_core.native.operations import condition, step, wait
@@ -52,6 +52,7 @@ from durable_core.native.types import (
     WaitForConditionCheckContext,
 )
 from durable_core.native.waits import WaitForConditionConfig
+from durable_core.safe_text import plain, shown
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -393,3 +394,20 @@ class DurableContext:
             replaying=self._replaying and (virtual or call.recorded is not None or not is_unit),
             logger=self.logger.get_logger(),
         )
+
+
+_NAME: Final = re.compile(r"[\x20-\x7E]{1,256}")
+
+
+def name_of(name: str | None, func: Callable[..., Any]) -> str | None:
+    """Return the given name, or the one that a decorator noted on the function."""
+    return name or getattr(func, "_original_name", None)
+
+
+def checked_name(name: str | None) -> str | None:
+    """Return the name, None for an empty one. Raises ValidationError for what isn't a name."""
+    if not name:
+        return None
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValidationError(f"a name is 1 to 256 printable ASCII characters, got: {shown(name)}")
+    return plain(name)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
 from durable_core.errors import UsageError
-from durable_core.sandbox.interleavings import Order
+from durable_core.sandbox.threads.turns import Order
 from durable_core.signals import Overdue
 
 

@@ -269,7 +269,7 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     # Imported before anything is changed, all but what belongs to the user.
     from durable_core.processes.given_notes import GivenNotes, watch_native
     from durable_core.runtimes.handler import HandlerKind, HandlerLoader
-    from durable_core.runtimes.lambda_logging import LambdaLogHandler
+    from durable_core.runtimes.lambda_environment import LambdaLogHandler
     from durable_core.sandbox.readings import Readings
 
     request = request_from_json(asked["request"])

@@ -13,8 +13,7 @@ from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory
 from durable_core.processes.guard import Guard, GuardMode
 from durable_core.runtimes.drivers import replayer_of
-from durable_core.runtimes.lambda_environment import handed, recorded_variables
-from durable_core.runtimes.lambda_logging import logging_as_lambda
+from durable_core.runtimes.lambda_environment import handed, logging_as_lambda, recorded_variables
 from durable_core.verifying.replay import VerifyOptions, unverified, verify_history
 from durable_core.verifying.verification import IN_PROCESS_ONLY, Doubt, Verdict, Verification
 

@@ -25,7 +25,6 @@ from durable_core.defects import defect_at, defects_at, is_ours
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
-from durable_core.interrupts import uninterrupted
 from durable_core.processes.channel import Channel, new_token
 from durable_core.processes.guard import Guard, GuardMode
 from durable_core.processes.process_group import (
@@ -43,6 +42,7 @@ from durable_core.raised import told
 from durable_core.sandbox.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.sandbox.sources import Read
 from durable_core.sandbox.user_code import CodeLine
+from durable_core.signals import uninterrupted
 from durable_core.values import dataclass
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.passes import Part
@@ -394,7 +394,7 @@ def _verify_all(
     from durable_core.processes.import_findings import NOT_IMPORTED, import_note, refused_import
     from durable_core.runtimes.drivers import replayer_of
     from durable_core.runtimes.handler import HandlerError, HandlerLoader
-    from durable_core.runtimes.lambda_logging import LambdaLogHandler, write_new_warnings
+    from durable_core.runtimes.lambda_environment import LambdaLogHandler, write_new_warnings
     from durable_core.sandbox.process_exit import exit_is_told, watch_exits
     from durable_core.sandbox.readings import readings_of_verification
 

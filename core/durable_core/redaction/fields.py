@@ -13,8 +13,7 @@ from durable_core.redaction.disguise import Fate, Fates, Path, disguise_json, re
 from durable_core.redaction.document_facts import Facts, Json
 from durable_core.redaction.fakes import Disguise
 from durable_core.redaction.identifiers import replace_identifiers
-from durable_core.redaction.keep_paths import INPUT, NAMES, RESULT, KeepPath
-from durable_core.redaction.kept_names import KeptNames
+from durable_core.redaction.keep_paths import INPUT, NAMES, RESULT, KeepPath, KeptNames
 from durable_core.redaction.plain_values import (
     is_count,
     is_error_type,

@@ -13,7 +13,7 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from durable_core.sandbox.kernel import system_call
+from durable_core.sandbox.system_calls import system_call
 
 _CREATE_RULESET: Final = 444
 _ADD_RULE: Final = 445

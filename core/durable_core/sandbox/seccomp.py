@@ -12,9 +12,8 @@ import struct
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from durable_core.sandbox.kernel import system_call
 from durable_core.sandbox.rules import Action, Check, Rules, action_of
-from durable_core.sandbox.system_calls import Architecture
+from durable_core.sandbox.system_calls import Architecture, system_call
 
 Instruction = tuple[int, int, int, int]
 """Code, where to jump to when true and when false (counted from the next one), and a constant."""

@@ -10,9 +10,8 @@ from socket import send_fds, socket
 from typing import Final
 
 from durable_core.sandbox import landlock, seccomp
-from durable_core.sandbox.kernel import give_up_privileges
 from durable_core.sandbox.rules import Check, Rules, checks
-from durable_core.sandbox.system_calls import ARCHITECTURES, Architecture
+from durable_core.sandbox.system_calls import ARCHITECTURES, Architecture, give_up_privileges
 from durable_core.values import dataclass
 
 SWITCHED_OFF: Final = "DURABLE_WALLS_WITHOUT"

@@ -44,11 +44,17 @@ from durable_core.service.answers import (
     wait_over,
 )
 from durable_core.service.changes import (
+    NOT_PAUSED,
+    NOT_RUNNING,
+    PAUSED,
+    RESUMED,
+    SUPERSEDED,
     Alarm,
     CallbackDue,
     Change,
     ExecutionDue,
     InvokeAgain,
+    Pausing,
     RetryDue,
     Scripted,
     Setting,
@@ -57,14 +63,6 @@ from durable_core.service.changes import (
 from durable_core.service.events import invocation_completed_details
 from durable_core.service.ledger import Ledger
 from durable_core.service.made_ids import made_token, made_uuid
-from durable_core.service.pausing import (
-    NOT_PAUSED,
-    NOT_RUNNING,
-    PAUSED,
-    RESUMED,
-    SUPERSEDED,
-    Pausing,
-)
 from durable_core.service.request import Accepted, Decision, examine
 from durable_core.service.state import is_waiting
 from durable_core.service.values import (

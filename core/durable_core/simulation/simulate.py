@@ -18,7 +18,6 @@ from typing import Any, Final
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
-from durable_core.interrupts import noting_interrupts, take_interrupt
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
@@ -42,6 +41,7 @@ from durable_core.service.values import (
     Invocation,
     InvokeRequested,
 )
+from durable_core.signals import noting_interrupts, take_interrupt
 from durable_core.simulation.chance import seeded_names
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import (
@@ -52,8 +52,7 @@ from durable_core.simulation.outcome import (
     Stopped,
     WaitingFor,
 )
-from durable_core.simulation.outside import Outside, Targets
-from durable_core.simulation.pauses import Pauses
+from durable_core.simulation.outside import Outside, Pauses, Targets
 from durable_core.simulation.runner import NativeRunner as NativeRunner
 from durable_core.simulation.runner import Runner as Runner
 from durable_core.simulation.runner import crash_of, runner_of

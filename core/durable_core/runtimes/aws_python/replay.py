@@ -31,10 +31,10 @@ from durable_core.runtimes.aws_python.installed import SdkChanged, found_below, 
 from durable_core.runtimes.aws_python.replay_attach import VerifyingClient, load_parts, running
 from durable_core.runtimes.aws_python.replay_run import BEGAN, ReplayRun
 from durable_core.runtimes.lambda_environment import REQUEST_ID
-from durable_core.sandbox.interleavings import first_come
 from durable_core.sandbox.threads.patches import schedulable
 from durable_core.sandbox.threads.scheduler import Scheduler
 from durable_core.sandbox.threads.tasks import Stuck
+from durable_core.sandbox.threads.turns import first_come
 from durable_core.service.clock import VirtualClock
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import Invocation

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Final, TypeVar
 
-from durable_core.sandbox.interleavings import Order, first_come
 from durable_core.sandbox.threads import turns as _turns
 from durable_core.sandbox.threads import waiting as _waiting
 from durable_core.sandbox.threads.standing import place_of, stands_at_a_lock
@@ -36,6 +35,7 @@ from durable_core.sandbox.threads.tasks import (
     current_task,
     open_gate,
 )
+from durable_core.sandbox.threads.turns import Order, first_come
 from durable_core.sandbox.threads.waiting import Waiting, real_monotonic
 
 T = TypeVar("T")

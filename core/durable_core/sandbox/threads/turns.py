@@ -5,17 +5,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final, Protocol
 
-from durable_core.sandbox.interleavings import Order, first_come
-from durable_core.sandbox.threads.tasks import (
-    REAL_LOCK,
-    SECOND,
-    Sleeper,
-    Task,
-    open_gate,
-)
+from durable_core.sandbox.threads.tasks import REAL_LOCK, SECOND, Sleeper, Task, open_gate
 from durable_core.signals import Overdue
 
 ASKS: Final = 2
@@ -183,3 +177,54 @@ class Turns:
             self._holder = None
             open_gate(self._host)
         task.gate.acquire()
+
+
+class Ready(Protocol):
+    """A thread or task that can go on. `number` counts them in the order in which they started,
+    `begun` the pieces of work that they took up, such as the units of a map; 0: none yet."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def begun(self) -> int: ...
+
+
+Order = Callable[[Sequence[Ready]], int]
+"""Returns the index of the one that is next, given those that can go on, in the order in which they
+became able to."""
+
+
+def order_of(seed: int, interleaving: int = 0, invocation: int = 1) -> Order:
+    """Return the order of an invocation's threads in one interleaving."""
+    if interleaving == 0 and seed == 0:
+        return first_come
+    if interleaving == 1:
+        return last_begun
+    chance = Random(f"{seed}:{interleaving}:{invocation}")
+    return _ranked(chance) if interleaving % 2 else _drawn(chance)
+
+
+def first_come(ready: Sequence[Ready]) -> int:
+    """First come, first served."""
+    return 0
+
+
+def last_begun(ready: Sequence[Ready]) -> int:
+    """Those first that have taken up nothing yet, then what was taken up last."""
+    return max(range(len(ready)), key=lambda at: (not ready[at].begun, ready[at].begun, at))
+
+
+def _drawn(chance: Random) -> Order:
+    return lambda ready: chance.randrange(len(ready)) if len(ready) > 1 else 0
+
+
+def _ranked(chance: Random) -> Order:
+    ranks: dict[tuple[int, int], float] = {}
+
+    def rank(each: Ready) -> float:
+        key = (each.number, each.begun)
+        if key not in ranks:
+            ranks[key] = chance.random()
+        return ranks[key]
+
+    return lambda ready: max(range(len(ready)), key=[rank(each) for each in ready].__getitem__)
