@@ -10,6 +10,7 @@ from durable_core.events import format_timestamp
 from durable_core.excerpts import labelled
 from durable_core.explaining.report import LimitUse, PauseRow, Report, Row
 from durable_core.explaining.sentences import duration_text
+from durable_core.positions import label_of
 
 SDK_NAMES: Final = {
     "python": "Python",
@@ -67,7 +68,7 @@ def plural(count: int, noun: str) -> str:
 def label(row: Row) -> str:
     """Return what kind of operation or unit it is, with its name."""
     if row.unit is None:
-        return clean(labelled(row.sub_type or row.type, row.name))
+        return clean(label_of(row))
     unit = clean(labelled(f"unit {row.unit:,}", row.name))
     return f"{unit}{' (FLAT)' if row.is_flat_unit else ''}"
 

@@ -11,20 +11,15 @@ from hypothesis import strategies as st
 from durable_core.ids import (
     BLAKE2B,
     MD5,
-    MOST_LEVELS,
     SCHEMES,
     SHA256,
     SHA256_AT_ROOT,
     SHA256_OF_PATH,
     IdScheme,
     Path,
-    Placed,
-    detect,
-    locate,
-    missing_parents,
     position_text,
-    resolve,
 )
+from durable_core.positions import MOST_LEVELS, Placed, detect, locate, missing_parents, resolve
 
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 
 from durable_core.errors import HistoryError
 from durable_core.events import EVENTS, EventSpec, Kind, is_truncated, next_attempt_delay_of
-from durable_core.ids import Placed, may_lack_parents, missing_parents, places_of
 from durable_core.model import (
     Event,
     ExecutionRecord,
@@ -22,8 +21,8 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
     SubType,
-    is_batch,
 )
+from durable_core.positions import may_lack_parents, missing_parents, places_of, places_of_events
 from durable_core.values import dataclass
 
 CLOCK_SKEW: Final = timedelta(seconds=5)
@@ -123,21 +122,6 @@ def _missing_parents(events: Sequence[Event], traces: Mapping[str, Trace]) -> di
         if trace.parent_id is None and trace.type is not OperationType.EXECUTION
     ]
     return missing_parents(places_of_events(events)) if may_lack_parents(traces, roots) else {}
-
-
-def places_of_events(events: Iterable[Event]) -> dict[str, Placed]:
-    """Return what `ids` needs to know of the operations in these events."""
-    found: dict[str, Placed] = {}
-    for event in events:
-        spec = EVENTS.get(event.event_type)
-        kind = spec.operation if spec is not None else None
-        if event.id is None or kind is None or kind is OperationType.EXECUTION:
-            continue
-        if event.id not in found or (event.parent_id and not found[event.id].parent_id):
-            has_units = is_batch(kind, event.sub_type)
-            is_context = kind is OperationType.CONTEXT
-            found[event.id] = Placed(event.parent_id, has_units, event.name, is_context)
-    return found
 
 
 _Child = TypeVar("_Child", Event, Operation)

@@ -19,12 +19,13 @@ from durable_core.batches.findings import (
     findings_of_stream,
     findings_of_updates,
 )
-from durable_core.ids import IdScheme, detect, places_of
+from durable_core.ids import IdScheme
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
+from durable_core.positions import detect, places_of
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import CLIENT_TOKEN_LENGTH, request_bytes, utf8_bytes
 from durable_core.values import dataclass

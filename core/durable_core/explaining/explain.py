@@ -9,10 +9,8 @@ from typing import Final
 
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
-from durable_core.excerpts import labelled
 from durable_core.explaining.metering_totals import metering_of
-from durable_core.explaining.pauses import at_resume, pause_reasons, pauses_with_record
-from durable_core.explaining.reasons import reasons
+from durable_core.explaining.reasons import at_resume, pause_reasons, pauses_with_record, reasons
 from durable_core.explaining.report import (
     ComputeUse,
     LimitUse,
@@ -50,6 +48,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
 )
+from durable_core.positions import label_of
 from durable_core.sizes import error_bytes, utf8_bytes
 
 
@@ -396,4 +395,4 @@ def _place_of(operation_id: str, rows: Sequence[Row]) -> str | None:
 
 
 def _place(row: Row) -> str:
-    return f"{row.position} {labelled(row.sub_type or row.type, row.name)}"
+    return f"{row.position} {label_of(row)}"

@@ -24,7 +24,7 @@ from durable_core.explaining.units import (
     units_below,
 )
 from durable_core.fold import Recorded
-from durable_core.ids import Located, Path, locate, places_of
+from durable_core.ids import Path
 from durable_core.limits import LIMITS, ServiceLimits, payload_limit
 from durable_core.metering import metered
 from durable_core.model import (
@@ -35,6 +35,7 @@ from durable_core.model import (
     UnitStatus,
     stores_summary,
 )
+from durable_core.positions import Located, locate, places_of
 from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import ReplayChildrenFact, replay_children_of

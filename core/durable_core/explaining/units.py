@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from durable_core.explaining.report import Replay, Row
 from durable_core.explaining.sentences import describe_error, unit_sentence
 from durable_core.fold import Recorded
-from durable_core.ids import IdScheme, Located, Path, position_text
+from durable_core.ids import IdScheme, Path, position_text
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     NestingType,
@@ -18,6 +18,7 @@ from durable_core.model import (
     SubType,
     UnitStatus,
 )
+from durable_core.positions import Located
 from durable_core.summaries.stripped import ReplayChildrenFact
 from durable_core.summaries.values import Summary, SummaryForm, UnitRun
 from durable_core.values import dataclass

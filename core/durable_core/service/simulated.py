@@ -44,24 +44,26 @@ from durable_core.service.answers import (
     wait_over,
 )
 from durable_core.service.changes import (
-    NOT_PAUSED,
-    NOT_RUNNING,
-    PAUSED,
-    RESUMED,
-    SUPERSEDED,
     Alarm,
     CallbackDue,
     Change,
     ExecutionDue,
     InvokeAgain,
-    Pausing,
     RetryDue,
     Scripted,
     Setting,
     WaitDue,
 )
 from durable_core.service.events import invocation_completed_details
-from durable_core.service.ledger import Ledger
+from durable_core.service.ledger import (
+    NOT_PAUSED,
+    NOT_RUNNING,
+    PAUSED,
+    RESUMED,
+    SUPERSEDED,
+    Ledger,
+    Pausing,
+)
 from durable_core.service.made_ids import made_token, made_uuid
 from durable_core.service.request import Accepted, Decision, examine
 from durable_core.service.state import is_waiting

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final
 
-from durable_core.excerpts import excerpts, labelled
+from durable_core.excerpts import excerpts
 from durable_core.given import OPERATION, Given, GivenDifference, given_difference
-from durable_core.ids import locate, places_of
 from durable_core.model import (
     CheckpointRequest,
     OperationAction,
     OperationType,
     OperationUpdate,
 )
+from durable_core.positions import label_of, locate, places_of
 from durable_core.sandbox.sources import ORDERS, Read, Source
 from durable_core.simulation.crash_runs import SHOWN
 from durable_core.simulation.outcome import Simulation
@@ -125,7 +125,7 @@ def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
     ]
     return Asked(
         id=first.id,
-        label=f"{labelled(first.sub_type or first.type.value, first.name)} ({position})",
+        label=f"{label_of(first)} ({position})",
         identity=identity,
         said=tuple(said),
         own_result=_digest(repr(results)) if is_step else None,

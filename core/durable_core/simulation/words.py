@@ -8,7 +8,6 @@ from datetime import datetime
 
 from durable_core.events import detail
 from durable_core.excerpts import short_name
-from durable_core.ids import locate, places_of
 from durable_core.model import (
     InvocationOutput,
     Operation,
@@ -16,6 +15,7 @@ from durable_core.model import (
     OperationType,
     SubType,
 )
+from durable_core.positions import locate, places_of
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import Crash, Invocation
 from durable_core.simulation.outcome import InvocationEnd, WaitingFor

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from durable_core.events import INVOCATION_COMPLETED
-from durable_core.excerpts import excerpt, labelled
+from durable_core.excerpts import excerpt
 from durable_core.fold import Folded, fold, has_suspended
 from durable_core.history import RecordedHistory
 from durable_core.model import ExecutionStatus, OperationType
+from durable_core.positions import label_of
 from durable_core.values import dataclass
 from durable_core.verifying.divergence import SHOWN_OF_AN_ERROR, Found
 from durable_core.verifying.examination import Examination
@@ -95,7 +96,7 @@ def end_divergence(examination: Examination, picture: Picture) -> Found | None:
     waiting = list(examination.tree.root.open_operations())
     if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):
         return None
-    label = labelled(waiting[0].sub_type or waiting[0].type, waiting[0].name or "")
+    label = label_of(waiting[0])
     if not picture.proven:
         # Nobody need wait for what was asked for: a callback, a task that lost a race. The
         # invocation may have been about to end the execution.

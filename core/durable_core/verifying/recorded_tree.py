@@ -11,7 +11,7 @@ from dataclasses import field
 from functools import lru_cache
 
 from durable_core.fold import Recorded
-from durable_core.ids import IdScheme, Path, Placed, detect, resolve
+from durable_core.ids import IdScheme, Path
 from durable_core.model import (
     BATCH_SUB_TYPES,
     UNIT_SUB_TYPES,
@@ -19,6 +19,7 @@ from durable_core.model import (
     OperationType,
     SubType,
 )
+from durable_core.positions import Placed, detect, resolve
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import replay_children_of
 from durable_core.values import dataclass

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from durable_core.excerpts import labelled, short_name
 from durable_core.ids import Path, position_text
 from durable_core.model import Word
+from durable_core.positions import label_of
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.values import dataclass
 
@@ -86,7 +87,7 @@ class Line:
     units: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.position} {labelled(self.sub_type or self.type, self.name)}"
+        return f"{self.position} {label_of(self)}"
 
 
 def line_at(path: Path, identity: Identity, status: str | None = None) -> Line:
