@@ -108,12 +108,10 @@ class Target:
         wire = document.to_wire()
         if not self.redact:
             return wire
-        from durable_core.redaction.redact import has_secret_ids, redact, redaction_key
+        from durable_core.redaction.redact import key_for, redact
 
         if root not in self._keys:
-            # Without anything random in the document its key could be guessed, and then its texts.
-            is_secret = has_secret_ids(wire)
-            self._keys[root] = redaction_key(wire) if is_secret else os.urandom(32)
+            self._keys[root] = key_for(wire, os.urandom)
         redacted = redact(wire, self.keep, self._keys[root])
         for kind, names in redacted[REDACTED].get("Names", {}).items():
             self.kept.setdefault(kind, {}).update(dict.fromkeys(names))

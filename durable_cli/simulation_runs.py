@@ -18,11 +18,12 @@ from durable_cli.words import plural
 from durable_core.errors import SourceError
 from durable_core.explaining.sentences import duration_text
 from durable_core.processes.runners import SimulationRequest, UserRunner, run_request
+from durable_core.processes.runs_again import Heard, RunsAgain
 from durable_core.runtimes.handler import HandlerError, HandlerLoader
 from durable_core.sandbox.handler_clock import STARTS_AT
 from durable_core.sandbox.process_clocks import in_place
-from durable_core.service.faults import NO_FAULTS, Faults
-from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
+from durable_core.service.faults import NO_FAULTS
+from durable_core.simulation.crash_runs import CrashMode, CrashReport
 from durable_core.simulation.determinism import DeterminismReport
 from durable_core.simulation.outcome import (
     Interrupted,
@@ -30,7 +31,7 @@ from durable_core.simulation.outcome import (
     Simulation,
     Stopped,
 )
-from durable_core.simulation.races import RaceReport, check_races
+from durable_core.simulation.races import RaceReport
 from durable_core.values import dataclass
 
 
@@ -142,18 +143,25 @@ def _checked(
         return replace(runs, skipped=_INTERRUPTED)
     if simulation.stopped is not Stopped.OVER:
         return replace(runs, skipped="the checks need an execution that ends")
+    again = RunsAgain(request, loader, simulation, partial(redirect_here, os.devnull, False))
+
+    def heard(what: str) -> Heard:
+        return lambda done, total: progress.show(f"{what} {done:,} of {total:,}")
+
     if checks.mode is not None:
-        found = _crashes(request, loader, simulation, checks.mode, progress)
+        with discarded():
+            found = again.crashes(checks.mode, heard("crash run"))
         runs = replace(runs, crashes=found)
         if found.unmade:
             why = f"you ended the command: {plural(found.unmade, 'crash run')} not made"
             return replace(runs, interrupted=True, skipped=why)
     try:
         if checks.determinism_runs is not None:
-            determinism = _determinism(request, simulation, checks.determinism_runs, progress)
+            determinism = again.determinism(checks.determinism_runs, heard("determinism run"))
             runs = replace(runs, determinism=determinism)
         if checks.interleavings is not None:
-            races = _races(request, loader, simulation, checks.interleavings, progress)
+            with discarded():
+                races = again.races(checks.interleavings, heard("interleaving"))
             runs = replace(runs, races=races)
     except (KeyboardInterrupt, Interrupted):
         return replace(runs, interrupted=True, skipped=_INTERRUPTED)
@@ -234,66 +242,3 @@ def _loaded(
         if printed.verbose and error.traceback:
             error_lines(error.traceback)
         raise
-
-
-def _crashes(
-    request: SimulationRequest,
-    loader: HandlerLoader,
-    clean: Simulation,
-    mode: CrashMode,
-    progress: Progress,
-) -> CrashReport:
-    def once_more(faults: Faults) -> Simulation:
-        scenario = replace(request.scenario, faults=faults)
-        return _from_cold(replace(request, scenario=scenario), loader)
-
-    def heard(done: int, total: int) -> None:
-        progress.show(f"crash run {done:,} of {total:,}")
-
-    with discarded():
-        return crash_runs(clean, mode, once_more, heard)
-
-
-def _races(
-    request: SimulationRequest,
-    loader: HandlerLoader,
-    clean: Simulation,
-    interleavings: int,
-    progress: Progress,
-) -> RaceReport:
-    def once_more(number: int) -> Simulation:
-        if number == 0:
-            return _from_cold(request, loader)
-        return _from_cold(replace(request, interleaving=number), loader)
-
-    def heard(done: int, total: int) -> None:
-        progress.show(f"interleaving {done:,} of {total:,}")
-
-    with discarded():
-        return check_races(clean, interleavings, once_more, heard)
-
-
-def _from_cold(request: SimulationRequest, loader: HandlerLoader) -> Simulation:
-    """Run the handler once more, with its modules imported anew."""
-    loader.forget()
-    user = UserRunner(
-        loader,
-        request.spec,
-        request.runtime,
-        isolate=request.isolate,
-        timeout=request.timeout,
-        prepare=partial(redirect_here, os.devnull, False),
-        seed=request.any_seed,
-    )
-    return run_request(request, user)
-
-
-def _determinism(
-    request: SimulationRequest, clean: Simulation, runs: int, progress: Progress
-) -> DeterminismReport:
-    from durable_core.processes.determinism_run import check_determinism
-
-    def heard(done: int, total: int) -> None:
-        progress.show(f"determinism run {done:,} of {total:,}")
-
-    return check_determinism(request, runs, clean.updates, heard)

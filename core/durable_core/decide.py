@@ -106,7 +106,7 @@ def decide(recorded: Operation | None, asked: Asked, *, replay_children: bool = 
     """Return what a replay does with an operation.
 
     `recorded` is what the state holds at the position (None: nothing), `replay_children` whether
-    the context is to be rebuilt (explicit or inferred: see `summary.replay_children_of`). Raises
+    the context is to be rebuilt (explicit or inferred: see `summaries.stripped`). Raises
     ImpossibleOperation for a state that the service never writes, and for asking for an EXECUTION,
     which no code can.
     """

@@ -240,12 +240,6 @@ def next_attempt_delay_of(event: Event) -> int | None:
     return (retry.get("NextAttemptDelaySeconds") or None) if retry else None
 
 
-def current_attempt_of(event: Event) -> int | None:
-    """Return the number of the attempt that ended, from 1, or None where it isn't said."""
-    retry = detail(event, "RetryDetails")
-    return retry.get("CurrentAttempt") if retry else None
-
-
 def parse_timestamp(value: object) -> datetime:
     """Return an aware datetime for any form in which timestamps occur.
 

@@ -1,8 +1,8 @@
 """From events to operations: what the service's state holds after a history, or at any point in it.
 
 `fold` is pure and reads each event once. The events say less than the state: ReplayChildren is in
-no event and stays None (see `summary.replay_children_of`), and no event says that a retry has
-become READY, which follows from the time.
+no event and stays None (see `summaries.stripped`), and no event says that a retry has become READY,
+which follows from the time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Limits move. When one does, this file is the only one to change. `ServiceLimits` holds the values
 as a frozen value so that a what-if can switch one (`dataclasses.replace`); the caps and rules by
-which each SDK batches are in `batching`.
+which each SDK batches are in `sdks`.
 """
 
 from __future__ import annotations

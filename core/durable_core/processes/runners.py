@@ -20,7 +20,6 @@ from durable_core.runtimes.handler import (
     ImportFailed,
     LoadedHandler,
     NotAHandler,
-    users_traceback,
 )
 from durable_core.runtimes.lambda_environment import handed, variables_of
 from durable_core.sandbox.handler_clock import STARTS_AT, StandingClock
@@ -32,6 +31,7 @@ from durable_core.sandbox.process_exit import (
     watch_exits,
 )
 from durable_core.sandbox.threads.patches import schedulable
+from durable_core.sandbox.user_code import users_traceback
 from durable_core.sdks import Sdk
 from durable_core.simulation.chance import drawn_from, seeded_names
 from durable_core.simulation.link import ServiceLink, context_of

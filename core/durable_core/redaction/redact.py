@@ -10,9 +10,9 @@ payloads, and of the stored result of a map or parallel what its SDK wrote of ho
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from durable_core.redaction.document_facts import Facts, Json, events_of, facts_of, fake_accounts
 from durable_core.redaction.fakes import Disguise, Fakes, Originals
@@ -63,7 +63,17 @@ def redaction_key(document: Json) -> bytes:
     document always gives the same key.
     """
     text = json.dumps(document, sort_keys=True)
-    return blake2b(text.encode("ascii"), digest_size=32, person=b"durable.redact").digest()
+    return blake2b(text.encode("ascii"), digest_size=_KEY_BYTES, person=b"durable.redact").digest()
+
+
+def key_for(document: Json, chance: Callable[[int], bytes]) -> bytes:
+    """Return the key for a document and for the executions that are redacted with it: one that
+    follows from it where nobody can guess that, else `chance` draws one (it returns that many
+    random bytes): its texts could be guessed from their stand-ins."""
+    return redaction_key(document) if has_secret_ids(document) else chance(_KEY_BYTES)
+
+
+_KEY_BYTES: Final = 32
 
 
 def has_secret_ids(document: Json) -> bool:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Final
 
 from durable_core.raised import is_from_outside
@@ -31,7 +30,7 @@ from durable_core.runtimes.handler_errors import (
 )
 from durable_core.runtimes.handler_modules import forget_modules, import_name, put_on_path
 from durable_core.runtimes.handler_place import Place, place_of
-from durable_core.sandbox.user_code import PACKAGE_FOLDER
+from durable_core.sandbox.user_code import raising_line, users_traceback
 from durable_core.values import dataclass
 
 __all__ = [
@@ -46,10 +45,7 @@ __all__ = [
     "ModuleMissing",
     "NotAHandler",
     "kind_of",
-    "users_traceback",
 ]
-
-_OUR_FOLDER: Final = str(PACKAGE_FOLDER)
 
 
 class HandlerKind(StrEnum):
@@ -133,7 +129,7 @@ def _import(spec: str, place: Place, name: str) -> ModuleType:
 def _not_found(spec: str, place: Place, name: str, error: ModuleNotFoundError) -> HandlerError:
     parts = name.split(".")
     own = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    if error.name in own and not list(_users_frames(error.__traceback__)):
+    if error.name in own and raising_line(error) is None:
         where = f"in {place.folder}, or installed"
         return ModuleMissing(spec, f"there is no module {error.name!r} {where}")
     missing = f"no module {error.name!r}" if error.name else str(error)
@@ -310,17 +306,7 @@ def _is_async(target: object) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(call)
 
 
-# -- whose frames ------------------------------------------------------------------------------
-
-
-def _users_frames(found: TracebackType | None) -> Iterator[traceback.FrameSummary]:
-    return (frame for frame in traceback.extract_tb(found) if not _is_our_frame(frame))
-
-
-def _is_our_frame(frame: traceback.FrameSummary) -> bool:
-    name = frame.filename
-    imports = name.startswith("<frozen importlib") or name == importlib.__file__
-    return imports or name.startswith(_OUR_FOLDER) or "/asyncio/" in name.replace("\\", "/")
+# -- in words ----------------------------------------------------------------------------------
 
 
 def _said(error: BaseException) -> str:
@@ -331,21 +317,5 @@ def _place_of(error: BaseException) -> str:
     """Return where in the user's code it happened, as the end of a line."""
     if isinstance(error, SyntaxError) and error.filename:
         return ""  # its text says where
-    frames = list(_users_frames(error.__traceback__))
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-
-
-def users_traceback(error: BaseException) -> str:
-    """Return the traceback of an error as its author knows it: without our frames."""
-    shown = traceback.TracebackException.from_exception(error)
-    seen: set[int] = set()
-    waiting: list[traceback.TracebackException | None] = [shown]
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        kept = [frame for frame in each.stack if not _is_our_frame(frame)]
-        each.stack = traceback.StackSummary.from_list(kept)
-        waiting += [each.__cause__, each.__context__, *(each.exceptions or ())]
-    return "".join(shown.format())
+    line = raising_line(error)
+    return f" ({Path(line.file).name}, line {line.line})" if line is not None else ""

@@ -122,13 +122,21 @@ def raising_line(error: BaseException) -> CodeLine | None:
     return found
 
 
-def users_traceback(error: BaseException) -> str:
-    """Return the traceback with the user's frames only."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if is_users(each.filename)]
-    head = (
-        ["Traceback (most recent call last):\n", *traceback.format_list(frames)] if frames else []
-    )
-    return "".join([*head, *traceback.format_exception_only(error)]).rstrip()
+def users_traceback(error: BaseException, *, chained: bool = True) -> str:
+    """Return the traceback of an error with the frames of the user's code only. `chained`: with the
+    errors that it came from, and those of a group."""
+    shown = traceback.TracebackException.from_exception(error)
+    waiting: list[traceback.TracebackException | None] = [shown]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        kept = [frame for frame in each.stack if is_users(frame.filename)]
+        each.stack = traceback.StackSummary.from_list(kept)
+        waiting += [each.__cause__, each.__context__, *(each.exceptions or ())]
+    return "".join(shown.format(chain=chained))
 
 
 def shown(line: CodeLine | None) -> CodeLine | None:

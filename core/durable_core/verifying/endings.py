@@ -36,7 +36,7 @@ def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
         from asyncio import CancelledError  # where this is imported, a handler need not have run
 
         trace.escapes = not isinstance(error, Exception | CancelledError)
-        trace.error, trace.traceback = told(error), users_traceback(error)
+        trace.error, trace.traceback = told(error), users_traceback(error, chained=False).rstrip()
         trace.raised_where = raising_line(error)
     _compare_failure(examination, trace)
 

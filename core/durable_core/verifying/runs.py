@@ -40,7 +40,7 @@ def handled_error() -> Handled | None:
     error = sys.exception()
     if error is None or not _is_codes_own(error):
         return None
-    return Handled(told(error), users_traceback(error), raising_line(error))
+    return Handled(told(error), users_traceback(error, chained=False).rstrip(), raising_line(error))
 
 
 def _is_codes_own(error: BaseException) -> bool:

@@ -124,23 +124,25 @@ def load_sdk() -> Sdk:
         from aws_durable_execution_sdk_python.operation import child, step
 
         return Sdk(
-            version,
-            state.ExecutionState,
-            context.DurableContext,
-            child,
-            step,
-            executor.ConcurrentExecutor,
-            getattr(executor, "TimerScheduler", None),
-            execution.DurableExecutionInvocationInputWithClient,
-            execution.InitialExecutionState,
-            lambda_service.Operation,
-            lambda_service.CheckpointOutput,
-            lambda_service.CheckpointUpdatedExecutionState,
-            lambda_service.StateOutput,
-            exceptions.CheckpointError,
-            exceptions.GetExecutionStateError,
-            exceptions.BackgroundThreadError,
-            getattr(exceptions, "OrphanedChildException", exceptions.BackgroundThreadError),
+            version=version,
+            execution_state=state.ExecutionState,
+            context=context.DurableContext,
+            child=child,
+            step=step,
+            concurrent_executor=executor.ConcurrentExecutor,
+            timer_scheduler=getattr(executor, "TimerScheduler", None),
+            invocation_input=execution.DurableExecutionInvocationInputWithClient,
+            initial_state=execution.InitialExecutionState,
+            operation=lambda_service.Operation,
+            checkpoint_output=lambda_service.CheckpointOutput,
+            new_state=lambda_service.CheckpointUpdatedExecutionState,
+            state_output=lambda_service.StateOutput,
+            checkpoint_error=exceptions.CheckpointError,
+            state_error=exceptions.GetExecutionStateError,
+            background_error=exceptions.BackgroundThreadError,
+            orphaned_error=getattr(
+                exceptions, "OrphanedChildException", exceptions.BackgroundThreadError
+            ),
         )
     except (ImportError, AttributeError) as error:
         raise SdkChanged(version, str(error)) from None

@@ -138,23 +138,23 @@ def load_parts(version: str) -> Parts:
         serialize, deserialize = _attach_serdes(serdes)
         named = (getattr(exceptions, name, None) for name in ("SerDesError", "ExecutionError"))
         return Parts(
-            execution.durable_execution,
-            exceptions.SuspendExecution,
-            tuple(each for each in named if each is not None),
-            child.ChildOperationExecutor,
-            step.StepOperationExecutor,
-            wait_for_condition.WaitForConditionOperationExecutor,
-            getattr(exceptions, "WaitForConditionError", _Never),
-            retries.RetryPresets.default,
-            serialize,
-            deserialize,
-            serdes.DEFAULT_JSON_SERDES,
-            models.BatchItem,
-            getattr(models, "BatchItemStatus"),  # noqa: B009  # imported there, not exported
-            models.BatchResult,
-            models.CompletionReason,
-            lambda_service.ErrorObject,
-            hasattr(identifier.OperationIdentifier, "validate_checkpoint"),
+            durable_execution=execution.durable_execution,
+            suspend=exceptions.SuspendExecution,
+            serdes_errors=tuple(each for each in named if each is not None),
+            child_executor=child.ChildOperationExecutor,
+            step_executor=step.StepOperationExecutor,
+            condition_executor=wait_for_condition.WaitForConditionOperationExecutor,
+            condition_error=getattr(exceptions, "WaitForConditionError", _Never),
+            default_retry=retries.RetryPresets.default,
+            serialize=serialize,
+            deserialize=deserialize,
+            plain_serdes=serdes.DEFAULT_JSON_SERDES,
+            batch_item=models.BatchItem,
+            batch_status=getattr(models, "BatchItemStatus"),  # noqa: B009  # imported there, not exported
+            batch_result=models.BatchResult,
+            completion_reason=models.CompletionReason,
+            error_object=lambda_service.ErrorObject,
+            compares=hasattr(identifier.OperationIdentifier, "validate_checkpoint"),
         )
     except (ImportError, AttributeError) as error:
         raise SdkChanged(version, str(error)) from None
