@@ -11,11 +11,9 @@ from typing import Final
 
 from durable_core.fold import Recorded
 from durable_core.ids import Path
-from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus, OperationStatus
 from durable_core.raised import told, told_as_recorded
 from durable_core.sandbox.user_code import raising_line, users_traceback
-from durable_core.sizes import utf8_bytes
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import identity_of
 from durable_core.verifying.runs import Asked, Outcome
@@ -65,20 +63,6 @@ def _compare_failure(examination: Examination, trace: Trace) -> None:
 
 _NOT_WRITTEN: Final = "SerDesError"
 """What a context fails with, in every runtime, whose serdes raises."""
-
-
-def is_summarized(examination: Examination, answer: Answer, payload: str | None) -> bool:
-    """Return True, and note it, when a summary of the user's own must be what is stored.
-
-    No event says so; but what the body came to is over the limit, and what is stored isn't it.
-    """
-    operation = None if answer.recorded is None else answer.recorded.operation
-    if payload is None or operation is None or operation.result in (None, payload):
-        return False
-    if utf8_bytes(payload) <= LIMITS.payload_bytes:
-        return False
-    examination.summarized.add(answer.path)
-    return True
 
 
 def compare_result(examination: Examination, answer: Answer, payload: str | None) -> None:

@@ -343,10 +343,6 @@ class Examination:
             )
         )
 
-    def may_enter(self, answer: Answer) -> bool:
-        """Return True when the body of a context may run: not beyond the frontier."""
-        return answer.is_known or answer.identity.virtual
-
     def is_stripped(self, recorded: Recorded | None) -> bool:
         """Return True when the value isn't stored: the service would have the body run again."""
         return recorded is not None and self.tree.is_stripped(recorded)

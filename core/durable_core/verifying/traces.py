@@ -62,6 +62,11 @@ class Trace:
         return "the handler" if self.identity is None else str(line_at(self.path, self.identity))
 
     @property
+    def is_virtual(self) -> bool:
+        """True for a context without an operation of its own."""
+        return self.identity is not None and self.identity.virtual
+
+    @property
     def is_as_recorded(self) -> bool:
         """True when its code asked for just what is recorded, and didn't raise where it is recorded
         not to have."""

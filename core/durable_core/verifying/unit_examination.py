@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from durable_core.fold import Recorded
 from durable_core.ids import Path, position_text
-from durable_core.model import OperationStatus, UnitStatus
+from durable_core.model import ErrorObject, OperationStatus, UnitStatus
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.values import Summary, UnitRun
+from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.missing_values import TRUNCATED
@@ -100,7 +102,52 @@ def examine_units(
     )
 
 
-def ended_units(
+@dataclass(frozen=True, slots=True)
+class UnitResult:
+    """What a unit is in the result of a map or parallel that is rebuilt: its frozen status, the
+    value of this run, or the recorded error, or what its body raised in this run."""
+
+    index: int
+    status: UnitStatus
+    value: Any = None
+    error: ErrorObject | None = None
+    raised: BaseException | None = None
+
+
+def rebuilt_units(
+    examination: Examination, found: BatchAnswer, ends: Sequence[Ended], *, is_unread: bool
+) -> list[UnitResult] | None:
+    """Return the units that the result of a map or parallel lists, from how their bodies ended.
+
+    None: it can't be known, since it hasn't completed, a value that it holds isn't to be had, or
+    (`is_unread`) which units ended.
+    """
+    if not found.is_complete or (is_unread and not all_returned(found, ends)):
+        return None
+    units = list(zip(_ended_units(examination, found, ends), ends, strict=True))
+    if found.is_stripped and any(
+        unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED
+        for unit, ended in units
+    ):
+        return None
+    return [
+        _result_of(index, unit, ended)
+        for index, (unit, ended) in enumerate(units)
+        if unit.is_listed
+    ]
+
+
+def _result_of(index: int, unit: UnitAnswer, ended: Ended) -> UnitResult:
+    if unit.status is UnitStatus.SUCCEEDED:
+        return UnitResult(index, unit.status, ended.value)
+    if unit.status is not UnitStatus.FAILED:
+        return UnitResult(index, unit.status or UnitStatus.STARTED)
+    recorded = None if unit.node is None else unit.node.recorded
+    error = None if recorded is None else recorded.operation.error
+    return UnitResult(index, unit.status, error=error, raised=ended.error)
+
+
+def _ended_units(
     examination: Examination, found: BatchAnswer, ends: Sequence[Ended]
 ) -> tuple[UnitAnswer, ...]:
     """Return the units with how each ended, now that the bodies of those that run have.

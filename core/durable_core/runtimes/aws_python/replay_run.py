@@ -10,47 +10,49 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.model import (
+    CompletionReason,
     ContextDetails,
     ErrorObject,
     Operation,
     OperationStatus,
     OperationType,
     SubType,
-    UnitStatus,
 )
-from durable_core.raised import is_from_outside
+from durable_core.raised import is_from_outside, told
 from durable_core.runtimes.aws_python.decisions import decider, details_of
 from durable_core.runtimes.aws_python.given import handed_by_executor, handed_to_units
 from durable_core.runtimes.aws_python.replay_attach import Parts, SerDesCall
 from durable_core.safe_text import plain, shown
 from durable_core.verifying.alignment import Fit
-from durable_core.verifying.endings import (
-    compare_flat_results,
-    compare_result,
-    compare_unit_result,
-    is_summarized,
-    note_end,
+from durable_core.verifying.contexts import (
+    AnswerFrom,
+    after_body,
+    compare_unit,
+    needs_body,
+    plan_context,
+    plan_unit,
+    settled,
+    settled_unit,
 )
+from durable_core.verifying.endings import compare_flat_results, note_end
 from durable_core.verifying.examination import Examination
 from durable_core.verifying.leaks import running_body
 from durable_core.verifying.planting import planted
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.serdes_io import NotDone
-from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
+from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import (
-    all_returned,
+    UnitResult,
     doubt_form,
-    ended_units,
     examine_units,
     lost_unit,
+    rebuilt_units,
 )
 from durable_core.verifying.unknown import NotKnown, is_unknown
 from durable_core.verifying.verification import Identity
@@ -262,40 +264,30 @@ class ReplayRun:
     ) -> Any:
         examination = self.examination
         operation_id = executor.operation_identifier.operation_id
-        if not examination.may_enter(answer):
+        plan = plan_context(examination, answer, summarizes=_summarizes(executor, answer))
+        if plan.trace is None:
             raise self.parts.suspend("not recorded any further")
-        self._traces[operation_id] = trace = examination.context(answer)
+        self._traces[operation_id] = plan.trace
         self._batches[operation_id] = answer
-        looks = examination.looks_inside(answer, summarizes=_summarizes(executor, answer))
-        if operation is not None and answer.is_terminal and not looks:
+        if operation is not None and not plan.runs_body:
             value = self._take(executor, original, operation, answer)
-            if not is_unknown(value) or not examination.can_look_inside(answer):
+            if not needs_body(examination, answer, value):
                 return value
         if operation is not None and self._is_unread(executor, original, operation, answer):
             self._unread.add(operation_id)
         with examination.watched(answer, executor.func):
-            ended = self.look(trace, executor.func)
-        is_context = answer.recorded is not None and (
-            answer.recorded.operation.type is OperationType.CONTEXT
-        )
-        stripped = examination.is_stripped(answer.recorded)
-        if operation is not None and is_context and answer.is_terminal and not stripped:
-            is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
-            if not is_batch and not self._is_as_stored(executor, answer, ended):
-                return self._from_body(executor, original, operation, ended)
-            value = self._take(executor, original, operation, answer)
-            if ended.outcome is not Outcome.RETURNED:
-                return value
-            if is_unknown(value):
-                examination.missing.rebuilt(answer.path, answer.identity, ended.value)
-                return ended.value
-            if is_batch:
-                self._compare_flat(answer, value, ended.value)
-            return value
-        is_open = is_context and not answer.is_terminal
-        if is_open or ended.outcome is Outcome.SUSPENDED:
+            ended = self.look(plan.trace, executor.func)
+        is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
+        written = None if is_batch else partial(self._written, executor, ended)
+        source = after_body(examination, answer, plan, ended, written)
+        if source is AnswerFrom.NOTHING:
             raise self.parts.suspend("not recorded any further")
-        return self._from_body(executor, original, operation, ended)
+        if source is AnswerFrom.BODY or operation is None:
+            return self._from_body(executor, original, operation, ended)
+        value = self._take(executor, original, operation, answer)
+        if is_batch and not is_unknown(value) and ended.outcome is Outcome.RETURNED:
+            self._compare_flat(answer, value, ended.value)
+        return settled(examination, answer, value, ended)
 
     def _is_unread(
         self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
@@ -318,19 +310,13 @@ class ReplayRun:
         except Exception:
             return False  # it is told where the result is read
 
-    def _is_as_stored(self, executor: Any, answer: Answer, ended: Ended) -> bool:
-        """Compare a body's result with what is stored; False when that is only a summary of it."""
-        if ended.outcome is not Outcome.RETURNED:
-            return True
+    def _written(self, executor: Any, ended: Ended) -> str | NotDone | None:
+        """Return what a context would write of what its body returned."""
         try:
             with self.examination.missing.comparing():
-                payload = self._payload(executor, ended.value)
-        except Exception:
-            return True  # the body is compared by what it asks for; its value is a difference only
-        if is_summarized(self.examination, answer, payload):
-            return False
-        compare_result(self.examination, answer, payload)
-        return True
+                return self._payload(executor, ended.value)
+        except Exception as error:
+            return NotDone(told(error))
 
     def _payload(self, executor: Any, value: Any) -> str | None:
         """Return what a context would write of its result. Raises what its serdes does."""
@@ -417,16 +403,10 @@ class ReplayRun:
             self._run_unit(concurrent, context, executable, unit)
             for executable, unit in zip(executables, found.units, strict=True)
         ]
-        if not found.is_complete:
-            raise self.parts.suspend("not recorded any further")
-        if is_unread and not all_returned(found, ends):
+        results = rebuilt_units(self.examination, found, ends, is_unread=is_unread)
+        if results is None:
             raise self.parts.suspend("which of its units ended, and how, can't be known")
-        units = ended_units(self.examination, found, ends)
-        if found.is_stripped:
-            for unit, ended in zip(units, ends, strict=True):
-                if unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED:
-                    raise self.parts.suspend("its value can't be known")
-        return self._result(found, units, ends)
+        return self._result(found.reason, results)
 
     def _run_unit(self, concurrent: Any, context: Any, executable: Any, unit: UnitAnswer) -> Ended:
         if not unit.runs:
@@ -446,34 +426,25 @@ class ReplayRun:
 
     def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
         """Run a unit's body; return what it is recorded to have come to, where it is."""
-        virtual = bool(getattr(executor, "is_virtual", False))
+        plan = plan_unit(self.examination, unit)
+        ended = self.look(unit.trace, executor.func) if plan.runs_body else Ended(Outcome.NOT_RUN)
+        if plan.answer_from is AnswerFrom.BODY:
+            if ended.outcome is Outcome.SUSPENDED:
+                raise self.parts.suspend("not recorded any further")
+            return self._from_body(executor, original, None, ended)
+        compare_unit(self.examination, unit, ended, partial(self._written, executor, ended))
+        recorded = None if unit.node is None else unit.node.recorded
         identifier = executor.operation_identifier
-        recorded: Recorded | None = None if unit.node is None else unit.node.recorded
-        looks = recorded is None or self.examination.looks_inside_unit(unit)
-        ended = self.look(unit.trace, executor.func) if looks else Ended(Outcome.NOT_RUN)
-        has_ended = recorded is not None and recorded.operation.is_terminal
-        if has_ended and not virtual and not self.examination.is_stripped(recorded):
-            identity = _identity(executor, virtual=False)
-            operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
-            assert operation is not None
-            missing = self.examination.missing
-            if ended.outcome is Outcome.RETURNED:
-                with suppress(Exception), missing.comparing():  # as in `_is_as_stored`
-                    payload = self._payload(executor, ended.value)
-                    compare_unit_result(self.examination, unit, payload)
-            self._plant(executor, operation)
-            value = lost_unit(self.examination, unit)
-            if value is None:
-                value = self._unit_value(executor, original, unit)
-            if is_unknown(value) and not looks:
-                ended = self.look(unit.trace, executor.func)
-            if is_unknown(value) and ended.outcome is Outcome.RETURNED:
-                missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
-                return ended.value
-            return value
-        if ended.outcome is Outcome.SUSPENDED:
-            raise self.parts.suspend("not recorded any further")
-        return self._from_body(executor, original, None, ended)
+        identity = _identity(executor, virtual=False)
+        operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
+        assert operation is not None
+        self._plant(executor, operation)
+        value = lost_unit(self.examination, unit)
+        if value is None:
+            value = self._unit_value(executor, original, unit)
+        if is_unknown(value) and not plan.runs_body:
+            ended = self.look(unit.trace, executor.func)
+        return settled_unit(self.examination, unit, value, ended)
 
     def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
         try:
@@ -486,37 +457,36 @@ class ReplayRun:
                 )
             raise
 
-    def _result(
-        self, found: BatchAnswer, units: Sequence[UnitAnswer], ends: Sequence[Ended]
-    ) -> Any:
+    def _result(self, reason: CompletionReason | None, units: Sequence[UnitResult]) -> Any:
         parts = self.parts
-        items = []
-        for index, (unit, ended) in enumerate(zip(units, ends, strict=True)):
-            if not unit.is_listed:
-                continue
-            status = unit.status or UnitStatus.STARTED
-            value = ended.value if status is UnitStatus.SUCCEEDED else None
-            error = self._error_of(unit, ended) if status is UnitStatus.FAILED else None
-            items.append(parts.batch_item(index, parts.batch_status(status.value), value, error))
-        reason = found.reason.value if found.reason is not None else "ALL_COMPLETED"
-        return parts.batch_result(items, parts.completion_reason(reason))
-
-    def _error_of(self, unit: UnitAnswer, ended: Ended) -> Any:
-        recorded = None if unit.node is None else unit.node.recorded
-        if recorded is not None and recorded.operation.error is not None:
-            operation = replace(recorded.operation)
-            return self.as_sdk(operation).context_details.error
-        error = ended.error
-        if error is None:
-            return None
-        if getattr(error, "error_type", None) is not None:  # what escaped an inner operation
-            return self.parts.error_object(
-                message=getattr(error, "message", None),
-                type=getattr(error, "error_type", None),
-                data=getattr(error, "data", None),
-                stack_trace=getattr(error, "stack_trace", None),
+        items = [
+            parts.batch_item(
+                unit.index, parts.batch_status(unit.status.value), unit.value, self._error_of(unit)
             )
-        return self.parts.error_object.from_exception(error)
+            for unit in units
+        ]
+        completed = "ALL_COMPLETED" if reason is None else reason.value
+        return parts.batch_result(items, parts.completion_reason(completed))
+
+    def _error_of(self, unit: UnitResult) -> Any:
+        error, raised = unit.error, unit.raised
+        if error is not None:
+            return self.parts.error_object(
+                message=error.message,
+                type=error.type,
+                data=error.data,
+                stack_trace=list(error.stack_trace) if error.stack_trace else None,
+            )
+        if raised is None:
+            return None
+        if getattr(raised, "error_type", None) is not None:  # what escaped an inner operation
+            return self.parts.error_object(
+                message=getattr(raised, "message", None),
+                type=getattr(raised, "error_type", None),
+                data=getattr(raised, "data", None),
+                stack_trace=getattr(raised, "stack_trace", None),
+            )
+        return self.parts.error_object.from_exception(raised)
 
 
 _WAIT_END: Final = ("WaitDetails", "ScheduledEndTimestamp")

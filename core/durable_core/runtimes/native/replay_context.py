@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -21,13 +20,13 @@ from durable_core.exceptions import (
     error_object,
     raise_recorded,
 )
+from durable_core.ids import Path
 from durable_core.model import (
     CompletionReason,
     ErrorObject,
     Operation,
     OperationStatus,
     OperationType,
-    UnitStatus,
 )
 from durable_core.native.batch_result import BatchItem, BatchResult
 from durable_core.native.call import Call, called
@@ -46,24 +45,28 @@ from durable_core.runtimes.native.telling_context import TellingContext
 from durable_core.runtimes.native.unmuted_logger import UnmutedLogger
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.signals import InvocationEnding
-from durable_core.verifying.endings import (
-    compare_flat_results,
-    compare_result,
-    compare_unit_result,
-    is_summarized,
-    note_end,
-    returned,
+from durable_core.verifying.contexts import (
+    AnswerFrom,
+    after_body,
+    compare_unit,
+    is_entered,
+    needs_body,
+    plan_context,
+    plan_unit,
+    settled,
+    settled_unit,
 )
+from durable_core.verifying.endings import compare_flat_results, note_end, returned
 from durable_core.verifying.leaks import running_body
 from durable_core.verifying.planting import planted
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.traces import Ended, Trace, UnitAnswer
 from durable_core.verifying.unit_examination import (
-    all_returned,
-    ended_units,
+    UnitResult,
     examine_units,
     lost_unit,
+    rebuilt_units,
 )
 from durable_core.verifying.unknown import UnknownValue, is_unknown
 from durable_core.verifying.verification import Identity
@@ -198,43 +201,25 @@ class VerifyingContext(TellingContext):
         config: ChildConfig[Any],
     ) -> Any:
         examination, answer = self._verified.examination, call.answer
-        if not examination.may_enter(answer):
-            await self._forever(call)
-        trace = examination.context(answer)
         summarizes = config.summary_generator is not None
-        if answer.is_terminal and not examination.looks_inside(answer, summarizes=summarizes):
+        plan = plan_context(examination, answer, summarizes=summarizes)
+        if plan.trace is None:
+            await self._forever(call)
+        if not plan.runs_body:
             value = self._outcome(call, config.serdes)
-            if not is_unknown(value) or not examination.can_look_inside(answer):
+            if not needs_body(examination, answer, value):
                 return value
         with examination.watched(answer, body):
-            ended = await self._look(call, trace, body)
-        if answer.is_terminal and not examination.is_stripped(answer.recorded):
-            if self._is_as_stored(call, ended, config.serdes):
+            ended = await self._look(call, plan.trace, body)
+        where = (call.path, str(answer.identity))
+        written = partial(_written, call, config.serdes, ended, *where)
+        match after_body(examination, answer, plan, ended, written):
+            case AnswerFrom.RECORD:
                 value = self._outcome(call, config.serdes)
-                if is_unknown(value) and ended.outcome is Outcome.RETURNED:
-                    examination.missing.rebuilt(call.path, answer.identity, ended.value)
-                    return ended.value
-                return value
-            return self._value(call, ended, config.serdes)
-        is_open = answer.recorded is not None and not answer.is_terminal
-        if is_open or ended.outcome is Outcome.SUSPENDED:
-            await self._forever(call)
-        return self._value(call, ended, config.serdes)
-
-    def _is_as_stored(self, call: VerifyingCall, ended: Ended, serdes: SerDes[Any] | None) -> bool:
-        """Compare a body's result with what is stored; False when that is only a summary of it."""
-        if ended.outcome is not Outcome.RETURNED:
-            return True
-        try:
-            payload = call.write(serdes, ended.value, call.path, str(call.answer.identity))
-        except SerDesError:
-            return True  # the body is compared by what it asks for; its value is a difference only
-        if isinstance(payload, NotDone):
-            return True
-        if is_summarized(self._verified.examination, call.answer, payload):
-            return False
-        compare_result(self._verified.examination, call.answer, payload)
-        return True
+                return settled(examination, answer, value, ended)
+            case AnswerFrom.BODY:
+                return self._value(call, ended, config.serdes)
+        return await self._forever(call)
 
     def _outcome(self, call: VerifyingCall, serdes: SerDes[Any] | None) -> Any:
         """Return the recorded value of a context, or raise its recorded error."""
@@ -267,7 +252,7 @@ class VerifyingContext(TellingContext):
         options: batches.BatchOptions,
     ) -> BatchResult[Any]:
         examination, answer = self._verified.examination, call.answer
-        if not examination.may_enter(answer):
+        if not is_entered(answer):
             await self._forever(call)
         names: list[str | None] = [unit.name for unit in planned]
         inline = self._inline_first(call, options)
@@ -286,19 +271,16 @@ class VerifyingContext(TellingContext):
         recorded = call.recorded
         if recorded is None or recorded.status is not OperationStatus.SUCCEEDED:
             raise_recorded(recorded.error if recorded else None, ChildContextError)
-        if is_unread:
-            if not all_returned(found, ends):
-                return cast("BatchResult[Any]", inline)
-            examination.missing.rebuilt(call.path, answer.identity, None)
-            all_ended = ended_units(examination, found, ends)
-            return _rebuilt(found.reason, all_ended, ends, planned)
-        if not found.is_stripped:
+        if not is_unread and not found.is_stripped:
             return self._whole(call, options, inline, ends)
-        all_ended = ended_units(examination, found, ends)
-        for unit, ended in zip(all_ended, ends, strict=True):
-            if unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED:
-                await self._forever(call)  # its value can't be known
-        return _rebuilt(found.reason, all_ended, ends, planned)
+        results = rebuilt_units(examination, found, ends, is_unread=is_unread)
+        if results is None and is_unread:
+            return cast("BatchResult[Any]", inline)
+        if results is None:
+            await self._forever(call)
+        if is_unread:
+            examination.missing.rebuilt(call.path, answer.identity, None)
+        return _rebuilt(found.reason, results, planned)
 
     def _whole(
         self,
@@ -367,33 +349,25 @@ class VerifyingContext(TellingContext):
         async def look() -> Ended:
             return await self._look(call, answer.trace, lambda scope: unit.body(call, scope))
 
-        looks = examination.looks_inside_unit(answer)
-        ended = await look() if looks else _NOT_RUN
-        operation = None if recorded is None else recorded.operation
-        succeeded = operation is not None and operation.status is OperationStatus.SUCCEEDED
+        plan = plan_unit(examination, answer)
+        ended = await look() if plan.runs_body else _NOT_RUN
         serdes, where = options.unit_serdes, (answer.trace.path, str(identity))
-        if operation and succeeded and not examination.is_stripped(recorded):
-            if ended.outcome is Outcome.RETURNED:
-                with suppress(SerDesError):  # as in `_is_as_stored`
-                    payload = call.write(serdes, ended.value, *where)
-                    if not isinstance(payload, NotDone):
-                        compare_unit_result(examination, answer, payload)
-            value = lost_unit(examination, answer)
-            value = call.read(serdes, operation.result, *where) if value is None else value
-            if is_unknown(value) and not looks:
-                ended = await look()
-            if is_unknown(value) and ended.outcome is Outcome.RETURNED:
-                examination.missing.rebuilt(answer.trace.path, identity, ended.value)
-                value = ended.value
-            return Ended(Outcome.RETURNED, value)
-        if not looks:
-            return _failed_as_recorded(call)
-        if ended.outcome is Outcome.RETURNED:
+        if plan.answer_from is AnswerFrom.BODY:
             try:
-                return Ended(Outcome.RETURNED, call.round_trip_of(serdes, ended.value, *where))
+                is_value = ended.outcome is Outcome.RETURNED
+                value = call.round_trip_of(serdes, ended.value, *where) if is_value else None
+                return replace(ended, value=value)
             except SerDesError as error:
                 return Ended(Outcome.RAISED, error=error)
-        return ended
+        compare_unit(examination, answer, ended, partial(_written, call, serdes, ended, *where))
+        operation = call.recorded
+        if operation is None or operation.status is not OperationStatus.SUCCEEDED:
+            return _failed_as_recorded(call)
+        value = lost_unit(examination, answer)
+        value = call.read(serdes, operation.result, *where) if value is None else value
+        if is_unknown(value) and not plan.runs_body:
+            ended = await look()
+        return Ended(Outcome.RETURNED, settled_unit(examination, answer, value, ended))
 
     def _inline(
         self, call: VerifyingCall, options: batches.BatchOptions
@@ -455,28 +429,27 @@ def _ended(task: asyncio.Task[Ended]) -> Ended:
     return task.result()
 
 
+def _written(
+    call: VerifyingCall, serdes: SerDes[Any] | None, ended: Ended, path: Path, label: str
+) -> str | NotDone | None:
+    try:
+        return cast("str | NotDone | None", call.write(serdes, ended.value, path, label))
+    except SerDesError as error:
+        return NotDone(str(error))
+
+
 def _rebuilt(
     reason: CompletionReason | None,
-    units: Sequence[UnitAnswer],
-    ends: Sequence[Ended],
+    units: Sequence[UnitResult],
     planned: Sequence[batches.PlannedUnit],
 ) -> BatchResult[Any]:
     """Return the result of a stripped map or parallel: frozen statuses, values of this run."""
-    items = []
-    for index, (unit, ended) in enumerate(zip(units, ends, strict=True)):
-        if not unit.is_listed:
-            continue
-        status = unit.status or UnitStatus.STARTED
-        value = ended.value if status is UnitStatus.SUCCEEDED else None
-        error: ErrorObject | None = None
-        if status is UnitStatus.FAILED:
-            error = _error_of(unit, ended)
-        items.append(BatchItem(index, status, value, error, planned[index].name))
+    items = [
+        BatchItem(unit.index, unit.status, unit.value, _error_of(unit), planned[unit.index].name)
+        for unit in units
+    ]
     return BatchResult(items, reason or CompletionReason.ALL_COMPLETED)
 
 
-def _error_of(unit: UnitAnswer, ended: Ended) -> ErrorObject | None:
-    recorded = None if unit.node is None else unit.node.recorded
-    if recorded is not None and recorded.operation.error is not None:
-        return recorded.operation.error
-    return None if ended.error is None else error_object(ended.error)
+def _error_of(unit: UnitResult) -> ErrorObject | None:
+    return unit.error or (None if unit.raised is None else error_object(unit.raised))

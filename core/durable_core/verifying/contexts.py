@@ -1,0 +1,164 @@
+"""What a replay does with a context that the code asks for, decided once for every runtime.
+
+A driver asks with `plan_context` before anything happens, carries out the plan, and asks again with
+`after_body` and `settled` what the context comes to. The same for each unit of a map or parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+from durable_core.limits import LIMITS
+from durable_core.model import OperationType
+from durable_core.sizes import utf8_bytes
+from durable_core.values import dataclass
+from durable_core.verifying.endings import compare_result, compare_unit_result
+from durable_core.verifying.examination import Examination
+from durable_core.verifying.runs import Outcome
+from durable_core.verifying.serdes_io import NotDone
+from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
+from durable_core.verifying.unknown import is_unknown
+
+Written = Callable[[], str | NotDone | None]
+"""Writes what a body returned as its runtime would: its payload, or NotDone where that can't be
+had. A body is compared by what it asks for; its value is a difference only."""
+
+
+class AnswerFrom(Enum):
+    """What a context comes to."""
+
+    RECORD = auto()
+    """What is recorded of it: its result or its error."""
+    BODY = auto()
+    """What its body came to in this run."""
+    NOTHING = auto()
+    """It isn't recorded any further: the code waits there for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPlan:
+    """What a driver does with a context or a unit: whether its body runs, and what answers then.
+
+    `trace` is where its body asks. None: the context is beyond what is recorded, and the driver
+    doesn't enter it.
+    """
+
+    trace: Trace | None
+    runs_body: bool
+    answer_from: AnswerFrom
+
+
+_NOT_ENTERED = ContextPlan(None, runs_body=False, answer_from=AnswerFrom.NOTHING)
+
+
+def is_entered(answer: Answer) -> bool:
+    """Return True where the body of a context may run: not beyond what is recorded."""
+    return answer.is_known or answer.identity.virtual
+
+
+def plan_context(
+    examination: Examination, answer: Answer, *, summarizes: bool = False
+) -> ContextPlan:
+    """Return what happens with a context that was asked for.
+
+    `summarizes`: its code stores a summary of its own in the place of a large result.
+    """
+    if not is_entered(answer):
+        return _NOT_ENTERED
+    trace = examination.context(answer)
+    recorded = answer.recorded
+    if answer.is_terminal and not examination.looks_inside(answer, summarizes=summarizes):
+        return ContextPlan(trace, False, AnswerFrom.RECORD)
+    source = AnswerFrom.BODY
+    if recorded is not None and recorded.operation.type is OperationType.CONTEXT:
+        if not answer.is_terminal:
+            source = AnswerFrom.NOTHING
+        elif not examination.is_stripped(recorded):
+            source = AnswerFrom.RECORD
+    return ContextPlan(trace, True, source)
+
+
+def needs_body(examination: Examination, answer: Answer, value: object) -> bool:
+    """Return True where the body has to run since the recorded value isn't to be had."""
+    return is_unknown(value) and examination.can_look_inside(answer)
+
+
+def after_body(
+    examination: Examination,
+    answer: Answer,
+    plan: ContextPlan,
+    ended: Ended,
+    written: Written | None,
+) -> AnswerFrom:
+    """Return what a context comes to whose body has run, and note where that differs.
+
+    `written` None: the value is compared elsewhere, unit by unit.
+    """
+    if plan.answer_from is AnswerFrom.RECORD:
+        if written is None or ended.outcome is not Outcome.RETURNED:
+            return AnswerFrom.RECORD
+        payload = written()
+        if isinstance(payload, NotDone):
+            return AnswerFrom.RECORD
+        if _is_summarized(examination, answer, payload):
+            return AnswerFrom.BODY
+        compare_result(examination, answer, payload)
+        return AnswerFrom.RECORD
+    if ended.outcome is Outcome.SUSPENDED:
+        return AnswerFrom.NOTHING
+    return plan.answer_from
+
+
+def settled(examination: Examination, answer: Answer, value: object, ended: Ended) -> object:
+    """Return the value of a context that its record answers: from its body where it isn't to be
+    had otherwise."""
+    if not is_unknown(value) or ended.outcome is not Outcome.RETURNED:
+        return value
+    examination.missing.rebuilt(answer.path, answer.identity, ended.value)
+    return ended.value
+
+
+def plan_unit(examination: Examination, unit: UnitAnswer) -> ContextPlan:
+    """Return what happens with a unit that runs."""
+    recorded = None if unit.node is None else unit.node.recorded
+    has_value = (
+        recorded is not None
+        and recorded.operation.is_terminal
+        and not unit.trace.is_virtual
+        and not examination.is_stripped(recorded)
+    )
+    source = AnswerFrom.RECORD if has_value else AnswerFrom.BODY
+    return ContextPlan(unit.trace, examination.looks_inside_unit(unit), source)
+
+
+def compare_unit(
+    examination: Examination, unit: UnitAnswer, ended: Ended, written: Written
+) -> None:
+    """Note where the body of a unit came to another result than its own record holds."""
+    if ended.outcome is Outcome.RETURNED:
+        payload = written()
+        if not isinstance(payload, NotDone):
+            compare_unit_result(examination, unit, payload)
+
+
+def settled_unit(examination: Examination, unit: UnitAnswer, value: object, ended: Ended) -> object:
+    """Return the value of a unit, as `settled` does that of a context."""
+    if not is_unknown(value) or ended.outcome is not Outcome.RETURNED:
+        return value
+    examination.missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
+    return ended.value
+
+
+def _is_summarized(examination: Examination, answer: Answer, payload: str | None) -> bool:
+    """Return True, and note it, when a summary of the user's own must be what is stored.
+
+    No event says so; but what the body came to is over the limit, and what is stored isn't it.
+    """
+    operation = None if answer.recorded is None else answer.recorded.operation
+    if payload is None or operation is None or operation.result in (None, payload):
+        return False
+    if utf8_bytes(payload) <= LIMITS.payload_bytes:
+        return False
+    examination.summarized.add(answer.path)
+    return True
