@@ -147,15 +147,17 @@ class DurableContext:
         for good, SerDesError when its result can't be written.
         """
         config = config or _STEP
-        call = self._call(OperationType.STEP, config.sub_type or SubType.STEP, name_of(name, func))
+        sub_type, name = config.sub_type or SubType.STEP, name_of(name, func)
+        call = self._call(OperationType.STEP, sub_type, name, retried=config.retry_strategy)
         return await self._perform(call, step.step(call, func, config, self.logger))
 
     async def wait(self, duration: timedelta, name: str | None = None) -> None:
         """Suspend the execution for a duration of at least one second."""
         if duration < timedelta(seconds=1):
             raise ValidationError("duration must be at least 1 second")
-        call = self._call(OperationType.WAIT, SubType.WAIT, name)
-        await self._perform(call, wait.wait(call, whole_seconds(duration)))
+        seconds = whole_seconds(duration)
+        call = self._call(OperationType.WAIT, SubType.WAIT, name, seconds=seconds)
+        await self._perform(call, wait.wait(call, seconds))
 
     async def invoke(
         self,
@@ -165,8 +167,10 @@ class DurableContext:
         config: InvokeConfig | None = None,
     ) -> Any:
         """Invoke another function and return its result. Raises InvokeError when it failed."""
-        call = self._call(OperationType.CHAINED_INVOKE, SubType.CHAINED_INVOKE, name)
-        work = wait.invoke(call, function_name, payload, config or InvokeConfig())
+        config = config or InvokeConfig()
+        kind, sub_type = OperationType.CHAINED_INVOKE, SubType.CHAINED_INVOKE
+        call = self._call(kind, sub_type, name, invoked=(function_name, payload, config))
+        work = wait.invoke(call, function_name, payload, config)
         return await self._perform(call, work)
 
     async def create_callback(
@@ -174,7 +178,8 @@ class DurableContext:
     ) -> Callback[Any]:
         """Create a callback: hand out its `callback_id`, then await its `result()`."""
         config = config or CallbackConfig()
-        call = self._call(OperationType.CALLBACK, config.sub_type or SubType.CALLBACK, name)
+        sub_type = config.sub_type or SubType.CALLBACK
+        call = self._call(OperationType.CALLBACK, sub_type, name, callback=config)
         return await self._perform(call, wait.create_callback(call, config))
 
     async def wait_for_condition(
@@ -190,7 +195,7 @@ class DurableContext:
         if check is None or config is None:
             missing = "check" if check is None else "config"
             raise ValidationError(f"`{missing}` is required for wait_for_condition")
-        call = self._call(OperationType.STEP, SubType.WAIT_FOR_CONDITION, name)
+        call = self._call(OperationType.STEP, SubType.WAIT_FOR_CONDITION, name, polled=config)
         work = condition.wait_for_condition(call, check, config, self.logger)
         return cast(T, await self._perform(call, work))
 
@@ -323,8 +328,13 @@ class DurableContext:
 
     # -- how they are performed ----------------------------------------------------------------
 
-    def _call(self, kind: OperationType, sub_type: str, name: str | None) -> Call:
-        """Return the next operation of this context. Raises where none can be asked for."""
+    def _call(
+        self, kind: OperationType, sub_type: str, name: str | None, **options: object
+    ) -> Call:
+        """Return the next operation of this context. Raises where none can be asked for.
+
+        `options` are for who compares them with recorded ones: nothing is done with them here.
+        """
         self._execution.check(self._scope)
         name = checked_name(name)
         self._count += 1

@@ -7,7 +7,7 @@ An operation that has no answer is where they stop: nothing new is ever done. No
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -22,7 +22,7 @@ from durable_core.model import (
 )
 from durable_core.sandbox.user_code import CodeLine, calling_line
 from durable_core.verifying.alignment import Fit
-from durable_core.verifying.details import detail_differences
+from durable_core.verifying.details import NO_OPTIONS, OperationOptions, option_changes
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.handed import Handed
 from durable_core.verifying.leaks import LeakWatch, running_body
@@ -30,7 +30,7 @@ from durable_core.verifying.missing_values import TRUNCATED, MissingValues
 from durable_core.verifying.planting import invented
 from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
 from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import Decide, retry_differences
+from durable_core.verifying.retry_differences import retry_differences
 from durable_core.verifying.runs import Asked, handled_error
 from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
 from durable_core.verifying.unit_divergence import BatchRun
@@ -166,14 +166,12 @@ class Examination:
         self,
         trace: Trace,
         identity: Identity,
-        details: Mapping[str, object] | None = None,
-        decide: Decide | None = None,
+        options: OperationOptions = NO_OPTIONS,
         line: CodeLine | None = None,
     ) -> Answer:
         """Say what answers the next operation of a context.
 
-        `details` are what of it may change and is worth telling then; `decide` is what its code
-        now decides about a further attempt; `line` is the one that asks, if not the one that runs.
+        `options` may change, which is told; `line` is the one that asks, if not the one that runs.
         """
         self.moment += 1
         index = len(trace.asked)
@@ -192,8 +190,9 @@ class Examination:
         trace.asked.append(asked)
         recorded = None if node is None else node.recorded
         if fits and recorded is not None:
-            if details:
-                self._compare_details(path, asked, recorded, details)
+            decide = options.decide
+            if options.told:
+                self._compare_options(path, asked, recorded, options)
             if decide is not None and decide.was_asked(recorded):
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
@@ -253,11 +252,11 @@ class Examination:
             at = host
         return None
 
-    def _compare_details(
-        self, path: Path, asked: Asked, recorded: Recorded, details: Mapping[str, object]
+    def _compare_options(
+        self, path: Path, asked: Asked, recorded: Recorded, options: OperationOptions
     ) -> None:
         with self.missing.comparing():
-            for what, before, now in detail_differences(recorded, details, self.stand_ins):
+            for what, before, now in option_changes(recorded, options, self.stand_ins):
                 self.differ(what, path, before, now, asked)
 
     def take_payload(self, answer: Answer) -> UnknownValue | None:

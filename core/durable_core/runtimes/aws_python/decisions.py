@@ -14,10 +14,16 @@ from durable_core.native.chance import chance_is
 from durable_core.runtimes.aws_python.replay_attach import Parts
 from durable_core.sandbox.step_bodies import as_body
 from durable_core.sandbox.user_code import is_users
+from durable_core.verifying.details import (
+    OperationOptions,
+    callback_options,
+    invoke_options,
+    wait_options,
+)
 from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
 
 
-def decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
+def _decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
     """Return what a step's or condition's code decides about a further attempt."""
     if isinstance(executor, parts.step_executor):
         return Decide(partial(_retry_step, executor.config.retry_strategy, parts))
@@ -57,20 +63,17 @@ def _seconds(decision: Any, goes_on: str) -> int | None:
     return max(1, int(decision.delay_seconds)) if getattr(decision, goes_on) else None
 
 
-def details_of(executor: Any, parts: Parts, arn: str) -> dict[str, object]:
-    """Return what isn't the identity of an operation but is worth telling when it changes."""
-    details: dict[str, object] = {}
+def options_asked(executor: Any, parts: Parts, arn: str) -> OperationOptions:
+    """Return the options that an operation is asked for with."""
     if isinstance(seconds := getattr(executor, "seconds", None), int):
-        details |= _waits(seconds)
-    if isinstance(function := getattr(executor, "function_name", None), str):
-        tenant = getattr(executor.config, "tenant_id", None)
-        details |= {"invoked function": function, "tenant": tenant}
-        details["input of the invoked function"] = partial(_input, executor, parts, arn)
+        return wait_options(_waited(seconds))
     config: Any = getattr(executor, "config", None)
+    if isinstance(function := getattr(executor, "function_name", None), str):
+        written = partial(_input, executor, parts, arn)
+        return invoke_options(function, getattr(config, "tenant_id", None), written)
     if hasattr(config, "heartbeat_timeout_seconds"):
-        details["callback timeout of seconds"] = config.timeout_seconds or None
-        details["callback heartbeat of seconds"] = config.heartbeat_timeout_seconds or None
-    return details
+        return callback_options(config.timeout_seconds, config.heartbeat_timeout_seconds)
+    return OperationOptions(decide=_decider(executor, parts, arn))
 
 
 def _input(executor: Any, parts: Parts, arn: str) -> str | None:
@@ -89,15 +92,15 @@ def _input(executor: Any, parts: Parts, arn: str) -> str | None:
 _RETRIES: Final = "aws_durable_execution_sdk_python.retries"
 
 
-def _waits(seconds: int) -> dict[str, object]:
+def _waited(seconds: int) -> int | Backoff:
     """Return how long is waited; in `with_retry` what its strategy may say, since what it has said
     is mostly left to chance."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and not is_users(frame.f_code.co_filename):
         if frame.f_globals.get("__name__") == _RETRIES:
-            return {"wait of seconds": _backoff(frame.f_locals)}
+            return _backoff(frame.f_locals)
         frame = frame.f_back
-    return {"wait of seconds": seconds}
+    return seconds
 
 
 def _backoff(known: dict[str, Any]) -> Backoff:

@@ -25,7 +25,7 @@ from durable_core.model import (
     SubType,
 )
 from durable_core.raised import is_from_outside, told
-from durable_core.runtimes.aws_python.decisions import decider, details_of
+from durable_core.runtimes.aws_python.decisions import options_asked
 from durable_core.runtimes.aws_python.given import handed_by_executor, handed_to_units
 from durable_core.runtimes.aws_python.replay_attach import Parts, SerDesCall
 from durable_core.safe_text import plain, shown
@@ -108,10 +108,8 @@ class ReplayRun:
         trace = self._issued.get(operation_id, self.examination.root)
         if identity.type == OperationType.CHAINED_INVOKE:
             self._write_payload(executor, original, trace)
-        decide = decider(executor, self.parts, self._arn)
-        answer = self.examination.ask(
-            trace, identity, details_of(executor, self.parts, self._arn), decide
-        )
+        options = options_asked(executor, self.parts, self._arn)
+        answer = self.examination.ask(trace, identity, options)
         if self.examination.on_handed is not None:
             self.examination.on_handed(operation_id, partial(handed_by_executor, executor))
         operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)

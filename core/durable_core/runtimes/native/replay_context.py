@@ -37,11 +37,12 @@ from durable_core.native.logger import Logger, LoggerInterface
 from durable_core.native.operations import batch as batches
 from durable_core.native.operations.batch_payload import read_inline
 from durable_core.native.operations.units import Unit
-from durable_core.native.serdes import SerDes
+from durable_core.native.retries import RetryDecision, RetryStrategy
+from durable_core.native.serdes import SerDes, SerDesContext, deserialize, serialize
 from durable_core.raised import is_from_outside
+from durable_core.runtimes.native.asked_options import backoff_of, options_asked
 from durable_core.runtimes.native.call_lines import Arguments, handed_by, notes_lines
 from durable_core.runtimes.native.replay_call import VerifyingCall, VerifyingExecution, end_look
-from durable_core.runtimes.native.telling_context import TellingContext
 from durable_core.runtimes.native.unmuted_logger import UnmutedLogger
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.signals import InvocationEnding
@@ -59,6 +60,7 @@ from durable_core.verifying.contexts import (
 from durable_core.verifying.endings import compare_flat_results, note_end, returned
 from durable_core.verifying.leaks import running_body
 from durable_core.verifying.planting import planted
+from durable_core.verifying.retry_differences import Backoff
 from durable_core.verifying.runs import Outcome
 from durable_core.verifying.serdes_io import NotDone
 from durable_core.verifying.traces import Ended, Trace, UnitAnswer
@@ -75,7 +77,7 @@ T = TypeVar("T")
 
 
 @notes_lines
-class VerifyingContext(TellingContext):
+class VerifyingContext(DurableContext):
     """The context that a handler is given while it is verified."""
 
     _call_type = VerifyingCall
@@ -83,6 +85,7 @@ class VerifyingContext(TellingContext):
     def __init__(self, execution: VerifyingExecution, scope: Scope, trace: Trace, **given: Any):
         self._trace = trace
         self._verified = execution
+        self._backoff: Backoff | None = None
         self.line: CodeLine | None = None
         self.arguments: Arguments | None = None
         super().__init__(execution, scope, replaying=False, **given)
@@ -97,33 +100,45 @@ class VerifyingContext(TellingContext):
     # -- asking --------------------------------------------------------------------------------
 
     def _call(
-        self, kind: OperationType, sub_type: str, name: str | None, *, virtual: bool = False
+        self,
+        kind: OperationType,
+        sub_type: str,
+        name: str | None,
+        **options: object,
     ) -> Call:
         call = super()._call(kind, sub_type, name)
         assert isinstance(call, VerifyingCall)
-        identity = Identity(kind.text, sub_type, call.name, virtual)
-        details, decide = self.told()
+        identity = Identity(kind.text, sub_type, call.name, bool(options.get("virtual")))
+        backoff, self._backoff = self._backoff, None
+        asked = options_asked(options, backoff, self._read_state, self._write_input)
         line, self.line = self.line, None
         arguments, self.arguments = self.arguments, None
         examination = self._verified.examination
         if arguments is not None and examination.on_handed is not None:
             examination.on_handed(call.id, partial(handed_by, arguments))
-        call.answer = examination.ask(self._trace, identity, details, decide, line)
+        call.answer = examination.ask(self._trace, identity, asked, line)
         self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
         return call
 
     def _read_state(self, serdes: SerDes[Any], payload: str | None) -> Any:
         missing = self._verified.examination.missing
-        return missing.deserialize_earlier(
-            lambda: super(VerifyingContext, self)._read_state(serdes, payload)
-        )
+        where = SerDesContext("", self._execution.arn)
+        return missing.deserialize_earlier(partial(deserialize, serdes, payload, where))
 
     def _write_input(self, serdes: SerDes[Any], payload: Any) -> str | None:
         missing = self._verified.examination.missing
-        made = missing.serialize(
-            lambda: super(VerifyingContext, self)._write_input(serdes, payload)
-        )
+        where = SerDesContext("", self._execution.arn)
+        made = missing.serialize(partial(serialize, serdes, payload, where))
         return None if isinstance(made, NotDone) else cast("str | None", made)
+
+    def decide_retry(
+        self, strategy: RetryStrategy, error: Exception, attempt: int
+    ) -> RetryDecision:
+        """Ask the strategy of a block; the wait that it leads to is asked for next."""
+        decision = super().decide_retry(strategy, error, attempt)
+        is_retried = decision.should_retry
+        self._backoff = backoff_of(strategy, error, attempt) if is_retried else None
+        return decision
 
     def _plant(self, call: Call, operation: Operation | None) -> None:
         if operation is not None:
