@@ -36,8 +36,8 @@ from durable_core.processes.guard import Guard, GuardMode
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.simulation.simulate import simulate
+from durable_core.verifying.missing_values import NotKnown, is_unknown, stand_for_unknown
 from durable_core.verifying.replay import VerifyOptions, verify_history
-from durable_core.verifying.unknown import NotKnown, is_unknown, stand_for_unknown
 from durable_core.verifying.verification import Verdict, Verification
 from durable_core.wire import event_to_wire
 

@@ -29,9 +29,9 @@ from uuid import UUID
 from durable_core.given import OPERATION, Given
 from durable_core.runtimes.native.call_lines import OPERATIONS, handed_by
 from durable_core.sandbox.user_code import is_installed, is_users
-from durable_core.verifying.examination import Examination
-from durable_core.verifying.handed import Handed
 from durable_core.verifying.replay import Watch
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Handed
 from durable_core.verifying.verification import line_at
 
 if TYPE_CHECKING:

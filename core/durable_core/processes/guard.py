@@ -15,7 +15,7 @@ from typing import Final
 
 from durable_core.sandbox.guard_hook import GuardedRun, GuardMode, Refused, hook_of_process
 from durable_core.sandbox.import_watch import logging_to_nowhere
-from durable_core.verifying.examination import Examination
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt, Verdict, Verification
 
 __all__ = ["Guard", "GuardMode", "Refused"]

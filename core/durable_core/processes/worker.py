@@ -44,9 +44,9 @@ from durable_core.sandbox.sources import Read
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.signals import uninterrupted
 from durable_core.values import dataclass
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.passes import Part
 from durable_core.verifying.replay import VerifyOptions, Watch
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt, Verification
 
 if TYPE_CHECKING:

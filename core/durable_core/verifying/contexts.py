@@ -10,15 +10,14 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from durable_core.limits import LIMITS
-from durable_core.model import OperationType
+from durable_core.model import OperationStatus, OperationType
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
-from durable_core.verifying.endings import compare_result, compare_unit_result
-from durable_core.verifying.examination import Examination
-from durable_core.verifying.runs import Outcome
-from durable_core.verifying.serdes_io import NotDone
-from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
-from durable_core.verifying.unknown import is_unknown
+from durable_core.verifying.differences import compare_result, compare_unit_result
+from durable_core.verifying.missing_values import NotDone, is_unknown
+from durable_core.verifying.recorded_tree import Node
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Answer, Ended, Outcome, Trace, UnitAnswer, status_of
 
 Written = Callable[[], str | NotDone | None]
 """Writes what a body returned as its runtime would: its payload, or NotDone where that can't be
@@ -66,9 +65,9 @@ def plan_context(
     """
     if not is_entered(answer):
         return _NOT_ENTERED
-    trace = examination.context(answer)
+    trace = _trace_of(examination, answer)
     recorded = answer.recorded
-    if answer.is_terminal and not examination.looks_inside(answer, summarizes=summarizes):
+    if answer.is_terminal and not _looks_inside(examination, answer, summarizes=summarizes):
         return ContextPlan(trace, False, AnswerFrom.RECORD)
     source = AnswerFrom.BODY
     if recorded is not None and recorded.operation.type is OperationType.CONTEXT:
@@ -81,7 +80,7 @@ def plan_context(
 
 def needs_body(examination: Examination, answer: Answer, value: object) -> bool:
     """Return True where the body has to run since the recorded value isn't to be had."""
-    return is_unknown(value) and examination.can_look_inside(answer)
+    return is_unknown(value) and can_look_inside(examination, answer)
 
 
 def after_body(
@@ -119,6 +118,13 @@ def settled(examination: Examination, answer: Answer, value: object, ended: Ende
     return ended.value
 
 
+def runs_units(examination: Examination, answer: Answer, *, lacks_values: bool) -> bool:
+    """Return True where the units of a map or parallel run, of those that have begun.
+    `lacks_values`: its result is stored, and a value in it isn't to be had."""
+    looks = _looks_inside(examination, answer)
+    return looks or not answer.is_terminal or lacks_values
+
+
 def plan_unit(examination: Examination, unit: UnitAnswer) -> ContextPlan:
     """Return what happens with a unit that runs."""
     recorded = None if unit.node is None else unit.node.recorded
@@ -129,7 +135,7 @@ def plan_unit(examination: Examination, unit: UnitAnswer) -> ContextPlan:
         and not examination.is_stripped(recorded)
     )
     source = AnswerFrom.RECORD if has_value else AnswerFrom.BODY
-    return ContextPlan(unit.trace, examination.looks_inside_unit(unit), source)
+    return ContextPlan(unit.trace, _looks_inside_unit(examination, unit), source)
 
 
 def compare_unit(
@@ -162,3 +168,91 @@ def _is_summarized(examination: Examination, answer: Answer, payload: str | None
         return False
     examination.summarized.add(answer.path)
     return True
+
+
+# -- whose bodies run ----------------------------------------------------------------------------
+
+
+def _trace_of(examination: Examination, answer: Answer) -> Trace:
+    """Return the trace for the body of a context that the code asks for."""
+    node, recorded = answer.node, answer.recorded
+    is_context = node is not None and (
+        answer.identity.virtual
+        or (recorded is not None and recorded.operation.type is OperationType.CONTEXT)
+    )
+    around = answer.trace
+    if answer.identity.virtual:
+        is_open, succeeded = around.is_open, False
+    else:
+        is_open = node is not None and not node.is_terminal
+        succeeded = status_of(node) == OperationStatus.SUCCEEDED
+    is_new = not is_context and not answer.identity.virtual
+    return examination.follow(
+        Trace(
+            answer.path,
+            answer.identity,
+            node if is_context else None,
+            is_open and not is_new,
+            succeeded and not is_new,
+            is_exact=not is_new and around.is_exact,
+            where=around.asked[answer.asked_at].where,
+            host=around if is_new else None,
+            host_index=answer.asked_at,
+            borrows=examination.borrows,
+        )
+    )
+
+
+def can_look_inside(examination: Examination, answer: Answer) -> bool:
+    """Return True where the operations of a completed context are in the source: from a state
+    the service leaves them out."""
+    return not examination.is_pruned or answer.node is None or bool(answer.node.children)
+
+
+def _looks_inside(examination: Examination, answer: Answer, *, summarizes: bool = False) -> bool:
+    """Return True when the body of a completed context is to run.
+
+    `summarizes`: its code stores a summary of its own in the place of a large result. Then no
+    event says whether what is stored is one, and its body runs for us to know whether that
+    matters; see `found`.
+    """
+    node, recorded = answer.node, answer.recorded
+    if examination.is_stripped(recorded):
+        return True
+    if not can_look_inside(examination, answer):
+        examination.unlooked += 1
+        return False
+    if node is None or recorded is None:
+        return False
+    if recorded.operation.type is not OperationType.CONTEXT:
+        return True  # the code has left the record, and is followed to tell the cause
+    if _enters(examination, node):
+        return True
+    if summarizes and recorded.operation.status is OperationStatus.SUCCEEDED:
+        details = recorded.operation.context_details
+        if details is None or details.replay_children is None:
+            examination.unclear[answer.path] = answer.identity
+            return recorded.operation.id not in examination.stored
+    return False
+
+
+def _looks_inside_unit(examination: Examination, unit: UnitAnswer) -> bool:
+    """Return True when the body of a unit is to run, which the map or parallel has begun."""
+    node = unit.node
+    if node is None or not examination.is_answered(node):
+        return True
+    if examination.is_pruned and not node.children:
+        examination.unlooked += 1
+        return False
+    return _enters(examination, node)
+
+
+def _enters(examination: Examination, node: Node) -> bool:
+    """Return True for a completed context whose body runs although a replay answers it."""
+    assert node.recorded is not None
+    operation_id = node.recorded.operation.id
+    if operation_id in examination.bodies:
+        examination.entered.setdefault(operation_id, examination.moment)
+        return True
+    examination.answered[operation_id] = node.path
+    return False

@@ -12,9 +12,9 @@ from durable_core.excerpts import excerpt, short_name
 from durable_core.ids import Path, position_text
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.values import dataclass
-from durable_core.verifying.alignment import same
 from durable_core.verifying.causes import Likely, likely_cause
-from durable_core.verifying.runs import Asked, ContextRun, Outcome
+from durable_core.verifying.matching import same
+from durable_core.verifying.traces import Asked, ContextRun, Outcome
 from durable_core.verifying.verification import Cause, Divergence, Identity, Line, line_at
 
 

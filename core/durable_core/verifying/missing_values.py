@@ -6,19 +6,14 @@ verified; where it does, the run ends there. No I/O, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, NoReturn, Protocol
 
 from durable_core.ids import Path, position_text
+from durable_core.sandbox.attempts import Reach, ReachesOut
 from durable_core.values import dataclass
-from durable_core.verifying.serdes_io import NotDone, Watching, run_serdes, unwatched
-from durable_core.verifying.unknown import (
-    NotKnown,
-    UnknownValue,
-    is_unknown,
-    stand_for_unknown,
-)
 
 TRUNCATED: Final = (
     "fetch the history again with its execution data; a payload that the service truncates can't "
@@ -152,3 +147,121 @@ class MissingValues:
 
 def _label(path: Path, identity: object) -> str:
     return f"{position_text(path)} {identity}"
+
+
+Watching = Callable[[], AbstractContextManager[Reach]]
+"""Refuses, while it is entered, what a SerDes would change or connect to outside."""
+
+
+@contextmanager
+def unwatched() -> Iterator[Reach]:
+    """Watch nothing: where no guard can be had."""
+    yield Reach()
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """A SerDes can't do its work here. `why` says what it needs."""
+
+    why: str
+
+
+def run_serdes(watching: Watching, work: Callable[[], Any], *, loads: bool = True) -> Any:
+    """Return what a SerDes makes, or NotDone where it needs what is outside of the process.
+
+    With `loads`, files that are there and that it reads are no such thing. Raises what it raises
+    for any other reason.
+    """
+    outside = sys.exception()
+    with watching() as reach:
+        try:
+            made = work()
+        except ReachesOut as refused:
+            return NotDone(reach.refused or str(refused))
+        except Exception as error:
+            why = reach.refused or _missing(error, outside)
+            if why is None:
+                raise
+            return NotDone(why)
+    why = reach.refused or (None if loads else reach.loaded)
+    return made if why is None else NotDone(why)
+
+
+_CHAIN: Final = 20
+_CLIENTS: Final = ("botocore", "boto3", "urllib3", "requests", "httpx", "aiohttp")
+"""Packages whose errors are those of a connection."""
+
+
+def _missing(error: BaseException, outside: BaseException | None) -> str | None:
+    """Return the error of a file or connection that another one comes from; None: it has none.
+
+    What was being handled before the SerDes was called (`outside`) isn't its own.
+    """
+    at: BaseException | None = error
+    for _ in range(_CHAIN):
+        if at is None or at is outside:
+            return None
+        package = str(type(at).__module__).partition(".")[0]
+        if isinstance(at, OSError) or package in _CLIENTS:
+            return f"{type(at).__name__}: {at}"
+        at = at.__cause__ or at.__context__
+    return None
+
+
+class NotKnown(TypeError):
+    """A value that isn't known was looked at where values are only compared."""
+
+
+class UnknownValue:
+    """Stands for a value that isn't known: it can be handed on, stored and returned.
+
+    Whatever looks at it (an attribute, a comparison, its truth, its text, an iteration, its class)
+    calls `on_use`, which raises. Only `is`, `type()` and a sequence pattern of `match` don't.
+    """
+
+    __slots__ = ("_on_use",)
+
+    def __getattribute__(self, name: str) -> Any:
+        _used(self)
+
+
+def stand_for_unknown(on_use: Callable[[], NoReturn]) -> UnknownValue:
+    """Return what stands for a value; `on_use` is called when it is looked at, and raises."""
+    made = UnknownValue()
+    _ON_USE.__set__(made, on_use)
+    return made
+
+
+def is_unknown(value: object) -> bool:
+    """Return True for what stands for a value that isn't known. It doesn't look at it."""
+    return type(value) is UnknownValue
+
+
+_ON_USE: Final[Any] = UnknownValue.__dict__["_on_use"]
+
+
+def _used(self: UnknownValue, *_: Any, **__: Any) -> NoReturn:
+    _ON_USE.__get__(self)()
+    raise NotKnown("a value that isn't known was used")
+
+
+_BINARY: Final = """
+    add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or
+"""
+_LOOKS: Final = """
+    lt le eq ne gt ge hash bool str repr format bytes int float complex index round trunc floor ceil
+    neg pos abs invert len length_hint iter next reversed contains getitem setitem delitem call
+    await aiter anext enter exit aenter aexit fspath setattr delattr dir reduce reduce_ex copy
+    deepcopy
+"""
+_NAMES: Final = (
+    *_LOOKS.split(),
+    *(f"{kind}{each}" for each in _BINARY.split() for kind in ("", "r", "i")),
+)
+
+for _each in _NAMES:  # looked up on the class, so that __getattribute__ doesn't see them
+    setattr(UnknownValue, f"__{_each}__", _used)
+
+Mapping.register(
+    UnknownValue
+)  # so that a mapping pattern of `match` looks at it, and isn't passed over

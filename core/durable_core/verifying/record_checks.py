@@ -15,7 +15,7 @@ from durable_core.fold import Folded
 from durable_core.history import RecordedHistory, may_start_again
 from durable_core.model import Event, Operation, OperationType
 from durable_core.transitions import STATUSES
-from durable_core.verifying.values import not_json
+from durable_core.verifying.payloads import not_json
 from durable_core.verifying.verification import Doubt
 
 _REMEDY = "give a history as the service returns it"

@@ -5,18 +5,111 @@ What fills them is `examination`. Pure.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import field
-from typing import Any
+from enum import Enum, auto
+from types import TracebackType
+from typing import Any, NamedTuple
 
 from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.model import CompletionReason, UnitStatus
-from durable_core.sandbox.user_code import CodeLine
+from durable_core.raised import told
+from durable_core.sandbox.user_code import CodeLine, is_runtimes, raising_line, users_traceback
 from durable_core.values import dataclass
-from durable_core.verifying.alignment import Alignment
+from durable_core.verifying.matching import Alignment, Fit
 from durable_core.verifying.recorded_tree import Node, identity_of
-from durable_core.verifying.runs import Asked, ContextRun, Outcome
 from durable_core.verifying.verification import Identity, line_at
+
+
+class Outcome(Enum):
+    """How the body of a context ended in this run."""
+
+    RETURNED = auto()
+    RAISED = auto()
+    SUSPENDED = auto()
+    NOT_RUN = auto()
+
+
+class Handled(NamedTuple):
+    """An error that code of the handler's own raised, and was handling when it asked: in words."""
+
+    error: str
+    traceback: str
+    where: CodeLine | None = None
+
+
+def handled_error() -> Handled | None:
+    """Return the error that the running code handles now, where its own code raised it; None: it
+    handles none, or what a recorded operation raised."""
+    error = sys.exception()
+    if error is None or not _is_codes_own(error):
+        return None
+    return Handled(told(error), users_traceback(error, chained=False).rstrip(), raising_line(error))
+
+
+def _is_codes_own(error: BaseException) -> bool:
+    """Return True for an error that neither came of an operation nor was made from one that did."""
+    at: TracebackType | None = error.__traceback__
+    innermost = None
+    while at is not None:
+        innermost, at = at.tb_frame.f_code.co_filename, at.tb_next
+    if innermost is None or is_runtimes(innermost):
+        return False
+    return error.__cause__ is None or _is_codes_own(error.__cause__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An operation that the code asked for. `moment` orders what happened in a run.
+
+    `took_from` is the context around, when the operation is a new context in which recorded
+    operations of that context are asked for (they were moved in); `out_of` the recorded context
+    that this operation was found in (it was moved out). `handled`: it is asked for while an error
+    of the code's own is handled.
+    """
+
+    identity: Identity
+    where: CodeLine | None = None
+    moment: int = 0
+    fit: Fit = Fit.EXACT
+    took_from: bool = False
+    out_of: Identity | None = None
+    handled: Handled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRun:
+    """What one context recorded, and what its code asked for in this run.
+
+    `numbers` of operations count from `first`. `is_open`: what comes after the recorded operations
+    is new, since the context hasn't ended. `has_succeeded`: it recorded that it succeeded.
+    """
+
+    path: Path
+    label: str
+    recorded: Sequence[Identity | None]
+    statuses: Sequence[str | None]
+    asked: Sequence[Asked]
+    outcome: Outcome
+    is_open: bool = False
+    has_succeeded: bool = False
+    ended_at: int = 0
+    error: str | None = None
+    traceback: str | None = None
+    raised_where: CodeLine | None = None
+    escapes: bool = False
+    is_exact: bool = True
+    """False where the recorded operations may not be all that there were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What an operation gives to the code that it runs, and what to that of each of its units."""
+
+    values: tuple[object, ...]
+    units: Sequence[object] = ()
 
 
 @dataclass(slots=True)

@@ -14,13 +14,16 @@ from durable_core.native.chance import chance_is
 from durable_core.runtimes.aws_python.replay_attach import Parts
 from durable_core.sandbox.step_bodies import as_body
 from durable_core.sandbox.user_code import is_users
-from durable_core.verifying.details import (
+from durable_core.verifying.option_changes import (
+    Backoff,
+    Decide,
     OperationOptions,
+    Said,
     callback_options,
     invoke_options,
+    options_of,
     wait_options,
 )
-from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
 
 
 def _decider(executor: Any, parts: Parts, arn: str) -> Decide | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from durable_core.runtimes.aws_python.attach import attached_sdk
 from durable_core.sandbox.user_code import is_users
-from durable_core.verifying.handed import Handed
+from durable_core.verifying.traces import Handed
 
 _USERS: Final = ("func", "submitter", "args", "kwargs")
 """By which names functions that the SDK makes know the user's function, and what its decorators

@@ -40,11 +40,10 @@ from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import Invocation
 from durable_core.simulation.link import ServiceLink, context_of
 from durable_core.verifying.consequences import Runtime
-from durable_core.verifying.endings import compare_final_result, note_end
-from durable_core.verifying.examination import Examination
+from durable_core.verifying.differences import compare_final_result, note_end
 from durable_core.verifying.handler_state import HandlerState
-from durable_core.verifying.runs import Outcome
-from durable_core.verifying.traces import Ended
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Ended, Outcome
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
 """The variable that names plugins for every handler (`plugin_discovery.py`, 3.0.0)."""

@@ -29,7 +29,6 @@ from durable_core.runtimes.aws_python.decisions import options_asked
 from durable_core.runtimes.aws_python.given import handed_by_executor, handed_to_units
 from durable_core.runtimes.aws_python.replay_attach import Parts, SerDesCall
 from durable_core.safe_text import plain, shown
-from durable_core.verifying.alignment import Fit
 from durable_core.verifying.contexts import (
     AnswerFrom,
     after_body,
@@ -40,21 +39,20 @@ from durable_core.verifying.contexts import (
     settled,
     settled_unit,
 )
-from durable_core.verifying.endings import compare_flat_results, note_end
-from durable_core.verifying.examination import Examination
+from durable_core.verifying.differences import compare_flat_results, note_end
 from durable_core.verifying.leaks import running_body
-from durable_core.verifying.planting import planted
-from durable_core.verifying.runs import Outcome
-from durable_core.verifying.serdes_io import NotDone
-from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
-from durable_core.verifying.unit_examination import (
+from durable_core.verifying.matching import Fit
+from durable_core.verifying.missing_values import NotDone, NotKnown, is_unknown
+from durable_core.verifying.recorded_tree import planted
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Answer, Ended, Outcome, Trace, UnitAnswer
+from durable_core.verifying.units import (
     UnitResult,
     doubt_form,
     examine_units,
     lost_unit,
     rebuilt_units,
 )
-from durable_core.verifying.unknown import NotKnown, is_unknown
 from durable_core.verifying.verification import Identity
 from durable_core.wire import operation_to_wire
 

@@ -14,14 +14,17 @@ from durable_core.native.retries import RetryPresets, RetryStrategy
 from durable_core.native.serdes import JSON, SerDes
 from durable_core.native.waits import WaitForConditionConfig
 from durable_core.sandbox.step_bodies import as_body
-from durable_core.verifying.details import (
+from durable_core.verifying.option_changes import (
     NO_OPTIONS,
+    Backoff,
+    Decide,
     OperationOptions,
+    Said,
     callback_options,
     invoke_options,
+    options_of,
     wait_options,
 )
-from durable_core.verifying.retry_differences import Backoff, Decide, Said, options_of
 
 ReadState = Callable[[SerDes[Any], str | None], Any]
 """Returns an earlier state of a wait_for_condition from its payload."""

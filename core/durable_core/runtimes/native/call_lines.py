@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from durable_core.native.config import ParallelBranch
 from durable_core.sandbox.user_code import calling_line
-from durable_core.verifying.handed import Handed
+from durable_core.verifying.traces import Handed
 
 C = TypeVar("C", bound=type[Any])
 

@@ -21,11 +21,10 @@ from durable_core.runtimes.native.replay_call import VerifyingExecution
 from durable_core.runtimes.native.replay_context import VerifyingContext
 from durable_core.signals import InvocationEnding
 from durable_core.verifying.consequences import Runtime
-from durable_core.verifying.endings import compare_final_result, note_end
-from durable_core.verifying.examination import Examination
+from durable_core.verifying.differences import compare_final_result, note_end
 from durable_core.verifying.handler_state import HandlerState
-from durable_core.verifying.runs import Outcome
-from durable_core.verifying.traces import Ended
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Ended, Outcome
 
 
 class NativeReplayer:

@@ -16,11 +16,10 @@ from durable_core.native.execution import Execution
 from durable_core.native.journal import Did
 from durable_core.native.serdes import PASS_THROUGH, SerDes
 from durable_core.values import dataclass
-from durable_core.verifying.examination import Examination
-from durable_core.verifying.serdes_io import NotDone
+from durable_core.verifying.missing_values import NotDone, UnknownValue
+from durable_core.verifying.payloads import not_json
+from durable_core.verifying.session import Examination
 from durable_core.verifying.traces import Answer, Trace
-from durable_core.verifying.unknown import UnknownValue
-from durable_core.verifying.values import not_json
 
 
 @dataclass

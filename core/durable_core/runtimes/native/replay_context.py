@@ -54,23 +54,22 @@ from durable_core.verifying.contexts import (
     needs_body,
     plan_context,
     plan_unit,
+    runs_units,
     settled,
     settled_unit,
 )
-from durable_core.verifying.endings import compare_flat_results, note_end, returned
+from durable_core.verifying.differences import compare_flat_results, note_end, returned
 from durable_core.verifying.leaks import running_body
-from durable_core.verifying.planting import planted
-from durable_core.verifying.retry_differences import Backoff
-from durable_core.verifying.runs import Outcome
-from durable_core.verifying.serdes_io import NotDone
-from durable_core.verifying.traces import Ended, Trace, UnitAnswer
-from durable_core.verifying.unit_examination import (
+from durable_core.verifying.missing_values import NotDone, UnknownValue, is_unknown
+from durable_core.verifying.option_changes import Backoff
+from durable_core.verifying.recorded_tree import planted
+from durable_core.verifying.traces import Ended, Outcome, Trace, UnitAnswer
+from durable_core.verifying.units import (
     UnitResult,
     examine_units,
     lost_unit,
     rebuilt_units,
 )
-from durable_core.verifying.unknown import UnknownValue, is_unknown
 from durable_core.verifying.verification import Identity
 
 T = TypeVar("T")
@@ -271,13 +270,12 @@ class VerifyingContext(DurableContext):
             await self._forever(call)
         names: list[str | None] = [unit.name for unit in planned]
         inline = self._inline_first(call, options)
-        is_unread = is_unknown(inline) and examination.can_look_inside(answer)
+        is_unread = needs_body(examination, answer, inline)
         found = examine_units(
             examination, answer, names, is_flat=options.is_flat, is_unread=is_unread
         )
-        looks = examination.looks_inside(answer) or not found.is_complete or _has_unknown(inline)
         ends: list[Ended] = [_NOT_RUN] * len(planned)
-        if looks:
+        if runs_units(examination, answer, lacks_values=_has_unknown(inline)):
             units = batches.make_units(call, Scope(call.scope), planned, options)
             with examination.watched(answer, *(unit.body for unit in planned[:_MOST_WATCHED])):
                 await self._run_units(list(zip(units, found.units, strict=True)), ends, options)

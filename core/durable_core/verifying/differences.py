@@ -14,12 +14,11 @@ from durable_core.ids import Path
 from durable_core.model import ExecutionStatus, OperationStatus
 from durable_core.raised import told, told_as_recorded
 from durable_core.sandbox.user_code import raising_line, users_traceback
-from durable_core.verifying.examination import Examination
+from durable_core.verifying.missing_values import NotDone
+from durable_core.verifying.payloads import json_of, same_json
 from durable_core.verifying.recorded_tree import identity_of
-from durable_core.verifying.runs import Asked, Outcome
-from durable_core.verifying.serdes_io import NotDone
-from durable_core.verifying.traces import Answer, Ended, Trace, UnitAnswer
-from durable_core.verifying.values import json_of, same_json
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Answer, Asked, Ended, Outcome, Trace, UnitAnswer
 
 
 def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:

@@ -15,30 +15,31 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from durable_core.excerpts import excerpts
 from durable_core.fold import ExecutionFacts, Recorded
 from durable_core.ids import Path, position_text
-from durable_core.model import (
-    ExecutionStatus,
-    OperationStatus,
-    OperationType,
-)
+from durable_core.model import ExecutionStatus, OperationStatus, OperationType
 from durable_core.sandbox.user_code import CodeLine, calling_line
-from durable_core.verifying.alignment import Fit
-from durable_core.verifying.details import NO_OPTIONS, OperationOptions, option_changes
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.handed import Handed
 from durable_core.verifying.leaks import LeakWatch, running_body
-from durable_core.verifying.missing_values import TRUNCATED, MissingValues
-from durable_core.verifying.planting import invented
-from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of
-from durable_core.verifying.refusals import REFUSED, ended_by_refusal
-from durable_core.verifying.retry_differences import retry_differences
-from durable_core.verifying.runs import Asked, handled_error
-from durable_core.verifying.traces import Answer, Trace, UnitAnswer, status_of
+from durable_core.verifying.matching import Fit
+from durable_core.verifying.missing_values import TRUNCATED, MissingValues, UnknownValue
+from durable_core.verifying.option_changes import (
+    NO_OPTIONS,
+    OperationOptions,
+    option_changes,
+    retry_differences,
+)
+from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of, invented
+from durable_core.verifying.traces import (
+    Answer,
+    Asked,
+    Handed,
+    Trace,
+    handled_error,
+)
 from durable_core.verifying.unit_divergence import BatchRun
-from durable_core.verifying.unknown import UnknownValue
 from durable_core.verifying.verification import Difference, Doubt, Identity, line_at
 
 if TYPE_CHECKING:
-    from durable_core.verifying.stand_ins import StandIns
+    from durable_core.verifying.redacted import StandIns
 
 NOT_READABLE: Final = (
     "give the handler the SerDes that wrote it, with the key or dictionary that it needs; if the "
@@ -97,13 +98,13 @@ class Examination:
         self.stand_ins = stand_ins
         if stand_ins is not None:
             stand_ins.hand_input(facts.input_payload)
-        self._bodies = bodies
+        self.bodies = bodies
         self.is_unclear_doubted = is_unclear_doubted
-        self._stored = stored
+        self.stored = stored
         self.summarized: set[Path] = set()
         self.answered: dict[str, Path] = {}
         self.entered: dict[str, int] = {}
-        self._is_pruned = is_pruned
+        self.is_pruned = is_pruned
         self.borrows = borrows
         self.leaks = leaks
         self.matched = 0
@@ -313,35 +314,6 @@ class Examination:
 
     # -- contexts ------------------------------------------------------------------------------
 
-    def context(self, answer: Answer) -> Trace:
-        """Return the trace for the body of a context that the code asks for."""
-        node, recorded = answer.node, answer.recorded
-        is_context = node is not None and (
-            answer.identity.virtual
-            or (recorded is not None and recorded.operation.type is OperationType.CONTEXT)
-        )
-        around = answer.trace
-        if answer.identity.virtual:
-            is_open, succeeded = around.is_open, False
-        else:
-            is_open = node is not None and not node.is_terminal
-            succeeded = status_of(node) == OperationStatus.SUCCEEDED
-        is_new = not is_context and not answer.identity.virtual
-        return self.follow(
-            Trace(
-                answer.path,
-                answer.identity,
-                node if is_context else None,
-                is_open and not is_new,
-                succeeded and not is_new,
-                is_exact=not is_new and around.is_exact,
-                where=around.asked[answer.asked_at].where,
-                host=around if is_new else None,
-                host_index=answer.asked_at,
-                borrows=self.borrows,
-            )
-        )
-
     def is_stripped(self, recorded: Recorded | None) -> bool:
         """Return True when the value isn't stored: the service would have the body run again."""
         return recorded is not None and self.tree.is_stripped(recorded)
@@ -363,57 +335,6 @@ class Examination:
             and node.path not in self.summarized
             and not self.is_stripped(recorded)
         )
-
-    def can_look_inside(self, answer: Answer) -> bool:
-        """Return True where the operations of a completed context are in the source: from a state
-        the service leaves them out."""
-        return not self._is_pruned or answer.node is None or bool(answer.node.children)
-
-    def looks_inside(self, answer: Answer, *, summarizes: bool = False) -> bool:
-        """Return True when the body of a completed context is to run.
-
-        `summarizes`: its code stores a summary of its own in the place of a large result. Then no
-        event says whether what is stored is one, and its body runs for us to know whether that
-        matters; see `found`.
-        """
-        node, recorded = answer.node, answer.recorded
-        if self.is_stripped(recorded):
-            return True
-        if not self.can_look_inside(answer):
-            self.unlooked += 1
-            return False
-        if node is None or recorded is None:
-            return False
-        if recorded.operation.type is not OperationType.CONTEXT:
-            return True  # the code has left the record, and is followed to tell the cause
-        if self._enters(node):
-            return True
-        if summarizes and recorded.operation.status is OperationStatus.SUCCEEDED:
-            details = recorded.operation.context_details
-            if details is None or details.replay_children is None:
-                self.unclear[answer.path] = answer.identity
-                return recorded.operation.id not in self._stored
-        return False
-
-    def looks_inside_unit(self, unit: UnitAnswer) -> bool:
-        """Return True when the body of a unit is to run, which the map or parallel has begun."""
-        node = unit.node
-        if node is None or not self.is_answered(node):
-            return True
-        if self._is_pruned and not node.children:
-            self.unlooked += 1
-            return False
-        return self._enters(node)
-
-    def _enters(self, node: Node) -> bool:
-        """Return True for a completed context whose body runs although a replay answers it."""
-        assert node.recorded is not None
-        operation_id = node.recorded.operation.id
-        if operation_id in self._bodies:
-            self.entered.setdefault(operation_id, self.moment)
-            return True
-        self.answered[operation_id] = node.path
-        return False
 
     # -- logging -------------------------------------------------------------------------------
 
@@ -481,3 +402,21 @@ def _same_inside(node: Node | None, identity: Identity) -> Node | None:
         if each is not None and identity_of(each) == identity:
             return each
     return None
+
+
+REFUSED: Final = (
+    "the service refused a checkpoint, which ended the recorded execution: what the code asks for "
+    "after the last recorded operation is not compared"
+)
+
+
+def ended_by_refusal(facts: ExecutionFacts) -> bool:
+    """Return True when a runtime ended the execution since a request was refused.
+
+    What the code asked for in that request isn't recorded then, nor what it asked for after it:
+    AWS's Python SDK lets no handler catch it (`BackgroundThreadError`, 3.0.0), and the native
+    runtime refuses every later update.
+    """
+    kind = (facts.error and facts.error.type) or ""
+    is_failed = facts.status is ExecutionStatus.FAILED
+    return is_failed and kind.rpartition(".")[2] == "CheckpointError"
