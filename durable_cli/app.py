@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from durable_cli.commands import fetch, inspect_batch, replay, simulate
-from durable_core.adapters.std_streams import (
+from durable_core.processes.std_streams import (
     Unwritten,
     check_stdout,
     make_stderr_lenient,
@@ -77,7 +77,9 @@ def main() -> None:
     make_stderr_lenient()
     check_stdout()
     code = run(None)
-    if code == _INTERRUPTED or "durable_core.adapters.runners" in sys.modules:  # a handler ran here
+    if (
+        code == _INTERRUPTED or "durable_core.processes.runners" in sys.modules
+    ):  # a handler ran here
         from durable_cli.ctrl_c import leave, leaves_something
 
         if code == _INTERRUPTED or leaves_something():

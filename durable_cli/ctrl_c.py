@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 
 from durable_cli.exits import Exit
 from durable_core import interrupts
-from durable_core.adapters.process_exit import exit_for_real
+from durable_core.sandbox.process_exit import exit_for_real
 
 _AGAIN_SECONDS: Final = 0.3
 _TIMES: Final = 8

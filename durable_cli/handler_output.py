@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from durable_cli.whole_file import write_whole
-from durable_core.adapters.lambda_logging import LambdaLogHandler
-from durable_core.adapters.std_streams import LenientStream, Unwritten, lenient
 from durable_core.errors import SourceError
+from durable_core.processes.std_streams import LenientStream, Unwritten, lenient
+from durable_core.runtimes.lambda_logging import LambdaLogHandler
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from typing import TextIO
 
 from durable_cli.escapes import ESCAPE, clean
 from durable_cli.whole_file import write_whole
-from durable_core.adapters.std_streams import Unwritten, lead_to_nothing
 from durable_core.errors import SourceError
+from durable_core.processes.std_streams import Unwritten, lead_to_nothing
 from durable_core.safe_text import without_commands
 from durable_core.values import dataclass
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from durable_cli.output import message
-from durable_core.adapters.defects import defect_at
+from durable_core.defects import defect_at
 from durable_core.errors import SourceDefect
 
 Item = TypeVar("Item")

@@ -25,7 +25,7 @@ from durable_core.excerpts import excerpt
 from durable_core.explaining.report import LimitUse
 from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
-from durable_core.reads import Source
+from durable_core.sandbox.sources import Source
 from durable_core.simulation.crash_runs import CrashReport, fault_text
 from durable_core.simulation.determinism import DeterminismReport, Difference
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped

@@ -15,12 +15,12 @@ from durable_cli.handler_output import discarded, redirect_here, redirected, unw
 from durable_cli.output import error_lines, message
 from durable_cli.progress import Progress
 from durable_cli.words import plural
-from durable_core.adapters.handler import HandlerError, HandlerLoader
-from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
 from durable_core.errors import SourceError
 from durable_core.explaining.sentences import duration_text
-from durable_core.handler_clock import STARTS_AT
-from durable_core.process_clocks import in_place
+from durable_core.processes.runners import SimulationRequest, UserRunner, run_request
+from durable_core.runtimes.handler import HandlerError, HandlerLoader
+from durable_core.sandbox.handler_clock import STARTS_AT
+from durable_core.sandbox.process_clocks import in_place
 from durable_core.service.faults import NO_FAULTS, Faults
 from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
 from durable_core.simulation.determinism import DeterminismReport
@@ -291,7 +291,7 @@ def _from_cold(request: SimulationRequest, loader: HandlerLoader) -> Simulation:
 def _determinism(
     request: SimulationRequest, clean: Simulation, runs: int, progress: Progress
 ) -> DeterminismReport:
-    from durable_core.adapters.determinism_run import check_determinism
+    from durable_core.processes.determinism_run import check_determinism
 
     def heard(done: int, total: int) -> None:
         progress.show(f"determinism run {done:,} of {total:,}")

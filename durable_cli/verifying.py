@@ -20,7 +20,7 @@ from durable_core.verifying.verification import Verdict, Verification
 
 if TYPE_CHECKING:
     from durable_cli.render_verify import Result
-    from durable_core.adapters.verify_worker import Job
+    from durable_core.processes.worker import Job
 
 CODES = {
     Verdict.COMPATIBLE: Exit.FINE,
@@ -66,7 +66,7 @@ def verify_command(
 def _results(
     job: Job, sources: Sequence[str], read: Callable[[str], RecordedHistory], fail_fast: bool
 ) -> tuple[list[Result], int]:
-    from durable_core.adapters.verify_pool import verify_sources
+    from durable_core.processes.pool import verify_sources
 
     results: list[Result] = []
     skipped = 0

@@ -100,8 +100,8 @@ _CODE: Final = (".py", ".pyi", ".pyw", ".pyx")
 
 
 def _files_of_handler(spec: str) -> Iterator[str]:
-    from durable_core.adapters.handler_errors import HandlerError
-    from durable_core.adapters.handler_place import place_of
+    from durable_core.runtimes.handler_errors import HandlerError
+    from durable_core.runtimes.handler_place import place_of
 
     with suppress(HandlerError):  # which is told when it is loaded
         place = place_of(spec, Path.cwd().resolve())

@@ -13,9 +13,9 @@ pytest.importorskip("aws_durable_execution_sdk_python", minversion="3.0")
 from conformance_cases import DOCUMENTED, FURTHER, Case
 from conformance_driver import runner_for, scenario_of, target_of
 
-from durable_core.adapters.aws_sdk.replay import AwsReplayer
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 from durable_core.history import history_of_events
+from durable_core.runtimes.aws_python.replay import AwsReplayer
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.service.faults import NO_FAULTS, Faults
 from durable_core.simulation.crash_runs import CrashMode, crash_runs
 from durable_core.simulation.outcome import Simulation

@@ -27,15 +27,15 @@ from aws_durable_execution_sdk_python.config import (
 )
 from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 
-from durable_core.adapters.aws_sdk.attach import attach
-from durable_core.adapters.aws_sdk.installed import SdkChanged, SdkMissing, is_aws_handler
-from durable_core.adapters.aws_sdk.queue import UpdateQueue
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
-from durable_core.adapters.aws_sdk.shapes import update_of
 from durable_core.ids import position_text
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
 from durable_core.native.journal import Did
+from durable_core.runtimes.aws_python.attach import attach
+from durable_core.runtimes.aws_python.installed import SdkChanged, SdkMissing, is_aws_handler
+from durable_core.runtimes.aws_python.queue import UpdateQueue
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
+from durable_core.runtimes.aws_python.shapes import update_of
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults, every_crash
 from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_runs
 from durable_core.simulation.outcome import Simulation

@@ -27,10 +27,10 @@ from aws_durable_execution_sdk_python.retries import RetryPresets
 from aws_durable_execution_sdk_python.serdes import SerDes, SerDesContext
 from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
-from durable_core.adapters.aws_sdk.stuck import HandlerStuck
 from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
+from durable_core.runtimes.aws_python.stuck import HandlerStuck
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate
 

@@ -14,7 +14,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext, simulate
-from durable_core.native.bodies import running_body
+from durable_core.sandbox.step_bodies import running_body
 from durable_core.simulation.chance import drawn_from
 from durable_core.simulation.scenario import read_scenario
 

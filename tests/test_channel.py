@@ -15,9 +15,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from durable_core.adapters.channel import Channel, Garbled, new_token
 from durable_core.errors import SourceError
 from durable_core.model import ErrorObject, OperationStatus
+from durable_core.processes.channel import Channel, Garbled, new_token
 
 
 def both_ends(*, only_values: bool = False, token: bytes | None = None) -> tuple[Channel, Channel]:
@@ -114,7 +114,7 @@ class Naming:
     """What is made of a class of this package that is no value."""
 
     def __reduce__(self) -> Any:
-        from durable_core.adapters.handler import HandlerLoader
+        from durable_core.runtimes.handler import HandlerLoader
 
         return HandlerLoader, ()
 

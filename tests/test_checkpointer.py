@@ -12,8 +12,8 @@ from durable_core.batches.batching import Cut
 from durable_core.model import Operation, OperationAction, OperationType, OperationUpdate
 from durable_core.native.checkpointer import Checkpointer, SentRequest, TransientFailure
 from durable_core.native.event_loop import VirtualTimeLoop
-from durable_core.native.signals import CheckpointFailed
 from durable_core.sdks import SDKS, Sdk, SdkRules
+from durable_core.signals import CheckpointFailed
 
 
 @dataclass

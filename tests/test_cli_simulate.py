@@ -17,10 +17,10 @@ import pytest
 from durable_cli.app import run
 from durable_cli.commands.simulate import Crash, Runtime
 from durable_cli.output import cell_len
-from durable_core.adapters.handler import HandlerKind
 from durable_core.adapters.history_file import load_history
 from durable_core.arns import parse_execution_arn
 from durable_core.explaining.explain import explain
+from durable_core.runtimes.handler import HandlerKind
 from durable_core.simulation.crash_runs import CrashMode
 
 SDK = version("aws-durable-execution-sdk-python")
@@ -901,7 +901,7 @@ def test_an_sdk_that_cant_be_unwound_needs_isolation_for_a_process_that_ends(
     (tmp_path / "dies.py").write_text(DYING["aws-sdk"].replace("END", "os._exit(7)"))
     (tmp_path / "old.py").write_text(
         "import sys\n"
-        "from durable_core.adapters.aws_sdk.runner import AwsSdkRunner\n"
+        "from durable_core.runtimes.aws_python.runner import AwsSdkRunner\n"
         "AwsSdkRunner.unwinds_crashes = False\n"
         "from durable_cli.app import run\n"
         "sys.exit(run(['simulate', '--handler', 'dies:handler', *sys.argv[1:]]))\n"

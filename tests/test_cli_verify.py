@@ -12,7 +12,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import NotCompatible, Verdict, verify
-from durable_core.adapters.handler import HandlerLoader
+from durable_core.runtimes.handler import HandlerLoader
 from durable_core.simulation.simulate import simulate
 from durable_core.wire import event_to_wire
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters.handler import HandlerLoader
+from durable_core.runtimes.handler import HandlerLoader
 from durable_core.simulation.simulate import simulate
 from durable_core.wire import event_to_wire
 
@@ -163,7 +163,7 @@ def write_histories(runtime: str, *more: str) -> None:
     loader = HandlerLoader()
     handler: Any = loader.load(f"{runtime}:handler").target
     if runtime == "aws":
-        from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+        from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
         handler = AwsSdkRunner(handler)
     simulation = simulate(handler, {"end": "", "inside": ""})

@@ -17,7 +17,7 @@ from durable_cli.render_verify import render
 from durable_cli.render_verify_ci import render_github, render_junit, render_markdown
 from durable_cli.render_verify_json import verify_document, verify_line
 from durable_core import Verdict, Verification, verify
-from durable_core.adapters.handler import HandlerLoader
+from durable_core.runtimes.handler import HandlerLoader
 from durable_core.sandbox import landlock
 from durable_core.sandbox.walls import SWITCHED_OFF
 from durable_core.simulation.simulate import simulate

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters.std_streams import LenientStream
+from durable_core.processes.std_streams import LenientStream
 
 ROOT = Path(__file__).parent.parent
 APP = """

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters import verify_worker
-from durable_core.adapters.several_runs import combined
-from durable_core.adapters.verify_worker import Job, Lost, Task
 from durable_core.errors import SourceDefect
+from durable_core.processes import worker as verify_worker
+from durable_core.processes.several_runs import combined
+from durable_core.processes.worker import Job, Lost, Task
 from durable_core.verifying.verification import Verdict, Verification
 
 HISTORY = Path(__file__).parent.parent / "fixtures" / "histories" / "step_retries_exhausted.json"
@@ -169,7 +169,7 @@ def test_a_defect_while_a_verdict_is_rendered_costs_no_other(
     def outcomes(job: Job, sources: list[str], *_: object) -> Iterator[tuple[str, Verification]]:
         yield from ((source, verified(source)) for source in sources)
 
-    monkeypatch.setattr("durable_core.adapters.verify_pool.verify_sources", outcomes)
+    monkeypatch.setattr("durable_core.processes.pool.verify_sources", outcomes)
     plant(VERIFYING[format])
     call = ["replay", "one.json", "bad.json", "two.json", "--handler", "app:handler"]
     code = run([*call, "--format", format])
@@ -227,7 +227,7 @@ def test_a_defect_while_outcomes_are_put_together_costs_no_other(
             raise RuntimeError("planted")
         return outcome
 
-    monkeypatch.setattr("durable_core.adapters.verify_pool.combined", broken)
+    monkeypatch.setattr("durable_core.processes.pool.combined", broken)
     call = ["replay", "one.json", "bad.json", "two.json", "--handler", "app.py", "--runs", "1"]
     assert run([*call, "--format", "json"]) == 70
     out, err = capsys.readouterr()

@@ -14,7 +14,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext
-from durable_core.reads import Read, Source
+from durable_core.sandbox.sources import Read, Source
 from durable_core.simulation.determinism import (
     Difference,
     Unclear,
@@ -406,8 +406,8 @@ def test_the_report_says_it_in_words(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_run_that_ends_its_process_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    from durable_core.adapters.determinism_run import RunLost, check_determinism
-    from durable_core.adapters.runners import SimulationRequest
+    from durable_core.processes.determinism_run import RunLost, check_determinism
+    from durable_core.processes.runners import SimulationRequest
 
     with pytest.raises(RunLost, match="run 0 of the determinism check gave no answer"):
         check_determinism(SimulationRequest("clock_app:dies"), 1)

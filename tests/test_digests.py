@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.adapters.digests import digest_of
 from durable_core.given import GivenDifference, given_difference
+from durable_core.processes.digests import digest_of
 
 
 def digest(*values: object) -> str:
@@ -193,7 +193,7 @@ def test_a_value_of_any_size_takes_few_looks() -> None:
 
 def test_another_process_with_another_hash_seed_comes_to_the_same() -> None:
     code = (
-        "from durable_core.adapters.digests import digest_of\n"
+        "from durable_core.processes.digests import digest_of\n"
         "print(digest_of([{'a', 'b', 'c'}, {'k': frozenset('xyz')}, lambda x={'p', 'q'}: x], 99))"
     )
     said = {

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from durable_core.verifying.alignment import Alignment, Fit
 from durable_core.verifying.divergence import Found, first_divergence
+from durable_core.verifying.matching import Alignment, Fit
 from durable_core.verifying.runs import Asked, ContextRun, Outcome
 from durable_core.verifying.unit_divergence import BatchRun, UnitRecord, batch_divergence
 from durable_core.verifying.verification import Cause, Identity

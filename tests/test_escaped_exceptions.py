@@ -180,7 +180,7 @@ def aws_runner(body: Callable[[Any, Any], Any]) -> Any:
     pytest.importorskip("aws_durable_execution_sdk_python")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     return AwsSdkRunner(durable_execution(body))
 

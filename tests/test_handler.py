@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from durable_core.adapters.handler import (
+from durable_core.processes.verify import replayer_of
+from durable_core.runtimes.handler import (
     BadSpec,
     FunctionMissing,
     HandlerError,
@@ -22,7 +23,6 @@ from durable_core.adapters.handler import (
     NotAHandler,
     kind_of,
 )
-from durable_core.adapters.verify import replayer_of
 
 NATIVE = "async def handler(event, ctx):\n    return 1\n"
 AWS = """from aws_durable_execution_sdk_python import durable_execution

@@ -22,7 +22,7 @@ import pytest
 from durable_cli.app import run
 from durable_core import DurableContext
 from durable_core.model import ExecutionStatus
-from durable_core.process_clocks import in_place
+from durable_core.sandbox.process_clocks import in_place
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import InvokeOutcome, InvokeScript, Scenario
 from durable_core.simulation.simulate import simulate
@@ -74,7 +74,7 @@ def aws(body: Callable[[Any], Any], **options: Any) -> Simulation:
         pytest.skip("needs AWS's SDK")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     return simulate(
         AwsSdkRunner(durable_execution(lambda event, ctx: body(ctx))),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters.handler import (
+from durable_core.runtimes.handler import (
     FunctionMissing,
     HandlerError,
     HandlerKind,

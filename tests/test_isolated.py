@@ -17,10 +17,10 @@ pytest.importorskip("aws_durable_execution_sdk_python")
 from conformance_driver import runner_in
 
 from durable_cli.app import run as run_cli
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
-from durable_core.adapters.isolated import IsolatedRunner
 from durable_core.model import ExecutionStatus
 from durable_core.native.journal import Did
+from durable_core.processes.isolated import IsolatedRunner
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate

@@ -51,6 +51,7 @@ from durable_core.model import (
     SubType,
 )
 from durable_core.native.journal import Did
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.service.faults import Faults, every_crash
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.scenario import (
@@ -62,7 +63,6 @@ from durable_core.simulation.scenario import (
 )
 from durable_core.simulation.simulate import simulate
 from durable_core.sizes import error_bytes, utf8_bytes
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 
 LIMIT = LIMITS.payload_bytes

@@ -108,7 +108,7 @@ def test_one_open_operation_does_not_hide_what_returned_after_it() -> None:
         context.wait(Duration.from_seconds(5), name="w")
         return [first, context.step(lambda _: "b", name="b"), open_for_long.result()]
 
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     scenario = read_scenario('[[callback]]\nname = "approval"\nafter_seconds = 60\n')
     simulation = simulate(AwsSdkRunner(handler), scenario=scenario)

@@ -28,14 +28,14 @@ from durable_core import (
     WaitForConditionConfig,
     WaitForConditionDecision,
 )
-from durable_core.adapters.guard import Guard, GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.model import Event
 from durable_core.native.serdes import SerDes, SerDesContext
+from durable_core.processes.guard import Guard, GuardMode
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.unknown import NotKnown, is_unknown, stand_for_unknown
 from durable_core.verifying.verification import Verdict, Verification
@@ -412,8 +412,8 @@ def test_files_of_awss_file_system_serdes_are_neither_written_nor_the_handlers(
     )
     from aws_durable_execution_sdk_python.filesystem_serdes import FileSystemSerDes
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     folder = tmp_path / "mount"
     files: Any = FileSystemSerDes(str(folder))

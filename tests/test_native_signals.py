@@ -17,13 +17,13 @@ import pytest
 from durable_core import CompletionConfig, DurableContext, MapConfig, StepSemantics
 from durable_core.native.config import StepConfig
 from durable_core.native.journal import Did
-from durable_core.native.signals import (
+from durable_core.service.faults import Fault, FaultKind, Faults
+from durable_core.signals import (
     CheckpointFailed,
     InvocationEnding,
     ProcessDied,
     UnitStopping,
 )
-from durable_core.service.faults import Fault, FaultKind, Faults
 from durable_core.simulation.outcome import InvocationEnd, Simulation
 from durable_core.simulation.simulate import simulate
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from durable_core.adapters.verify import verify
 from durable_core.history import history_of_events
 from durable_core.native.context import DurableContext
+from durable_core.processes.verify import verify
 from durable_core.simulation.simulate import simulate
 
 

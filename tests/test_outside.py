@@ -12,7 +12,7 @@ from aws_durable_execution_sdk_python import DurableContext as TheirContext
 from aws_durable_execution_sdk_python import durable_execution
 
 from durable_core import DurableContext, InvokeConfig, InvokeError
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate

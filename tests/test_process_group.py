@@ -92,7 +92,8 @@ def test_an_import_that_never_ends_is_ended_after_the_time_limit(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from durable_cli.app import run
-    from durable_core.adapters import isolated, runners, verify_worker
+    from durable_core.processes import isolated, runners
+    from durable_core.processes import worker as verify_worker
 
     for module in (isolated, runners, verify_worker):
         monkeypatch.setattr(module, "IMPORT_SECONDS", 0.5)

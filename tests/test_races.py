@@ -326,8 +326,8 @@ def test_what_modules_draw_while_they_are_imported_comes_from_the_seed(
 
 RECORDS = """
 import hashlib, json, logging, sys
-from durable_core.adapters.handler import HandlerError, HandlerLoader
-from durable_core.adapters.runners import SimulationRequest, UserRunner, run_request
+from durable_core.runtimes.handler import HandlerError, HandlerLoader
+from durable_core.processes.runners import SimulationRequest, UserRunner, run_request
 
 logging.disable()
 found = {}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from durable_core import DurableContext, MapConfig
-from durable_core.handler_clock import STARTS_AT
+from durable_core.sandbox.handler_clock import STARTS_AT
 from durable_core.service.faults import Faults
 from durable_core.simulation.crash_runs import CrashMode, crash_runs
 from durable_core.simulation.outcome import Simulation

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from durable_core.adapters.readings import Readings, readings_of_verification
-from durable_core.reads import Source
+from durable_core.sandbox.readings import Readings, readings_of_verification
+from durable_core.sandbox.sources import Source
 
 
 def runs() -> tuple[Readings, Readings]:
@@ -84,7 +84,7 @@ def drawn_in(run: int, codes: Sequence[str] = CHOICES) -> list[str]:
     """Return what the expressions come to in a process of one of the runs."""
     script = (
         "import os, random, secrets, uuid\n"
-        "from durable_core.adapters.readings import readings_of_verification\n"
+        "from durable_core.sandbox.readings import readings_of_verification\n"
         f"readings_of_verification({run}).install()\n"
         f"for code in {list(codes)!r}:\n"
         "    print(repr(eval(code)))\n"

@@ -28,10 +28,10 @@ from durable_core.errors import DurableError
 from durable_core.fold import AttemptEnd
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.model import ErrorObject, Event, OperationStatus
+from durable_core.raised import told
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying import retry_differences
-from durable_core.verifying.native_replay import NativeReplayer
-from durable_core.verifying.raised import told
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Verdict, Verification
 from durable_core.wire import event_to_wire
@@ -392,8 +392,8 @@ def test_awss_sdk_answers_with_its_own_error_for_one_that_cannot_be_made_again(k
     from aws_durable_execution_sdk_python.config import StepConfig
     from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     @sdk.durable_execution
     def fails(event: Any, context: Any) -> Any:
@@ -447,7 +447,7 @@ def test_an_error_that_hides_its_name_is_told_all_the_same() -> None:
 
 
 def test_a_class_of_ours_is_none_of_a_users_with_the_same_name() -> None:
-    from durable_core.adapters.guard import Refused as Ours
+    from durable_core.processes.guard import Refused as Ours
 
     assert Ours not in retry_differences._classes("Refused")
     assert retry_differences._classes(f"{Ours.__module__}.Refused") == [Ours]

@@ -31,9 +31,9 @@ from durable_core import (
 )
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import Scenario
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Cause, NotCompatible, Verdict, Verification
 
@@ -93,8 +93,8 @@ def recordings() -> list[str]:
 @pytest.mark.parametrize("name", recordings())
 def test_a_handler_of_awss_sdk_is_compatible_with_what_it_recorded(name: str) -> None:
     pytest.importorskip("aws_durable_execution_sdk_python")
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
     from durable_core.adapters.history_file import load_history
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
 
     before_2 = version("aws-durable-execution-sdk-python").startswith("1.")
     record = importlib.import_module("record")
@@ -122,8 +122,8 @@ def test_plugins_that_the_environment_names_do_nothing_while_a_handler_is_verifi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("aws_durable_execution_sdk_python", minversion="3")
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
     from durable_core.adapters.history_file import load_history
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
 
     (tmp_path / "noticing.py").write_text(
         "from aws_durable_execution_sdk_python.plugin import DurableInstrumentationPlugin\n"

@@ -18,9 +18,9 @@ from durable_core import (
     StepError,
 )
 from durable_core.history import history_of_events
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import CallbackScript, Scenario
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Cause, Divergence
 

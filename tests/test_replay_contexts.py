@@ -12,11 +12,11 @@ import pytest
 
 from durable_core import ChildConfig, CompletionConfig, DurableContext, MapConfig, NestingType
 from durable_core.history import RecordedHistory, history_of_events
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.examination import Examination
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Verdict, Verification
 
 Handler = Callable[..., Any]
@@ -148,8 +148,8 @@ def test_another_input_of_a_function_that_awss_sdk_invokes_is_told() -> None:
     pytest.importorskip("aws_durable_execution_sdk_python")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     def handler_of(amount: int) -> Any:
         @durable_execution
@@ -169,8 +169,8 @@ def test_code_around_a_context_that_failed_is_followed_when_it_is_wrapped_in_ano
     pytest.importorskip("aws_durable_execution_sdk_python")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     def handler_of(wraps: bool) -> Any:
         @durable_execution
@@ -215,8 +215,8 @@ def aws_units(ends: Any, nesting: NestingType) -> tuple[Any, Any]:
     config = pytest.importorskip("aws_durable_execution_sdk_python.config")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     if not hasattr(config, "NestingType"):
         pytest.skip("this version of the SDK has none")
@@ -256,8 +256,8 @@ def test_a_context_of_awss_sdk_that_returns_nothing_any_more_is_told() -> None:
     pytest.importorskip("aws_durable_execution_sdk_python")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     def handler_of(result: Any) -> Any:
         @durable_execution
@@ -300,8 +300,8 @@ def test_a_stripped_result_without_a_payload_as_sdk_1_x_writes_it_is_rebuilt(dee
     pytest.importorskip("aws_durable_execution_sdk_python")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     @durable_execution
     def handler(event: Any, context: Any) -> int:
@@ -327,8 +327,8 @@ def test_what_another_operation_came_to_is_not_blamed_on_the_code() -> None:
     pytest.importorskip("aws_durable_execution_sdk_python")
     from aws_durable_execution_sdk_python import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     def handler_of(invokes: bool) -> Any:
         @durable_execution

@@ -13,8 +13,8 @@ import pytest
 from durable_core import DurableContext, MapConfig
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.model import ExecutionRecord, ExecutionStatus
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Cause, Verdict
 

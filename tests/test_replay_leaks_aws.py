@@ -13,9 +13,9 @@ pytest.importorskip("aws_durable_execution_sdk_python")
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import Duration
 
-from durable_core.adapters.aws_sdk.replay import AwsReplayer
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 from durable_core.history import history_of_events
+from durable_core.runtimes.aws_python.replay import AwsReplayer
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.simulation.simulate import Simulation, simulate
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Fate, Verdict

@@ -12,8 +12,8 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext
-from durable_core.adapters.verify import verify
 from durable_core.history import RecordedHistory
+from durable_core.processes.verify import verify
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.verification import Verification
 
@@ -121,7 +121,7 @@ def aws(log: Log) -> Any:
 def recorded(make: Callable[[Log], Any], event: Any) -> RecordedHistory:
     handler = make(lambda ctx: None)
     if make is aws:
-        from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+        from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
         handler = AwsSdkRunner(handler)
     return RecordedHistory("history", simulate(handler, event).events)

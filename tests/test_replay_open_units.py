@@ -17,8 +17,8 @@ from durable_core import (
     ParallelConfig,
 )
 from durable_core.history import RecordedHistory, history_of_events
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import Simulation, simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Fate, Verdict, Verification
 

@@ -26,8 +26,8 @@ from durable_core import (
     with_retry,
 )
 from durable_core.history import RecordedHistory, history_of_events
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Verdict, Verification
 
@@ -222,8 +222,8 @@ def test_steps_and_polls_of_awss_sdk_are_decided_likewise() -> None:
         WaitForConditionDecision as AwsPoll,
     )
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     def handler_of(seconds: int, last: int) -> Any:
         def retry(error: Exception, attempt: int) -> AwsDecision:
@@ -401,8 +401,8 @@ def test_another_backoff_of_a_block_of_awss_sdk_is_told() -> None:
     from aws_durable_execution_sdk_python.config import JitterStrategy as AwsJitter
     from aws_durable_execution_sdk_python.execution import durable_execution
 
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     def handler_of(seconds: int, jitter: AwsJitter, timeout: int = 600) -> Any:
         def body(inner: Any, attempt: int) -> str:

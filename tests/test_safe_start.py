@@ -14,8 +14,8 @@ from types import ModuleType
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters.handler import HandlerError, HandlerLoader
-from durable_core.adapters.safe_start import restore_environment, start_variables, starting
+from durable_core.processes.safe_start import restore_environment, start_variables, starting
+from durable_core.runtimes.handler import HandlerError, HandlerLoader
 
 ROOT = Path(__file__).parent.parent
 HANDLER = """

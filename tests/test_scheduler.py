@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
-from durable_core.adapters.threads.patches import in_place
-from durable_core.adapters.threads.primitives import LightEvent, UsersLock
-from durable_core.adapters.threads.scheduler import Scheduler
-from durable_core.adapters.threads.tasks import SECOND, Stuck, current_task
-from durable_core.interleavings import order_of
-from durable_core.native.signals import Overdue
+from durable_core.sandbox.interleavings import order_of
+from durable_core.sandbox.threads.patches import in_place
+from durable_core.sandbox.threads.primitives import LightEvent, UsersLock
+from durable_core.sandbox.threads.scheduler import Scheduler
+from durable_core.sandbox.threads.tasks import SECOND, Stuck, current_task
+from durable_core.signals import Overdue
 
 INTERLEAVINGS = range(6)
 
@@ -315,7 +315,7 @@ def test_a_thread_that_the_machine_lets_wait_for_its_turn_keeps_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real_sleep = time.sleep
-    monkeypatch.setattr("durable_core.adapters.threads.scheduler.LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("durable_core.sandbox.threads.scheduler.LOOK_SECONDS", 0.005)
     scheduler = Scheduler()
     hand_over = scheduler._hand_over
 

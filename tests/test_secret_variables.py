@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_core.adapters.secret_variables import (
+from durable_core.sandbox.secret_variables import (
     PLACEHOLDERS,
     changes_for,
     environment_with,

@@ -18,13 +18,13 @@ from durable_core.explaining.explain import explain
 from durable_core.history import history_of_events
 from durable_core.model import ExecutionStatus, InvocationInput, OperationStatus
 from durable_core.native.invocation import InvocationOptions, Invoked
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import ExecutionStart, Pause, Refusal, Resume
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.simulation.simulate import STARTS_AT, NativeRunner, Runner, simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Verdict
 
@@ -62,7 +62,7 @@ def runner_of(kind: str, handler: Callable[..., Any]) -> Runner:
     pytest.importorskip("aws_durable_execution_sdk_python")
     import aws_handlers_of_pauses as aws
 
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     return AwsSdkRunner(getattr(aws, handler.__name__))
 

@@ -27,9 +27,9 @@ from aws_durable_execution_sdk_python.serdes import SerDes
 from durable_cli.app import run as run_cli
 from durable_core import DurableContext as NativeContext
 from durable_core import MapConfig as NativeMapConfig
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.native.journal import Did
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.simulation.findings import FindingKind, SdkFinding
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.report import report_of

@@ -18,8 +18,8 @@ from durable_core.adapters.history_file import history_of_document
 from durable_core.history import RecordedHistory
 from durable_core.redaction.keep_paths import parse_keep_path
 from durable_core.redaction.redact import redact
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.verification import Cause, Verdict, Verification
 from durable_core.wire import event_to_wire
@@ -259,7 +259,7 @@ def test_the_sdks_handlers_are_compatible_with_their_redacted_histories_or_it_is
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("aws_durable_execution_sdk_python")
-    from durable_core.adapters.aws_sdk.replay import AwsReplayer
+    from durable_core.runtimes.aws_python.replay import AwsReplayer
 
     for folder in (ROOT / "fixtures", ROOT / "fixtures" / "handlers"):
         monkeypatch.syspath_prepend(str(folder))

@@ -12,9 +12,9 @@ from durable_core.events import EVENTS
 from durable_core.fold import fold
 from durable_core.history import history_of_events
 from durable_core.model import ErrorObject, Event, OperationStatus
+from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
 from durable_core.state_errors import LEFT_OUT, error_in_event, error_in_state
-from durable_core.verifying.native_replay import NativeReplayer
 from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict
 

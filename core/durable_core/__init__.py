@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from durable_core._version import __version__
 
 if TYPE_CHECKING:
-    from durable_core.adapters.verify import verify
     from durable_core.completion import (
         CompletionConfig,
         CompletionDecision,
@@ -90,6 +89,7 @@ if TYPE_CHECKING:
         WaitStrategyConfig,
         create_wait_strategy,
     )
+    from durable_core.processes.verify import verify
     from durable_core.simulation.simulate import simulate
     from durable_core.verifying.verification import NotCompatible, Verdict, Verification
 

@@ -310,8 +310,8 @@ def _fetch(
     """Download the executions and write each as soon as it is complete."""
     from durable_cli.exits import Exit, code_of, worst
     from durable_cli.progress import Tally
-    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.downloads import download, download_all
+    from durable_core.defects import defects_at
     from durable_core.errors import DurableError
 
     tally = Tally(len(arns), show)
@@ -369,8 +369,8 @@ def _follow(
     """Show the events of an execution until it ends; whatever was read is written."""
     from durable_cli.exits import Exit, code_of
     from durable_cli.output import message
-    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.downloads import Follower
+    from durable_core.defects import defects_at
     from durable_core.errors import DurableError
 
     target.refuse(arn)

@@ -96,10 +96,10 @@ def command(
     from durable_cli.render_batch_json import as_document
     from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
-    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.documents import source_name
     from durable_core.adapters.sources import Sources
     from durable_core.batches.report import inspect
+    from durable_core.defects import defects_at
 
     _refuse_terminal(source)
     Spared({}, [source]).check({"--output": output}, force=force)

@@ -36,7 +36,7 @@ class Format(StrEnum):
 
 
 class Guarding(StrEnum):
-    """The members of `durable_core.adapters.guard.GuardMode`, which starting up doesn't import, and
+    """The members of `durable_core.processes.guard.GuardMode`, which starting up doesn't import, and
     what refuses to go on where the operating system can't hold what is refused."""
 
     ENFORCE = "enforce"
@@ -212,10 +212,10 @@ def command(
         Spared(inputs, sources, handler).check({"--output": output}, force=force)
     if handler is not None:
         from durable_cli.verifying import verify_command
-        from durable_core.adapters.guard import GuardMode
-        from durable_core.adapters.secret_variables import check_asked
-        from durable_core.adapters.verify_pool import cores
-        from durable_core.adapters.verify_worker import Job
+        from durable_core.processes.guard import GuardMode
+        from durable_core.processes.pool import cores
+        from durable_core.processes.worker import Job
+        from durable_core.sandbox.secret_variables import check_asked
         from durable_core.verifying.replay import VerifyOptions
 
         asked = tuple(env or ())
@@ -277,8 +277,8 @@ def _explained(
     show_payloads: bool,
 ) -> Iterator[tuple[str, Report | DurableError]]:
     """Load and explain one source after another; a bad one doesn't stop the others."""
-    from durable_core.adapters.defects import defects_at
     from durable_core.adapters.documents import fitting_into_memory
+    from durable_core.defects import defects_at
     from durable_core.errors import DurableError
     from durable_core.explaining.explain import explain
 

@@ -216,10 +216,10 @@ def command(
     from durable_cli.recorded_files import RecordedFiles
     from durable_cli.simulation_runs import Checks, HandlerOutput, run_all
     from durable_cli.whole_file import Spared
-    from durable_core.adapters.handler import HandlerKind
-    from durable_core.adapters.runners import SimulationRequest
     from durable_core.adapters.simulation_files import read_event, read_limits, read_scenario_file
     from durable_core.limits import LIMITS
+    from durable_core.processes.runners import SimulationRequest
+    from durable_core.runtimes.handler import HandlerKind
     from durable_core.simulation.crash_runs import CrashMode
     from durable_core.simulation.report import report_of
     from durable_core.simulation.scenario import Scenario

@@ -1066,7 +1066,7 @@ def namesake_of_what_libraries_do():
 
 @attacker
 def guard_switched_off():
-    from durable_core.adapters import guard_hook
+    from durable_core.sandbox import guard_hook
 
     guard_hook.hook_of_process().is_on = False
     write()
@@ -1074,7 +1074,7 @@ def guard_switched_off():
 
 @attacker
 def guard_forgets():
-    from durable_core.adapters import guard_hook
+    from durable_core.sandbox import guard_hook
 
     state = guard_hook.hook_of_process()
     state._running.clear()
@@ -1084,7 +1084,7 @@ def guard_forgets():
 
 @attacker
 def guard_patched():
-    from durable_core.adapters import guard_hook
+    from durable_core.sandbox import guard_hook
 
     guard_hook.GuardedRun.attempts = lambda *_: None
     write()
@@ -1108,7 +1108,7 @@ def table_emptied():
 
 @attacker
 def guard_says_it_is_busy():
-    from durable_core.adapters import guard_hook
+    from durable_core.sandbox import guard_hook
 
     guard_hook.hook_of_process()._busy.now = True
     write()

@@ -78,8 +78,8 @@ GROWTH = {"nested_map": 4_000, "flat_map": 4_000}
 
 def ours(handler: Callable[..., Any], event: int) -> str | None:
     """Run the handler on the simulated service and return its result."""
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
     from durable_core.limits import LIMITS
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
     from durable_core.simulation.simulate import simulate
 
     limits = replace(LIMITS, operations=10**9, stored_bytes=10**12)

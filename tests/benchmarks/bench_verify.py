@@ -98,8 +98,6 @@ def record(kind: str, histories: int, folder: Path) -> str:
 
 def only_run(kind: str, spec: str, folder: Path) -> None:
     """Replay each history with the handler's own SDK, everything re-executed, and nothing else."""
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
-    from durable_core.adapters.handler import HandlerLoader
     from durable_core.adapters.history_file import load_history
     from durable_core.fold import folded_of
     from durable_core.model import (
@@ -110,6 +108,8 @@ def only_run(kind: str, spec: str, folder: Path) -> None:
         OperationType,
     )
     from durable_core.native.invocation import InvocationOptions
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
+    from durable_core.runtimes.handler import HandlerLoader
     from durable_core.service.clock import VirtualClock
     from durable_core.service.simulated import SimulatedService
     from durable_core.service.values import Invocation

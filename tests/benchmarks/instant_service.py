@@ -21,12 +21,12 @@ from aws_durable_execution_sdk_python.lambda_service import (
     OperationType,
 )
 
-from durable_core.adapters.aws_sdk.client import Client
-from durable_core.adapters.aws_sdk.desk import Desk
-from durable_core.adapters.aws_sdk.observed import Observed
-from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
-from durable_core.adapters.threads.patches import schedulable
-from durable_core.interleavings import first_come
+from durable_core.runtimes.aws_python.client import Client
+from durable_core.runtimes.aws_python.desk import Desk
+from durable_core.runtimes.aws_python.observed import Observed
+from durable_core.runtimes.aws_python.runner import AwsSdkRunner
+from durable_core.sandbox.interleavings import first_come
+from durable_core.sandbox.threads.patches import schedulable
 
 NOW = datetime.now(UTC)
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST/durable-execution/x/execution"
@@ -81,7 +81,7 @@ class InstantRunner(AwsSdkRunner):
 
 def instant(handler: Callable[..., Any], event: Any) -> str | None:
     """Run the handler on the service that takes no time, and return its result."""
-    from durable_core.adapters.aws_sdk.runner import _process_settings
+    from durable_core.runtimes.aws_python.runner import _process_settings
 
     with _process_settings(), schedulable():
         return InstantRunner(handler).run(event)

@@ -34,9 +34,9 @@ from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
 from durable_core.ids import position_text
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.replay import VerifyOptions, verify_history
 from durable_core.verifying.runs import Outcome
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Cause, Verdict, Verification
 
 Seen = dict[Any, Any]
@@ -229,7 +229,7 @@ def print_allowed(of: str, handler: str | None, is_listing: bool) -> int:
 
 
 def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
-    from durable_core.adapters.readings import readings_of_verification
+    from durable_core.sandbox.readings import readings_of_verification
 
     logging.disable()
     readings = readings_of_verification(number)
@@ -251,7 +251,7 @@ def chance_results(
     of: str, handler: str | None
 ) -> Iterator[tuple[str, str, list[str], Verification]]:
     """Yield kind, name, positions and outcome of what depends on chance or time, of two runs."""
-    from durable_core.adapters.several_runs import combined
+    from durable_core.processes.several_runs import combined
 
     context = multiprocessing.get_context("spawn")
     pipes = []

@@ -21,8 +21,8 @@ CONFORMANCE = ROOT / "tests" / "conformance"
 sys.path[:0] = [str(ROOT / "core"), str(FIXTURES), str(FIXTURES / "handlers"), str(CONFORMANCE)]
 
 from durable_core.adapters.history_file import load_history  # noqa: E402
-from durable_core.adapters.verify import replayer_of  # noqa: E402
 from durable_core.history import RecordedHistory, history_of_events  # noqa: E402
+from durable_core.processes.verify import replayer_of  # noqa: E402
 from durable_core.simulation.scenario import read_scenario  # noqa: E402
 from durable_core.simulation.simulate import simulate  # noqa: E402
 from durable_core.verifying.replay import Replayer  # noqa: E402
@@ -106,7 +106,7 @@ def _simulated(file: Path, is_native: bool) -> Subject:
 
 
 def _runner(handler: Callable[..., Any]) -> Any:
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     return AwsSdkRunner(handler)
 

@@ -34,7 +34,7 @@ def handler_in(path: Path, function: str) -> Any:
 
 def runner_in(path: Path, function: str) -> Runner:
     """Return what runs a handler of AWS's SDK in a file."""
-    from durable_core.adapters.aws_sdk.runner import AwsSdkRunner
+    from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 
     return AwsSdkRunner(handler_in(path, function))
 
@@ -61,7 +61,7 @@ def runner_for(runtime: str, case: Case) -> Runner:
     make = partial(runner_of, runtime, case.handler)
     if runtime == "native" or not case.isolated:
         return make()
-    from durable_core.adapters.isolated import IsolatedRunner
+    from durable_core.processes.isolated import IsolatedRunner
 
     return IsolatedRunner(make)
 

@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
 from durable_core.excerpts import short_name
-from durable_core.handler_clock import body_takes_time
 from durable_core.ids import Path, position_text
 from durable_core.interrupts import is_interrupted
 from durable_core.model import (
@@ -24,13 +23,14 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.native.bodies import running_body
 from durable_core.native.chance import chance_of
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.execution import Execution, Scope
 from durable_core.native.journal import Did, Note
 from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize, serialize
-from durable_core.native.signals import CheckpointFailed, ProcessDied
+from durable_core.sandbox.handler_clock import body_takes_time
+from durable_core.sandbox.step_bodies import running_body
+from durable_core.signals import CheckpointFailed, ProcessDied
 
 
 class Call:

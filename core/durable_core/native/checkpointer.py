@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 from durable_core.batches.batching import Batcher, Cut
 from durable_core.model import Operation, OperationType, OperationUpdate
-from durable_core.native.signals import CheckpointFailed, InvocationEnding
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.service.made_ids import made_uuid
+from durable_core.signals import CheckpointFailed, InvocationEnding
 from durable_core.values import dataclass
 
 

@@ -21,8 +21,8 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
 
 from durable_core.errors import UsageError
-from durable_core.interleavings import Order
-from durable_core.native.signals import Overdue
+from durable_core.sandbox.interleavings import Order
+from durable_core.signals import Overdue
 
 
 class _Selector(selectors.DefaultSelector):

@@ -12,7 +12,7 @@ from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.native.checkpointer import Answer, Checkpointer
 from durable_core.native.journal import Note
-from durable_core.native.signals import (
+from durable_core.signals import (
     InvocationEnding,
     Overdue,
     ProcessDied,

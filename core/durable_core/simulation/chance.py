@@ -19,7 +19,7 @@ from random import Random
 from types import BuiltinFunctionType
 from typing import Any, Final
 
-from durable_core.native.bodies import DECISION, running_body
+from durable_core.sandbox.step_bodies import DECISION, running_body
 
 _SHARED: Final[Any] = random._inst
 _NAMES: Final = tuple(

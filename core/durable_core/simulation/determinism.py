@@ -20,7 +20,7 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.reads import ORDERS, Read, Source
+from durable_core.sandbox.sources import ORDERS, Read, Source
 from durable_core.simulation.crash_runs import SHOWN
 from durable_core.simulation.outcome import Simulation
 from durable_core.values import dataclass

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from durable_core.model import CheckpointRequest, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
-from durable_core.native.signals import ProcessDied
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.service.simulated import SimulatedService
@@ -24,6 +23,7 @@ from durable_core.service.values import (
     Refusal,
     StatePage,
 )
+from durable_core.signals import ProcessDied
 
 
 class ServiceLink:

@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-from durable_core.handler_clock import STARTS_AT
+from durable_core.sandbox.handler_clock import STARTS_AT
 
 _TIME: Final = re.compile(
     r"(?<![\w.])(?P<seconds>\d{10})(?:\d{3}|\d{6}|\d{9})?(?:\.\d+)?(?![\w.])"

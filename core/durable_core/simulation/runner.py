@@ -14,18 +14,18 @@ from dataclasses import replace
 from typing import Any
 
 from durable_core.exceptions import error_object
-from durable_core.handler_clock import StandingClock
 from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput, InvocationStatus
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
-from durable_core.native.signals import exit_status
-from durable_core.process_clocks import served_by
+from durable_core.sandbox.handler_clock import StandingClock
+from durable_core.sandbox.lambda_context import LambdaContext, context_of
+from durable_core.sandbox.process_clocks import served_by
 from durable_core.sdks import Sdk
 from durable_core.service.values import Crash, Invocation, exit_crash, timeout_crash
+from durable_core.signals import exit_status
 from durable_core.simulation.chance import drawn_from
-from durable_core.simulation.lambda_context import LambdaContext, context_of
 from durable_core.simulation.link import AsyncLink, ServiceLink
 
 

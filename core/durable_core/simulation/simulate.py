@@ -18,7 +18,6 @@ from typing import Any, Final
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
-from durable_core.handler_clock import STARTS_AT
 from durable_core.interrupts import noting_interrupts, take_interrupt
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
@@ -31,7 +30,8 @@ from durable_core.model import (
 )
 from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost
 from durable_core.native.serdes import JSON, SerDesContext, serialize
-from durable_core.process_clocks import in_place
+from durable_core.sandbox.handler_clock import STARTS_AT
+from durable_core.sandbox.process_clocks import in_place
 from durable_core.sdks import SDKS
 from durable_core.service.clock import VirtualClock
 from durable_core.service.faults import NO_FAULTS, Fault, Faults

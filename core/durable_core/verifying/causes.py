@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from durable_core.verifying.alignment import same
+from durable_core.verifying.matching import same
 from durable_core.verifying.runs import ContextRun, Outcome
 from durable_core.verifying.verification import Cause, Identity
 

@@ -11,8 +11,8 @@ from typing import Final
 from durable_core.excerpts import excerpt, short_name
 from durable_core.ids import Path, position_text
 from durable_core.values import dataclass
-from durable_core.verifying.alignment import same
 from durable_core.verifying.causes import Likely, likely_cause
+from durable_core.verifying.matching import same
 from durable_core.verifying.runs import Asked, ContextRun, Outcome
 from durable_core.verifying.verification import Cause, CodeLine, Divergence, Identity, Line, line_at
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any, Final
 
-from durable_core.verifying.code_lines import shown
+from durable_core.sandbox.user_code import shown
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.leaks import Leak
 from durable_core.verifying.passes import Passes, Run, Seen
 from durable_core.verifying.runs import Asked
+from durable_core.verifying.session import Examination
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.verification import Cause, Difference, Doubt, RunOutcome
 

@@ -18,9 +18,9 @@ from operator import is_
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
-from durable_core.process_environment import variables_kept
+from durable_core.sandbox.process_environment import variables_kept
+from durable_core.sandbox.user_code import is_installed, is_ours, is_users
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import is_installed, is_ours, is_users
 
 _MOST_PLACES: Final = 500
 _LONGEST: Final = 2_000

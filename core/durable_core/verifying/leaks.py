@@ -18,8 +18,8 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
 from durable_core.ids import Path
+from durable_core.sandbox.user_code import shown
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import shown
 from durable_core.verifying.handler_state import HandlerState, Place
 from durable_core.verifying.verification import CodeLine
 

@@ -8,9 +8,9 @@ from itertools import takewhile
 
 from durable_core.ids import Path
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.runs import Outcome
+from durable_core.verifying.session import Examination
 from durable_core.verifying.traces import Trace
 from durable_core.verifying.verification import Cause, Divergence, Line
 

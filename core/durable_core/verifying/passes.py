@@ -23,8 +23,8 @@ from durable_core.ids import Path, position_text
 from durable_core.model import Word
 from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import Node, RecordedTree
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt
 
 MOST_RUNS: Final = 5

@@ -15,9 +15,9 @@ from durable_core.history import RecordedHistory
 from durable_core.model import ExecutionStatus, OperationType
 from durable_core.values import dataclass
 from durable_core.verifying.divergence import SHOWN_OF_AN_ERROR, Found
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.recorded_tree import RecordedTree
 from durable_core.verifying.runs import Outcome
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Cause, Divergence
 
 

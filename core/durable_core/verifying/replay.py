@@ -17,12 +17,10 @@ from durable_core.arns import UNKNOWN_ARN
 from durable_core.fold import Folded, fold, folded_of
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
+from durable_core.sandbox.user_code import shown
 from durable_core.values import dataclass
-from durable_core.verifying.code_lines import shown
 from durable_core.verifying.consequences import Runtime
-from durable_core.verifying.endings import compare_final_error
-from durable_core.verifying.examination import Examination
-from durable_core.verifying.examined import divergences_of
+from durable_core.verifying.differences import compare_final_error
 from durable_core.verifying.findings import (
     differences_seen,
     divergences_seen,
@@ -39,6 +37,8 @@ from durable_core.verifying.pictures import (
     pictures_of,
 )
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
+from durable_core.verifying.relocations import divergences_of
+from durable_core.verifying.session import Examination
 from durable_core.verifying.told import told_alike
 from durable_core.verifying.verifiability import (
     doubts_of,
@@ -49,7 +49,7 @@ from durable_core.verifying.verifiability import (
 from durable_core.verifying.verification import Cause, Doubt, Fate, Verdict, Verification
 
 if TYPE_CHECKING:
-    from durable_core.verifying.stand_ins import StandIns
+    from durable_core.verifying.redacted import StandIns
 
 
 class Replayer(Protocol):
@@ -312,7 +312,7 @@ class _Verifier:
 def _stand_ins_of(history: RecordedHistory) -> StandIns | None:
     if not history.is_redacted:
         return None
-    from durable_core.verifying.stand_ins import stand_ins_of
+    from durable_core.verifying.redacted import stand_ins_of
 
     return stand_ins_of(history)
 

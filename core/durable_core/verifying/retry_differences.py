@@ -14,13 +14,13 @@ from typing import Any, Final, cast
 
 from durable_core.fold import AttemptEnd, Recorded
 from durable_core.model import ErrorObject
-from durable_core.values import dataclass
-from durable_core.verifying.raised import (
+from durable_core.raised import (
     class_name,
     is_from_outside,
     module_of,
     qualified_name,
 )
+from durable_core.values import dataclass
 
 Said = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a

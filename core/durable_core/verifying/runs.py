@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from durable_core.ids import Path
 from durable_core.values import dataclass
-from durable_core.verifying.alignment import Fit
+from durable_core.verifying.matching import Fit
 from durable_core.verifying.verification import CodeLine, Identity
 
 

@@ -12,7 +12,7 @@ from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.model import CompletionReason, UnitStatus
 from durable_core.values import dataclass
-from durable_core.verifying.alignment import Alignment
+from durable_core.verifying.matching import Alignment
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.runs import Asked, ContextRun, Outcome
 from durable_core.verifying.verification import CodeLine, Identity, line_at

@@ -11,11 +11,11 @@ from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.examination import Examination
 from durable_core.verifying.findings import leaks_of, parting_of
 from durable_core.verifying.passes import Passes
 from durable_core.verifying.record_checks import impossible_in
 from durable_core.verifying.recorded_tree import RecordedTree
+from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt, Identity
 
 

@@ -21,7 +21,7 @@ from durable_core.native.execution import Scope
 from durable_core.native.journal import Did
 from durable_core.native.operations.child import ChildOptions, child
 from durable_core.native.serdes import SerDes
-from durable_core.native.signals import InvocationEnding, UnitStopping
+from durable_core.signals import InvocationEnding, UnitStopping
 from durable_core.values import dataclass
 
 

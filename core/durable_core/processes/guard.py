@@ -1,0 +1,138 @@
+"""Refuses what a handler does to the world outside while it is verified, and says what it was.
+
+This guard *tells*: what, by which line, in which thread and who started that. Code that sets out to
+get round it can (an extension module, changes of our own objects): the operating system's walls, in
+`sandbox`, are behind it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Final
+
+from durable_core.processes.import_watch import logging_to_nowhere
+from durable_core.sandbox.guard_hook import GuardedRun, GuardMode, Refused, hook_of_process
+from durable_core.verifying.session import Examination
+from durable_core.verifying.verification import Doubt, Verdict, Verification
+
+__all__ = ["Guard", "GuardMode", "Refused"]
+
+_MOST_TOLD: Final = 50
+"""Of so many attempts in a run each is told: a handler may repeat one in a loop for ever."""
+MOVE: Final = "move it into a step: a replay does it again"
+_TAMPERED: Final = Doubt(
+    "the handler changes the guard that watches over it",
+    "take that out of the handler",
+    is_refusal=True,
+)
+_FROM_THE_START: Final = -1
+"""Before the moment of any divergence."""
+
+
+class Guard:
+    """Watches over the import of a handler, over its runs, and over what those leave running.
+
+    `stays`: in a process that runs nothing else, so that whatever thread of it does something does
+    so for the handler. Otherwise the guard sees to threads that came of a run only, and to nothing
+    that others do.
+    """
+
+    def __init__(
+        self, mode: GuardMode = GuardMode.BLOCK, *, stays: bool = False, allow_import: bool = False
+    ) -> None:
+        self._mode = mode
+        self._stays = stays
+        self._allow_import = allow_import
+        self._late: list[str] = []
+        self._patience = _PATIENCE_SECONDS
+        self._is_staying = False
+        self.of: object = object()
+        """The history whose runs are watched over; a new object for each."""
+
+    @property
+    def refuses(self) -> bool:
+        """True where attempts are refused, not only told."""
+        return self._mode is GuardMode.BLOCK
+
+    @contextmanager
+    def importing(self) -> Iterator[list[str]]:
+        """Watch over the import of the handler. Yield what it attempts, each once."""
+        attempts: list[str] = []
+        if self._mode is GuardMode.OFF:
+            yield attempts
+            return
+
+        def tell(text: str) -> None:
+            if text not in attempts and len(attempts) < _MOST_TOLD:
+                attempts.append(text)
+
+        self._stay()
+        mode = GuardMode.OFF if self._allow_import else self._mode
+        run = GuardedRun(mode, tell, "while the handler is imported", None)
+        run.is_import = True
+        logging = nullcontext() if self._allow_import else logging_to_nowhere()
+        with hook_of_process().watching(run), logging:
+            yield attempts
+
+    def _stay(self) -> None:
+        if self._stays and not self._is_staying and self._mode is not GuardMode.OFF:
+            self._is_staying = True
+            idle = GuardedRun(self._mode, self._late.append, "after verifying", None)
+            hook_of_process().stay(idle)
+
+    def with_late(self, outcome: Verification) -> Verification:
+        """Return the outcome of a history with what was attempted since its last run, by threads
+        that it has left and when its objects were destroyed."""
+        late, self._late[:] = list(dict.fromkeys(self._late))[:_MOST_TOLD], []
+        if not late:
+            return outcome
+        if not self.refuses or outcome.verdict is Verdict.DIVERGED:
+            notes = (f"the handler reaches outside of steps: {each}" for each in late)
+            return replace(outcome, notes=(*outcome.notes, *notes))
+        told = (f"the handler reaches outside of a step: {each}" for each in late)
+        doubts = (Doubt(each, MOVE, is_refusal=True) for each in told)
+        return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(*outcome.doubts, *doubts))
+
+    @contextmanager
+    def __call__(self, examination: Examination) -> Iterator[None]:
+        """Watch over what happens inside."""
+        run = GuardedRun(
+            self._mode,
+            lambda text: _told(self._mode, examination, text),
+            "while verifying",
+            self.of,
+            examination,
+        )
+        examination.missing.watching = run.over_serdes
+        self._stay()
+        writes_bytecode = sys.dont_write_bytecode
+        sys.dont_write_bytecode = writes_bytecode or self._mode is not GuardMode.OFF
+        hook = hook_of_process()
+        try:
+            with hook.watching(run):
+                yield
+                if self._mode is not GuardMode.OFF:
+                    self._patience -= hook.wait_for_threads(run, min(_A_WHILE, self._patience))
+                    if not hook.is_watching(run):
+                        examination.doubts.insert(0, (_FROM_THE_START, _TAMPERED))
+        finally:
+            sys.dont_write_bytecode = writes_bytecode
+
+
+_A_WHILE: Final = 0.25
+_PATIENCE_SECONDS: Final = 1.0
+"""How long a run's end is put off for threads that it has left running, in seconds, and how long
+all together: what they do at once is told of the run that it belongs to."""
+
+
+def _told(mode: GuardMode, examination: Examination, text: str) -> None:
+    if mode is GuardMode.WARN:
+        remark = f"the handler reaches outside of steps: {text}"
+        if remark not in examination.remarks and len(examination.remarks) < _MOST_TOLD:
+            examination.remark(remark)
+    elif len(examination.doubts) < _MOST_TOLD:
+        reason = f"the handler reaches outside of a step: {text}"
+        examination.doubt(reason, MOVE, is_refusal=True)

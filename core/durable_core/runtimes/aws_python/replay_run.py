@@ -1,0 +1,558 @@
+"""One run of a handler of AWS's SDK under examination: what each operation and unit comes to.
+
+What the SDK would do is asked of it with the recorded operation planted in its state, so that the
+value, the error and the serdes are its own. Units run one after another, on no clock and no thread.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+from durable_core.fold import Recorded
+from durable_core.ids import Path
+from durable_core.model import (
+    ContextDetails,
+    ErrorObject,
+    Operation,
+    OperationStatus,
+    OperationType,
+    SubType,
+    UnitStatus,
+)
+from durable_core.raised import is_from_outside
+from durable_core.runtimes.aws_python.decisions import decider, details_of
+from durable_core.runtimes.aws_python.given import handed_by_executor, handed_to_units
+from durable_core.runtimes.aws_python.replay_attach import Parts, SerDesCall
+from durable_core.safe_text import plain, shown
+from durable_core.verifying.differences import (
+    compare_flat_results,
+    compare_result,
+    compare_unit_result,
+    is_summarized,
+    note_end,
+)
+from durable_core.verifying.leaks import running_body
+from durable_core.verifying.matching import Fit
+from durable_core.verifying.planting import planted
+from durable_core.verifying.runs import Outcome
+from durable_core.verifying.serdes_io import NotDone
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
+from durable_core.verifying.units import (
+    all_returned,
+    doubt_form,
+    ended_units,
+    examine_units,
+    lost_unit,
+)
+from durable_core.verifying.unknown import NotKnown, is_unknown
+from durable_core.verifying.verification import Identity
+from durable_core.wire import operation_to_wire
+
+BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""When everything that is planted happened: long ago, so that nothing is due."""
+
+
+class ReplayRun:
+    """One run: which trace belongs to which of the SDK's contexts, and what each call comes to."""
+
+    def __init__(self, sdk: Any, parts: Parts, examination: Examination, arn: str) -> None:
+        self.sdk = sdk
+        self.parts = parts
+        self.examination = examination
+        self._arn = arn
+        self._traces: dict[str | None, Trace] = {None: examination.root}
+        self._issued: dict[str, Trace] = {}
+        self._batches: dict[str, Answer] = {}
+        self._units: dict[str, UnitAnswer] = {}
+        self._answers: dict[str, Answer] = {}
+        self._unwritten: dict[str, Any] = {}
+        self._unread: set[str] = set()
+        self.thread = threading.get_ident()
+        examination.missing.suspension = parts.suspend
+
+    def issued(self, prefix: str | None, operation_id: str) -> None:
+        """Note in which context an id was made."""
+        self._issued[operation_id] = self._traces.get(prefix, self.examination.root)
+
+    def is_replaying(self, prefix: str | None) -> bool:
+        """Return True while what a context asks for next is recorded."""
+        return self._traces.get(prefix, self.examination.root).is_replaying
+
+    def logs(self) -> AbstractContextManager[None]:
+        """Watch over a call of a context's logger."""
+        return self.examination.logs()
+
+    # -- operations ----------------------------------------------------------------------------
+
+    def process(self, executor: Any, original: Callable[[Any], Any]) -> Any:
+        """Do in an operation's place what a replay does with it."""
+        if threading.get_ident() != self.thread:
+            self.examination.has_threads = True
+        identifier = executor.operation_identifier
+        operation_id = identifier.operation_id
+        unit = self._units.get(operation_id)
+        if unit is not None:
+            return self._unit(executor, original, unit)
+        virtual = bool(getattr(executor, "is_virtual", False))
+        identity = _identity(executor, virtual)
+        trace = self._issued.get(operation_id, self.examination.root)
+        if identity.type == OperationType.CHAINED_INVOKE:
+            self._write_payload(executor, original, trace)
+        decide = decider(executor, self.parts, self._arn)
+        answer = self.examination.ask(
+            trace, identity, details_of(executor, self.parts, self._arn), decide
+        )
+        if self.examination.on_handed is not None:
+            self.examination.on_handed(operation_id, partial(handed_by_executor, executor))
+        operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
+        self._answers[operation_id] = answer
+        if isinstance(executor, self.parts.child_executor):
+            return self._context(executor, original, answer, operation)
+        if operation is not None and identity.type == OperationType.CALLBACK:
+            return self._from_record(executor, original, operation, answer)  # its id: see `result`
+        if operation is None or not operation.is_terminal:
+            raise self.parts.suspend("not recorded any further")
+        return self._take(executor, original, operation, answer)
+
+    def callback_result(self, callback: Any, original: Callable[[Any], Any]) -> Any:
+        """Return what a callback was answered, or raise it."""
+        answer = self._answers.get(callback.operation_id)
+        if answer is None or not answer.is_terminal:
+            return original(callback)
+        unknown = self.examination.take_payload(answer)
+        if unknown is not None:
+            return unknown
+        with self._reading(answer, callback.serdes is None):
+            return original(callback)
+
+    def _take(
+        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+    ) -> Any:
+        """Return what is recorded, or what stands for it, or raise it."""
+        unknown = self.examination.take_payload(answer)
+        return (
+            self._from_record(executor, original, operation, answer) if unknown is None else unknown
+        )
+
+    def _write_payload(self, executor: Any, original: Callable[[Any], Any], trace: Trace) -> None:
+        """Let the SDK serialize the payload of an invoke that isn't recorded; raise what it raises.
+
+        It does so before anything is written: where it can't, the history has no trace of it.
+        """
+        if len(trace.asked) < len(trace.sequence):
+            return
+        with suppress(self.parts.suspend):  # what comes next is to write its START
+            original(executor)
+
+    def _from_record(
+        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+    ) -> Any:
+        """Let the SDK return what is recorded, or raise it."""
+        self._plant(executor, operation)
+        with self._reading(answer, _is_default(executor)):
+            return original(executor)
+
+    @contextmanager
+    def _reading(self, answer: Answer, is_default: bool) -> Iterator[None]:
+        """Note what the SerDes of an operation can't read. `is_default`: it is the SDK's own."""
+        try:
+            yield
+        except self.parts.serdes_errors as error:
+            recorded = answer.recorded
+            if recorded is not None and recorded.operation.status is OperationStatus.SUCCEEDED:
+                self.examination.unreadable(
+                    answer.identity, answer.path, error, is_default=is_default
+                )
+            if answer.trace.asked[answer.asked_at].fit in (Fit.BORROWED, Fit.NEW):
+                raise self.parts.suspend("what another operation came to") from None
+            raise
+
+    # -- values and payloads -------------------------------------------------------------------
+
+    def serialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
+        """Return the payload of a value; a stand-in for one that its SerDes keeps elsewhere."""
+        missing = self.examination.missing
+        made = missing.serialize(work)
+        if not isinstance(made, NotDone):
+            return made
+        place = self._place(given.operation_id)
+        if place is not None:
+            missing.not_written(*place, made)
+        if missing.is_comparing:
+            raise NotKnown(made.why)
+        payload = f"not written while verifying: {len(self._unwritten)}"
+        self._unwritten[payload] = given.content
+        return payload
+
+    def deserialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
+        """Return the value of a payload, or what stands for one that is kept elsewhere."""
+        if given.content in self._unwritten:
+            return self._unwritten[given.content]
+        missing = self.examination.missing
+        if given.serdes is None:
+            return work()
+        if missing.is_comparing:  # the states of a wait_for_condition, not the last one only
+            return missing.deserialize_earlier(work)
+        made = missing.deserialize(work)
+        if not isinstance(made, NotDone):
+            return made
+        place = self._place(given.operation_id)
+        if place is None:
+            raise self.parts.suspend("its value is kept elsewhere")
+        return missing.not_loaded(*place, made)
+
+    def _place(self, operation_id: str) -> tuple[Path, object] | None:
+        """Return where an operation is that was asked for, and what it is."""
+        unit, answer = self._units.get(operation_id), self._answers.get(operation_id)
+        if unit is not None:
+            return unit.trace.path, unit.trace.identity
+        return None if answer is None else (answer.path, answer.identity)
+
+    def returned(self, value: Any) -> Any:
+        """Return the JSON of what the handler returned, which the SDK makes of it, or NotDone where
+        that holds a value that isn't known. Raises what `json` does."""
+        return self.examination.missing.serialize(lambda: json.dumps(value))
+
+    def _plant(self, executor: Any, operation: Operation) -> None:
+        executor.state._operations[operation.id] = self.as_sdk(operation)
+
+    def as_sdk(self, operation: Operation) -> Any:
+        """Return an operation as the SDK's own, nothing in it due."""
+        wire = operation_to_wire(operation)
+        for key in ("StartTimestamp", "EndTimestamp"):
+            if key in wire:
+                wire[key] = BEGAN
+        for details, key in (("StepDetails", "NextAttemptTimestamp"), _WAIT_END):
+            if key in wire.get(details, {}):
+                wire[details][key] = BEGAN
+        return self.sdk.operation.from_dict(wire)
+
+    def look(self, trace: Trace, body: Callable[[], Any]) -> Ended:
+        """Run a body to its end, or until it asks for what isn't recorded."""
+        token = running_body.set(trace.path or None)
+        try:
+            ended = Ended(Outcome.RETURNED, body())
+        except self.parts.suspend:
+            ended = Ended(Outcome.SUSPENDED)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            ended = Ended(Outcome.RAISED, error=error)
+        finally:
+            running_body.reset(token)
+        note_end(self.examination, trace, ended)
+        return ended
+
+    # -- contexts ------------------------------------------------------------------------------
+
+    def _context(
+        self,
+        executor: Any,
+        original: Callable[[Any], Any],
+        answer: Answer,
+        operation: Operation | None,
+    ) -> Any:
+        examination = self.examination
+        operation_id = executor.operation_identifier.operation_id
+        if not examination.may_enter(answer):
+            raise self.parts.suspend("not recorded any further")
+        self._traces[operation_id] = trace = examination.context(answer)
+        self._batches[operation_id] = answer
+        looks = examination.looks_inside(answer, summarizes=_summarizes(executor, answer))
+        if operation is not None and answer.is_terminal and not looks:
+            value = self._take(executor, original, operation, answer)
+            if not is_unknown(value) or not examination.can_look_inside(answer):
+                return value
+        if operation is not None and self._is_unread(executor, original, operation, answer):
+            self._unread.add(operation_id)
+        with examination.watched(answer, executor.func):
+            ended = self.look(trace, executor.func)
+        is_context = answer.recorded is not None and (
+            answer.recorded.operation.type is OperationType.CONTEXT
+        )
+        stripped = examination.is_stripped(answer.recorded)
+        if operation is not None and is_context and answer.is_terminal and not stripped:
+            is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
+            if not is_batch and not self._is_as_stored(executor, answer, ended):
+                return self._from_body(executor, original, operation, ended)
+            value = self._take(executor, original, operation, answer)
+            if ended.outcome is not Outcome.RETURNED:
+                return value
+            if is_unknown(value):
+                examination.missing.rebuilt(answer.path, answer.identity, ended.value)
+                return ended.value
+            if is_batch:
+                self._compare_flat(answer, value, ended.value)
+            return value
+        is_open = is_context and not answer.is_terminal
+        if is_open or ended.outcome is Outcome.SUSPENDED:
+            raise self.parts.suspend("not recorded any further")
+        return self._from_body(executor, original, operation, ended)
+
+    def _is_unread(
+        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+    ) -> bool:
+        """Return True for a completed map or parallel whose result can't be had."""
+        recorded = answer.recorded
+        is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
+        if not is_batch or recorded is None or operation.status is not OperationStatus.SUCCEEDED:
+            return False
+        if self.examination.is_stripped(recorded):
+            return False
+        if recorded.is_lost:
+            self.examination.take_payload(answer)  # before any unit runs on it
+            return True
+        if _is_default(executor):
+            doubt_form(self.examination, answer)
+            return False
+        try:
+            return is_unknown(self._take(executor, original, operation, answer))
+        except Exception:
+            return False  # it is told where the result is read
+
+    def _is_as_stored(self, executor: Any, answer: Answer, ended: Ended) -> bool:
+        """Compare a body's result with what is stored; False when that is only a summary of it."""
+        if ended.outcome is not Outcome.RETURNED:
+            return True
+        try:
+            with self.examination.missing.comparing():
+                payload = self._payload(executor, ended.value)
+        except Exception:
+            return True  # the body is compared by what it asks for; its value is a difference only
+        if is_summarized(self.examination, answer, payload):
+            return False
+        compare_result(self.examination, answer, payload)
+        return True
+
+    def _payload(self, executor: Any, value: Any) -> str | None:
+        """Return what a context would write of its result. Raises what its serdes does."""
+        payload: str | None = self.parts.serialize(
+            serdes=executor.config.serdes,
+            value=value,
+            operation_id=executor.operation_identifier.operation_id,
+            durable_execution_arn=self._arn,
+        )
+        return payload
+
+    def _compare_flat(self, answer: Answer, recorded: Any, current: Any) -> None:
+        """Note where FLAT units come to other results than those of the map or parallel hold."""
+        if isinstance(recorded, self.parts.batch_result):
+            # Before 3.0, `succeeded()` leaves out what returned None.
+            succeeded = self.parts.batch_status("SUCCEEDED")
+            was, now = (
+                {each.index: each.result for each in batch.all if each.status is succeeded}
+                for batch in (recorded, current)
+            )
+            compare_flat_results(self.examination, answer, was, now)
+
+    def _from_body(
+        self,
+        executor: Any,
+        original: Callable[[Any], Any],
+        operation: Operation | None,
+        ended: Ended,
+    ) -> Any:
+        """Let the SDK return what the body came to, as for a context whose value isn't stored."""
+
+        def again() -> Any:
+            if ended.error is not None:
+                raise ended.error
+            return ended.value
+
+        if not getattr(executor, "is_virtual", False):
+            self._plant_context(
+                executor, ContextDetails(True, operation.result if operation else "")
+            )
+        executor.func = again
+        try:
+            return original(executor)
+        except self.parts.suspend:
+            if ended.error is None:
+                raise
+        # What it was to write is how the context failed: from there on it has.
+        error = _error_object(self.parts.error_object.from_exception(ended.error))
+        self._plant_context(executor, ContextDetails(error=error))
+        return original(executor)
+
+    def _plant_context(self, executor: Any, details: ContextDetails) -> None:
+        identifier = executor.operation_identifier
+        has_failed = details.error is not None
+        self._plant(
+            executor,
+            Operation(
+                id=identifier.operation_id,
+                type=OperationType.CONTEXT,
+                status=OperationStatus.FAILED if has_failed else OperationStatus.SUCCEEDED,
+                start_timestamp=BEGAN,
+                parent_id=identifier.parent_id,
+                name=_name(identifier.name),
+                sub_type=_sub_type(executor),
+                end_timestamp=BEGAN,
+                context_details=details,
+            ),
+        )
+
+    # -- units ---------------------------------------------------------------------------------
+
+    def units(self, concurrent: Any, context: Any) -> Any:
+        """Run the units of a map or parallel that are recorded to have ended, and freeze them."""
+        answer = self._batches[context._step_id_prefix]
+        executables = concurrent.executables
+        names = [_name(concurrent.get_iteration_name(each.index)) for each in executables]
+        is_flat = concurrent.nesting_type.name == "FLAT"
+        if self.examination.on_handed is not None:
+            handed = partial(handed_to_units, concurrent)
+            self.examination.on_handed(context._step_id_prefix, handed)
+        is_unread = context._step_id_prefix in self._unread
+        found = examine_units(self.examination, answer, names, is_flat=is_flat, is_unread=is_unread)
+        ends = [
+            self._run_unit(concurrent, context, executable, unit)
+            for executable, unit in zip(executables, found.units, strict=True)
+        ]
+        if not found.is_complete:
+            raise self.parts.suspend("not recorded any further")
+        if is_unread and not all_returned(found, ends):
+            raise self.parts.suspend("which of its units ended, and how, can't be known")
+        units = ended_units(self.examination, found, ends)
+        if found.is_stripped:
+            for unit, ended in zip(units, ends, strict=True):
+                if unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED:
+                    raise self.parts.suspend("its value can't be known")
+        return self._result(found, units, ends)
+
+    def _run_unit(self, concurrent: Any, context: Any, executable: Any, unit: UnitAnswer) -> Ended:
+        if not unit.runs:
+            return Ended(Outcome.NOT_RUN)
+        unit_id = context._create_step_id_for_logical_step(executable.index)
+        self._units[unit_id] = unit
+        self._traces[unit_id] = unit.trace
+        try:
+            value = concurrent._execute_item_in_child_context(context, executable)
+        except self.parts.suspend:
+            return Ended(Outcome.SUSPENDED)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            return Ended(Outcome.RAISED, error=error)
+        return Ended(Outcome.RETURNED, value)
+
+    def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
+        """Run a unit's body; return what it is recorded to have come to, where it is."""
+        virtual = bool(getattr(executor, "is_virtual", False))
+        identifier = executor.operation_identifier
+        recorded: Recorded | None = None if unit.node is None else unit.node.recorded
+        looks = recorded is None or self.examination.looks_inside_unit(unit)
+        ended = self.look(unit.trace, executor.func) if looks else Ended(Outcome.NOT_RUN)
+        has_ended = recorded is not None and recorded.operation.is_terminal
+        if has_ended and not virtual and not self.examination.is_stripped(recorded):
+            identity = _identity(executor, virtual=False)
+            operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
+            assert operation is not None
+            missing = self.examination.missing
+            if ended.outcome is Outcome.RETURNED:
+                with suppress(Exception), missing.comparing():  # as in `_is_as_stored`
+                    payload = self._payload(executor, ended.value)
+                    compare_unit_result(self.examination, unit, payload)
+            self._plant(executor, operation)
+            value = lost_unit(self.examination, unit)
+            if value is None:
+                value = self._unit_value(executor, original, unit)
+            if is_unknown(value) and not looks:
+                ended = self.look(unit.trace, executor.func)
+            if is_unknown(value) and ended.outcome is Outcome.RETURNED:
+                missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
+                return ended.value
+            return value
+        if ended.outcome is Outcome.SUSPENDED:
+            raise self.parts.suspend("not recorded any further")
+        return self._from_body(executor, original, None, ended)
+
+    def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
+        try:
+            return original(executor)
+        except self.parts.serdes_errors as error:
+            recorded = None if unit.node is None else unit.node.recorded
+            if recorded is None or recorded.operation.status is OperationStatus.SUCCEEDED:
+                self.examination.unreadable(
+                    unit.trace.identity, unit.trace.path, error, is_default=_is_default(executor)
+                )
+            raise
+
+    def _result(
+        self, found: BatchAnswer, units: Sequence[UnitAnswer], ends: Sequence[Ended]
+    ) -> Any:
+        parts = self.parts
+        items = []
+        for index, (unit, ended) in enumerate(zip(units, ends, strict=True)):
+            if not unit.is_listed:
+                continue
+            status = unit.status or UnitStatus.STARTED
+            value = ended.value if status is UnitStatus.SUCCEEDED else None
+            error = self._error_of(unit, ended) if status is UnitStatus.FAILED else None
+            items.append(parts.batch_item(index, parts.batch_status(status.value), value, error))
+        reason = found.reason.value if found.reason is not None else "ALL_COMPLETED"
+        return parts.batch_result(items, parts.completion_reason(reason))
+
+    def _error_of(self, unit: UnitAnswer, ended: Ended) -> Any:
+        recorded = None if unit.node is None else unit.node.recorded
+        if recorded is not None and recorded.operation.error is not None:
+            operation = replace(recorded.operation)
+            return self.as_sdk(operation).context_details.error
+        error = ended.error
+        if error is None:
+            return None
+        if getattr(error, "error_type", None) is not None:  # what escaped an inner operation
+            return self.parts.error_object(
+                message=getattr(error, "message", None),
+                type=getattr(error, "error_type", None),
+                data=getattr(error, "data", None),
+                stack_trace=getattr(error, "stack_trace", None),
+            )
+        return self.parts.error_object.from_exception(error)
+
+
+_WAIT_END: Final = ("WaitDetails", "ScheduledEndTimestamp")
+
+
+def _sub_type(executor: Any) -> str | None:
+    """Return the sub-type that an operation records. Before 3.0 a child's may be in its config."""
+    found = getattr(executor, "sub_type", None) or executor.operation_identifier.sub_type
+    return None if found is None else str(getattr(found, "value", found))
+
+
+def _name(name: Any) -> str | None:
+    """Return a name as text. One that is no text is never the recorded one: it has its type."""
+    if name is None or isinstance(name, str):
+        return plain(name) if name else None
+    return f"{shown(name)} ({type(name).__name__})"
+
+
+def _error_object(error: Any) -> ErrorObject:
+    return ErrorObject(error.message, error.type, error.data, tuple(error.stack_trace or ()))
+
+
+def _is_default(executor: Any) -> bool:
+    """Return True for an operation that the SDK's own SerDes reads."""
+    config = getattr(executor, "config", None)
+    named = (getattr(config, each, None) for each in ("serdes", "serdes_result"))
+    return all(each is None for each in named)
+
+
+def _identity(executor: Any, virtual: bool) -> Identity:
+    identifier = executor.operation_identifier
+    return Identity(
+        str(identifier.type.value), _sub_type(executor), _name(identifier.name), virtual
+    )
+
+
+def _summarizes(executor: Any, answer: Answer) -> bool:
+    is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)  # these always do
+    return not is_batch and getattr(executor.config, "summary_generator", None) is not None

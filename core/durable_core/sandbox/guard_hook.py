@@ -1,0 +1,252 @@
+"""The one audit hook of a process: who attempts what, and whether that is refused.
+
+By Python's audit hooks, which see connections, subprocesses and changes of files before they
+happen, whichever library makes them and in whatever thread. A hook can't be taken away again: it is
+put in place once a process, and does nothing but while a handler is being verified.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from enum import StrEnum
+from functools import cache
+from time import monotonic, sleep
+from types import FrameType
+from typing import Any, NoReturn
+
+from durable_core.processes.import_watch import folder_for_temporary_files, is_common
+from durable_core.sandbox import unaudited
+from durable_core.sandbox.attempts import (
+    WHAT,
+    described,
+    is_code,
+    is_harmless,
+    is_of_libraries,
+    text_of,
+)
+from durable_core.sandbox.origins import Here, Origins
+from durable_core.verifying.serdes_io import Reach, ReachesOut
+from durable_core.verifying.session import Examination
+
+
+class GuardMode(StrEnum):
+    """What becomes of what the handler attempts."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    OFF = "off"
+
+
+class Refused(PermissionError):
+    """What the handler attempted was refused: it is being verified."""
+
+
+class GuardedRun:
+    """One stretch of the user's code that is watched over, and who hears what it attempts.
+
+    `during` says what is done with it, for what is raised. `of` is the history that it belongs to;
+    None: it belongs to all, as what an import has started does.
+    """
+
+    def __init__(
+        self,
+        mode: GuardMode,
+        tell: Callable[[str], None],
+        during: str,
+        of: object,
+        examination: Examination | None = None,
+    ) -> None:
+        self.mode = mode
+        self.tell = tell
+        self.during = during
+        self.of = of
+        self.examination = examination
+        self.is_import = False
+        self._serdes: Reach | None = None
+        self._serdes_thread = 0
+
+    @contextmanager
+    def over_serdes(self) -> Iterator[Reach]:
+        """Refuse what a SerDes would do outside, whatever the mode: it isn't the handler that does
+        it, and we call it."""
+        before = self._serdes, self._serdes_thread
+        self._serdes = reach = Reach()
+        self._serdes_thread = threading.get_ident()
+        writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            yield reach
+        finally:
+            self._serdes, self._serdes_thread = before
+            sys.dont_write_bytecode = writes_bytecode
+
+    @property
+    def has_serdes(self) -> bool:
+        """True while a SerDes does its work."""
+        return self._serdes is not None
+
+    def reads(self, args: tuple[Any, ...]) -> None:
+        """Note that a file is opened to be read."""
+        if self._serdes is not None and self._serdes.loaded is None:
+            self._serdes.loaded = f"reading a file ({text_of(args[0])})"
+
+    def attempts(self, here: Here, event: str, args: tuple[Any, ...], by: FrameType | None) -> None:
+        """Tell an attempt of what runs in the frame `by`, and refuse it where that is the mode."""
+        if args and type(args[0]) is GuardedRun:
+            raise _Probed(self)
+        what = described(event, args)
+        if self._serdes is not None:
+            self._refuse_serdes(self._serdes, what)
+        if self.mode is GuardMode.OFF:
+            return
+        told = f"{what}{here}"
+        if self.examination is not None and self.examination.log_calls:
+            self.examination.is_log_refused = True
+        elif not is_of_libraries(event, args, by):
+            self._tell(here, told)
+        if self.mode is GuardMode.BLOCK:
+            raise Refused(f"{told} is refused {self.during}")
+
+    def _refuse_serdes(self, reach: Reach, what: str) -> NoReturn:
+        reach.refused = reach.refused or what
+        if threading.get_ident() == self._serdes_thread:
+            raise ReachesOut(what)  # no retry and no `except Exception` of a client gets in between
+        raise Refused(f"{what} is refused while verifying")  # a thread of its own ends as ever
+
+    def _tell(self, here: Here, told: str) -> None:
+        by = here.run if isinstance(here.run, GuardedRun) else self
+        if by.of is self.of or by.of is None or self.examination is None:
+            self.tell(told)
+        else:
+            self.examination.remark(f"a thread that the run of another history has left: {told}")
+
+
+class _Probed(Exception):
+    """The hook is still there. `run`: whose attempt it has taken it for."""
+
+    def __init__(self, run: GuardedRun) -> None:
+        self.run = run
+
+
+class Hook:
+    """What the hook knows: the runs that go on, and who started what.
+
+    `resident`: in a process that does nothing else, the run that whatever thread belongs to, but
+    for those that were there before. The first stands for the time between the runs.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._origins = Origins()
+        self._running: list[GuardedRun] = []
+        self._resident: list[GuardedRun] = []
+        self._ours: frozenset[int] = frozenset()
+        self._busy = threading.local()
+        self._kept = ExitStack()
+        self._scratch: str | None = None
+
+    @contextmanager
+    def watching(self, run: GuardedRun) -> Iterator[None]:
+        """Watch over what this thread does while the block runs, and whatever comes of that."""
+        self.is_on = True
+        unaudited.tell()
+        self._running.append(run)
+        if self._resident:
+            self._resident.append(run)
+        try:
+            with self._origins.noting(run):
+                yield
+        finally:
+            with suppress(ValueError):  # a handler can take it out: `is_watching` sees that
+                self._running.remove(run)
+                if len(self._resident) > 1:
+                    self._resident.remove(run)
+
+    def stay(self, idle: GuardedRun) -> None:
+        """Watch over all threads of this process from now on, but those that it has by now."""
+        self.is_on = True
+        others = {each.ident or 0 for each in threading.enumerate()}
+        self._ours = frozenset(others - {threading.get_ident()})
+        self._scratch = folder_for_temporary_files()
+        self._resident.append(idle)
+        self._kept.enter_context(self._origins.noting(idle))
+
+    def wait_for_threads(self, run: GuardedRun, seconds: float) -> float:
+        """Wait until what a run has started does nothing any more. Return the seconds it took."""
+        began = monotonic()
+        while self._origins.busy_threads(run) and monotonic() - began < seconds:
+            sleep(0.002)
+        return monotonic() - began
+
+    def is_watching(self, run: GuardedRun) -> bool:
+        """Return True when a file that is opened now would be seen, as one of the run's attempts:
+        a run takes the place of the file's name."""
+        try:
+            sys.audit("open", run, "w", 0)
+        except _Probed as probed:
+            return probed.run is run
+        except Exception:
+            return False
+        return False
+
+    def sees(self, event: str, args: tuple[Any, ...]) -> None:
+        """Hear of an audit event of those that are watched, two frames above who raised it."""
+        if event == "import":
+            self._imports(args[0])
+            return
+        if is_harmless(event, args):
+            if event == "open" and any(each.has_serdes for each in self._running):
+                self._reads(args)
+            return
+        if getattr(self._busy, "now", False):  # we only read: some code of the user's is called
+            raise Refused("refused while verifying")
+        self._busy.now = True
+        try:
+            frame = sys._getframe(1).f_back  # none where a builtin runs in no code
+            here = self._origins.here(frame)
+            run = self._run_of(here)
+            if run is None or (run.is_import and is_common(event, args, frame, self._scratch)):
+                return
+            run.attempts(here, event, args, frame)
+        finally:
+            self._busy.now = False
+
+    def _imports(self, name: str) -> None:
+        if name not in unaudited.LATE or getattr(self._busy, "now", False):
+            return
+        if not self._running and not self._resident:
+            return
+        self._busy.now = True
+        try:
+            unaudited.tell_of(name)
+        finally:
+            self._busy.now = False
+
+    def _reads(self, args: tuple[Any, ...]) -> None:
+        run = None if is_code(args) else self._run_of(self._origins.here(sys._getframe(2).f_back))
+        if run is not None:
+            run.reads(args)
+
+    def _run_of(self, here: Here) -> GuardedRun | None:
+        if self._resident and threading.get_ident() not in self._ours:
+            return self._resident[-1]
+        return here.run if isinstance(here.run, GuardedRun) else None
+
+
+@cache
+def hook_of_process() -> Hook:
+    """Return the hook, which is put in place the first time."""
+    state = Hook()
+    sees = state.sees
+    watched = frozenset({*WHAT, "import"})
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        # A function, no method: Python asks a hook for an attribute each time before it calls it,
+        # and to look for one that a method doesn't have takes longer than all else here.
+        if event in watched and state.is_on:
+            sees(event, args)
+
+    sys.addaudithook(hook)
+    return state

@@ -1,0 +1,253 @@
+"""The units of a map or parallel under examination: which bodies run, and how each ended.
+
+The driver of a runtime asks `examine_units` before any body runs, and `ended_units` after them.
+No I/O, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from durable_core.fold import Recorded
+from durable_core.ids import Path, position_text
+from durable_core.model import OperationStatus, UnitStatus
+from durable_core.summaries.reading import read_summary
+from durable_core.summaries.values import Summary, UnitRun
+from durable_core.verifying.divergence import Found
+from durable_core.verifying.missing_values import TRUNCATED
+from durable_core.verifying.recorded_tree import Node, unit_sub_type
+from durable_core.verifying.recorded_units import (
+    completion_reason,
+    total_units,
+    unit_records,
+    unit_status,
+)
+from durable_core.verifying.runs import Outcome
+from durable_core.verifying.session import Examination
+from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Trace, UnitAnswer
+from durable_core.verifying.unit_divergence import BatchRun
+from durable_core.verifying.unknown import UnknownValue
+from durable_core.verifying.verification import Cause, Divergence, Identity
+
+
+def examine_units(
+    examination: Examination,
+    answer: Answer,
+    names: list[str | None],
+    *,
+    is_flat: bool,
+    is_unread: bool = False,
+) -> BatchAnswer:
+    """Say what happens with each unit of a map or parallel, which was asked for before.
+
+    `is_unread`: it has completed, but its result isn't to be had. Then FLAT units all run, and how
+    they ended is for their bodies to say; see `all_returned`.
+    """
+    examination.moment += 1
+    node, recorded = answer.node, answer.recorded
+    operation = None if recorded is None else recorded.operation
+    complete = operation is not None and operation.is_terminal
+    summary = None
+    if operation is not None and operation.status is OperationStatus.SUCCEEDED:
+        summary = read_summary(operation.result)
+    units = unit_records(node, summary, examination.first_unit)
+    if node is not None and operation is not None and answer.identity.type == "CONTEXT":
+        examination.batches.append(
+            BatchRun(
+                answer.path,
+                answer.identity,
+                units,
+                total_units(summary),
+                names,
+                is_flat,
+                examination.first_unit,
+                answer.trace.asked[answer.asked_at].where,
+                examination.moment,
+            )
+        )
+    stripped = examination.is_stripped(answer.recorded)
+    is_there = recorded is not None and not recorded.is_lost
+    if stripped and is_there and (summary is None or (not summary.runs and names)):
+        examination.doubt(
+            f"the stored summary of {answer.identity} can't be read: which of its units ran "
+            "isn't known",
+            "give a history as the service returns it, of a map or parallel of an SDK that "
+            "durable knows",
+            answer.path,
+        )
+    answers = tuple(
+        _unit(
+            examination,
+            answer,
+            summary,
+            index,
+            name,
+            is_flat=is_flat,
+            complete=complete,
+            runs_anyway=is_flat and is_unread,
+        )
+        for index, name in enumerate(names)
+    )
+    return BatchAnswer(
+        answers,
+        completion_reason(summary),
+        complete,
+        stripped,
+        answer.path,
+        None if summary is None else summary.failures,
+        answer.trace.asked[answer.asked_at].where,
+    )
+
+
+def ended_units(
+    examination: Examination, found: BatchAnswer, ends: Sequence[Ended]
+) -> tuple[UnitAnswer, ...]:
+    """Return the units with how each ended, now that the bodies of those that run have.
+
+    Where a summary only counts failures, more of them than it counts are a divergence.
+    """
+    for unit in found.units:
+        if unit.runs and unit.node is not None and unit.node.recorded is not None:
+            examination.hand(unit.trace.label, unit.node.recorded)
+            if found.is_stripped:
+                _doubt_lost_error(examination, unit, unit.node.recorded)
+    units = tuple(
+        replace(unit, status=_status_of_end(ended)) if unit.runs and not unit.status else unit
+        for unit, ended in zip(found.units, ends, strict=True)
+    )
+    raised = [
+        (unit, ended)
+        for unit, ended in zip(found.units, ends, strict=True)
+        if unit.runs and unit.status is None and ended.outcome is Outcome.RAISED
+    ]
+    if found.failures is not None and len(raised) > found.failures:
+        _note_failures(examination, found, raised[0])
+    return units
+
+
+def _doubt_contradiction(
+    examination: Examination, node: Node | None, run: UnitRun | None, path: Path
+) -> None:
+    """Note that a unit ended in the stored result otherwise than in its own record."""
+    operation = None if node is None or node.recorded is None else node.recorded.operation
+    if operation is None or run is None or run.status in (None, UnitStatus.STARTED):
+        return
+    if operation.status.text != str(run.status):
+        examination.doubt(
+            f"the unit is {run.status} in the stored result of its map or parallel, and "
+            f"{operation.status} in its own record",
+            "give a history as the service returns it",
+            path,
+        )
+
+
+def all_returned(found: BatchAnswer, ends: Sequence[Ended]) -> bool:
+    """Return True where every unit has a value: then the result is known without the record."""
+    return all(
+        unit.status in (None, UnitStatus.SUCCEEDED) and ended.outcome is Outcome.RETURNED
+        for unit, ended in zip(found.units, ends, strict=True)
+    )
+
+
+def doubt_form(examination: Examination, answer: Answer) -> None:
+    """Note that what a map or parallel stored by the default SerDes isn't a result of one."""
+    result = None if answer.recorded is None else answer.recorded.operation.result
+    if read_summary(result) is None:
+        what = "is not one of a map or parallel" if result else "isn't in the history"
+        examination.doubt(
+            f"the recorded result of {answer.identity} {what}",
+            "give a history as the service returns it; if the version that wrote it had a SerDes "
+            "of its own there, a replay by this one fails there",
+            answer.path,
+        )
+
+
+def lost_unit(examination: Examination, unit: UnitAnswer) -> UnknownValue | None:
+    """Return what stands for the result of a unit that the history leaves out, if it does."""
+    recorded = None if unit.node is None else unit.node.recorded
+    if recorded is None or not recorded.is_lost:
+        return None
+    if recorded.operation.status is not OperationStatus.SUCCEEDED:
+        return None
+    why = f"the payload of {unit.trace.label} was left out of the history (Truncated)"
+    return examination.missing.unknown(unit.trace.path, unit.trace.identity, why, TRUNCATED)
+
+
+def _doubt_lost_error(examination: Examination, unit: UnitAnswer, recorded: Recorded) -> None:
+    if recorded.is_lost and recorded.operation.status is OperationStatus.FAILED:
+        why = f"the error of {unit.trace.label} was left out of the history (Truncated)"
+        examination.doubt(why, TRUNCATED, unit.trace.path)
+
+
+def _note_failures(
+    examination: Examination, found: BatchAnswer, raised: tuple[UnitAnswer, Ended]
+) -> None:
+    examination.moment += 1
+    unit = raised[0].trace
+    why = (
+        f"more units fail than the {found.failures:,} that are recorded to have: {unit.label} "
+        f"raises {unit.error}"
+    )
+    examination.extra.append(
+        Found(
+            examination.moment,
+            Divergence(
+                position_text(unit.path),
+                unit.label,
+                Cause.RAISED,
+                why,
+                where=unit.raised_where or found.where,
+                traceback=unit.traceback,
+                escapes=unit.escapes,
+            ),
+            unit.path,
+        )
+    )
+
+
+def _unit(
+    examination: Examination,
+    answer: Answer,
+    summary: Summary | None,
+    index: int,
+    name: str | None,
+    *,
+    is_flat: bool,
+    complete: bool,
+    runs_anyway: bool,
+) -> UnitAnswer:
+    number = examination.first_unit + index
+    node = None if answer.node is None else answer.node.children.get(number)
+    run = None if summary is None else summary.status_of(index)
+    status = unit_status(node, run, complete=complete, summary=summary)
+    path = (*answer.path, number)
+    _doubt_contradiction(examination, node, run, path)
+    identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
+    has_begun = node is not None
+    has_ended = run is not None and run.status is not UnitStatus.STARTED
+    if runs_anyway:
+        runs, status = True, None
+    elif complete:
+        runs = status in (UnitStatus.SUCCEEDED, UnitStatus.FAILED) or has_ended
+    else:
+        runs = has_begun or is_flat  # of a FLAT one without operations nothing is recorded
+    has_closed = complete or (node is not None and node.is_terminal)
+    trace = Trace(
+        path,
+        identity,
+        node,
+        not has_closed,
+        status is UnitStatus.SUCCEEDED and has_closed,
+        is_exact=answer.trace.is_exact and answer.is_known,
+        where=answer.trace.asked[answer.asked_at].where,
+        borrows=examination.borrows,
+    )
+    if runs:
+        examination.follow(trace)
+    dispatched = run.dispatched if run is not None else has_begun or runs_anyway
+    return UnitAnswer(trace, node, status, runs, dispatched and (runs or status is not None))
+
+
+def _status_of_end(ended: Ended) -> UnitStatus:
+    return UnitStatus.SUCCEEDED if ended.outcome is Outcome.RETURNED else UnitStatus.FAILED
