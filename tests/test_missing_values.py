@@ -28,11 +28,12 @@ from durable_core import (
     WaitForConditionConfig,
     WaitForConditionDecision,
 )
+from durable_core.adapters.guard_mode import GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.model import Event
 from durable_core.native.serdes import SerDes, SerDesContext
-from durable_core.processes.guard import Guard, GuardMode
+from durable_core.processes.guard import Guard
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.simulation.simulate import simulate

@@ -8,7 +8,6 @@ large value only so much is looked at, what is nearest first.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +27,7 @@ from types import (
 from typing import Any, Final
 from uuid import UUID
 
+from durable_core.patterns import pattern
 from durable_core.sandbox.user_code import is_installed, is_users
 
 _MOST_TEXT: Final = 65_536
@@ -239,4 +239,4 @@ _DATA: Final = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__"
 
 
 _LARGE: Final = 1_000_000_000
-_ID: Final = re.compile(r"[0-9a-fA-F-]{16,}")
+_ID: Final = pattern(r"[0-9a-fA-F-]{16,}")

@@ -9,14 +9,16 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
+from durable_core.adapters.guard_mode import GuardMode
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory
-from durable_core.processes.guard import Guard, GuardMode
+from durable_core.processes.guard import Guard
 from durable_core.runtimes.aws_python.installed import found_below
 from durable_core.runtimes.lambda_environment import handed, recorded_variables
 from durable_core.runtimes.lambda_logging import logging_as_lambda
 from durable_core.runtimes.native.replay import NativeReplayer
-from durable_core.verifying.replay import Replayer, VerifyOptions, unverified, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import Replayer, unverified, verify_history
 from durable_core.verifying.verification import IN_PROCESS_ONLY, Doubt, Verdict, Verification
 
 

@@ -11,12 +11,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from enum import StrEnum
 from functools import cache
 from time import monotonic, sleep
 from types import FrameType
 from typing import Any, NoReturn
 
+from durable_core.adapters.guard_mode import GuardMode
 from durable_core.processes.import_watch import folder_for_temporary_files, is_common
 from durable_core.sandbox import unaudited
 from durable_core.sandbox.attempts import (
@@ -30,14 +30,6 @@ from durable_core.sandbox.attempts import (
 from durable_core.sandbox.origins import Here, Origins
 from durable_core.verifying.serdes_io import Reach, ReachesOut
 from durable_core.verifying.session import Examination
-
-
-class GuardMode(StrEnum):
-    """What becomes of what the handler attempts."""
-
-    BLOCK = "block"
-    WARN = "warn"
-    OFF = "off"
 
 
 class Refused(PermissionError):

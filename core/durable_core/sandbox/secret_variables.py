@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from durable_core.errors import UsageError
+from durable_core.patterns import pattern
 
-_NAMED_SECRET: Final = re.compile(
+_NAMED_SECRET: Final = pattern(
     "TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|COOKIE"
 )
 """Anywhere in a name, in capitals."""
@@ -33,9 +34,9 @@ _SAID_OF_SECRETS: Final = frozenset(
     {"NAME", "ARN", "TABLE", "TTL", "TYPE", "LENGTH", "LIMIT", "TIMEOUT", "SECONDS", "HEADER"}
 )
 """As the last word: what is told of a secret, not the secret."""
-_OF_AWS: Final = re.compile(r"AWS_CONTAINER_\w+|AWS_BEARER_\w+")
-_HARMLESS: Final = re.compile(r"[0-9.]{0,9}|true|false|yes|no|on|off", re.IGNORECASE)
-_SECRET_VALUE: Final = re.compile(
+_OF_AWS: Final = pattern(r"AWS_CONTAINER_\w+|AWS_BEARER_\w+")
+_HARMLESS: Final = pattern(r"[0-9.]{0,9}|true|false|yes|no|on|off", re.IGNORECASE)
+_SECRET_VALUE: Final = pattern(
     r"[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@"  # a password in a URL
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|(?<![A-Za-z0-9])(?:A[KS]IA[A-Z0-9]{16}|gh[pousr]_\w{20}|xox[a-z]-\w{8}|eyJ[\w-]{8,}\.eyJ)",

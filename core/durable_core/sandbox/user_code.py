@@ -17,10 +17,9 @@ from durable_core.verifying.runs import Handled
 from durable_core.verifying.verification import CodeLine
 
 _OURS = str(Path(__file__).parent.parent) + os.sep
-_STDLIB = sysconfig.get_path("stdlib") + os.sep
-_SITE = tuple(
-    path + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-)
+_PATHS = sysconfig.get_paths()  # once: each `get_path` finds all
+_STDLIB = _PATHS["stdlib"] + os.sep
+_SITE = tuple(path + os.sep for path in {_PATHS["purelib"], _PATHS["platlib"]})
 _SDK = f"{os.sep}aws_durable_execution_sdk_python{os.sep}"
 
 
