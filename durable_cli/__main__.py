@@ -5,6 +5,7 @@ here before the command runs.
 """
 
 # No `from __future__` either: it is a module like others, looked for in the current folder first.
+import gc
 import os
 import sys
 
@@ -12,8 +13,11 @@ import sys
 def main() -> None:
     """Run the command line and exit."""
     _forget_current_folder()
+    gc.disable()  # what is imported stays: the collector need not walk it, now or at the end
     from durable_cli.app import main as run
 
+    gc.freeze()
+    gc.enable()
     run()
 
 

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Final
 
 from durable_cli.escapes import clean
+from durable_cli.figures import percent_text, plural
 from durable_cli.output import Span, Surface, bar, fit, join_lines, pad, wrap
 from durable_cli.table import Column, least_width, table
-from durable_cli.words import percent_text, plural
 from durable_core.batches.batching import Cut
 from durable_core.batches.findings import Finding, FindingKind, Severity
 from durable_core.batches.report import (

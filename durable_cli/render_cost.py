@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_cli.escapes import clean, markdown_text
+from durable_cli.figures import percent_text, plural, size_text
 from durable_cli.output import Surface, fit, pad, wrap
 from durable_cli.render_text import KEY_WIDTH, pair
-from durable_cli.words import label, percent_text, plural, size_text
+from durable_cli.words import label
 from durable_core.explaining.costs import (
     MILLION,
     Cost,
@@ -24,6 +25,7 @@ from durable_core.explaining.costs import (
 if TYPE_CHECKING:
     from durable_core.explaining.costs import Cost
     from durable_core.explaining.report import Report
+from durable_core.explaining.costs import Cost
 
 _PARTS: Final = {
     CostKey.OPERATIONS: "operations",

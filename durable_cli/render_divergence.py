@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import Final
 
 from durable_cli.escapes import clean
+from durable_cli.figures import plural
 from durable_cli.output import Surface, fit, pad, wrap
-from durable_cli.words import plural
 from durable_core.excerpts import excerpts
 from durable_core.verifying.verification import Difference, Divergence, Line
 

@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from durable_cli.escapes import markdown_text
+from durable_cli.figures import bytes_text, percent_text, plural, size_text
 from durable_cli.outline import Line
 from durable_cli.output import join_lines
-from durable_cli.words import (
-    bytes_text,
-    limit_text,
-    line_label,
-    line_position,
-    line_why,
-    percent_text,
-    plural,
-    sdk_text,
-    size_text,
-    totals_text,
-)
+from durable_cli.words import limit_text, line_label, line_position, line_why, sdk_text, totals_text
 from durable_core.explaining.report import Report
 from durable_core.explaining.sentences import duration_text
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from durable_cli.escapes import clean
+from durable_cli.figures import plural, size_text
 from durable_cli.outline import outline
 from durable_cli.output import Span, Surface, fit, join_lines
 from durable_cli.render_text import STATUS_STYLES, limit_lines, pair, tree
@@ -20,7 +21,7 @@ from durable_cli.simulation_words import (
     story_row,
     totals_text,
 )
-from durable_cli.words import pause_text, plural, size_text
+from durable_cli.words import pause_text
 from durable_core.excerpts import excerpt
 from durable_core.explaining.report import LimitUse
 from durable_core.explaining.sentences import duration_text

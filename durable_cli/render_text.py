@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from durable_cli.escapes import clean
+from durable_cli.figures import bytes_text, percent_text, plural, size_text
 from durable_cli.outline import Line
 from durable_cli.output import Span, Surface, bar, cell_len, chunks, fit, join_lines, pad, wrap
 from durable_cli.words import (
-    bytes_text,
     cost_text,
     extended_timeout_text,
     limit_text,
@@ -18,10 +18,7 @@ from durable_cli.words import (
     line_position,
     line_why,
     pause_text,
-    percent_text,
-    plural,
     sdk_text,
-    size_text,
     totals_text,
 )
 from durable_core.events import format_timestamp

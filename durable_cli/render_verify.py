@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from durable_cli.escapes import clean
+from durable_cli.figures import plural
 from durable_cli.output import Surface
 from durable_cli.render_divergence import difference_text, divergence_lines, wrapped
-from durable_cli.words import plural
 from durable_core.errors import DurableError, SourceDefect
 from durable_core.verifying.verification import (
     IN_PROCESS_ONLY,

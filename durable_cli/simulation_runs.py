@@ -11,10 +11,10 @@ from typing import Final
 
 from durable_cli.ctrl_c import CtrlC
 from durable_cli.exits import Exit
+from durable_cli.figures import plural
 from durable_cli.handler_output import discarded, redirect_here, redirected, unwritten
 from durable_cli.output import error_lines, message
 from durable_cli.progress import Progress
-from durable_cli.words import plural
 from durable_core.errors import SourceError
 from durable_core.explaining.sentences import duration_text
 from durable_core.processes.runners import SimulationRequest, UserRunner, run_request

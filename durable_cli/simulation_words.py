@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from durable_cli.escapes import clean
-from durable_cli.words import bytes_text, metered_text, plural, size_text
+from durable_cli.figures import bytes_text, metered_text, plural, size_text
 from durable_core.excerpts import labelled
 from durable_core.explaining.report import Replay, Row
 from durable_core.model import UNIT_SUB_TYPES

@@ -20,7 +20,8 @@ from durable_core.service.faults import NO_FAULTS, Faults
 from durable_core.simulation.crash_runs import CrashMode, crash_runs
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict
 
 EVERY = DOCUMENTED | FURTHER

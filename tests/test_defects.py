@@ -13,7 +13,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core.errors import SourceDefect
-from durable_core.processes import worker as verify_worker
+from durable_core.processes import worker_process as verify_process
 from durable_core.processes.several_runs import combined
 from durable_core.processes.worker import Job, Lost, Task
 from durable_core.verifying.verification import Verdict, Verification
@@ -181,14 +181,12 @@ def test_a_defect_while_a_verdict_is_rendered_costs_no_other(
     assert "bad.json" in out
 
 
-@pytest.mark.parametrize(
-    "place", ["adapters.history_file.load_history", "verifying.replay.verify_history"]
-)
+@pytest.mark.parametrize("place", ["load_history", "verify_history"])
 def test_a_defect_in_the_process_that_verifies_is_told_by_it(
     monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(f"durable_core.{place}", ours_breaks)
-    outcome = verify_worker._verified(Task("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(verify_process, place, ours_breaks)
+    outcome = verify_process._verified(Task("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
     assert isinstance(outcome, SourceDefect)
     assert outcome.source == "bad.json"
 
@@ -205,8 +203,8 @@ def test_what_the_handlers_code_raises_is_no_defect_of_ours(
     def users_breaks(*arguments: object) -> None:
         raise ValueError("of the user's __eq__")
 
-    monkeypatch.setattr("durable_core.verifying.replay.verify_history", users_breaks)
-    outcome = verify_worker._verified(Task("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(verify_process, "verify_history", users_breaks)
+    outcome = verify_process._verified(Task("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
     assert isinstance(outcome, Lost)
 
 

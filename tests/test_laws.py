@@ -63,7 +63,8 @@ from durable_core.simulation.scenario import (
 )
 from durable_core.simulation.simulate import simulate
 from durable_core.sizes import error_bytes, utf8_bytes
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 
 LIMIT = LIMITS.payload_bytes
 

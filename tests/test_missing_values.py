@@ -32,12 +32,14 @@ from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.model import Event
 from durable_core.native.serdes import SerDes, SerDesContext
-from durable_core.processes.guard import Guard, GuardMode
+from durable_core.processes.guard import Guard
 from durable_core.runtimes.native.replay import NativeReplayer
+from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.missing_values import NotKnown, is_unknown, stand_for_unknown
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict, Verification
 from durable_core.wire import event_to_wire
 

@@ -32,7 +32,8 @@ from durable_core.raised import told
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying import option_changes as retry_differences
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict, Verification
 from durable_core.wire import event_to_wire
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from durable_cli import render_markdown, render_text
+from durable_cli.figures import bytes_text, percent_text, plural, size_text
 from durable_cli.outline import outline
 from durable_cli.output import Surface, cell_len
-from durable_cli.words import bytes_text, percent_text, plural, size_text
 from durable_core.adapters.history_file import load_history
 from durable_core.explaining.explain import explain
 from durable_core.explaining.report import Reason, Replay, Report, Row

@@ -34,7 +34,8 @@ from durable_core.history import RecordedHistory, history_of_events, history_of_
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import Scenario
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Cause, NotCompatible, Verdict, Verification
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,8 @@ from durable_core.history import RecordedHistory, history_of_events
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Verdict, Verification
 

@@ -34,8 +34,9 @@ from durable_core.ids import SHA256
 from durable_core.model import Event
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import Simulation, simulate
+from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.recorded_tree import tree_of
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Fate, Verdict, Verification
 
 Handler = Callable[[Any, DurableContext], Any]

@@ -19,7 +19,8 @@ from durable_core import (
 from durable_core.history import RecordedHistory, history_of_events
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import Simulation, simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Fate, Verdict, Verification
 
 Handler = Callable[[Any, DurableContext], Any]

@@ -17,7 +17,8 @@ from durable_core.history import RecordedHistory, history_of_events
 from durable_core.runtimes.aws_python.replay import AwsReplayer
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict, Verification
 
 Handler = Callable[[Any, DurableContext], Any]

@@ -25,7 +25,8 @@ from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.simulation.simulate import STARTS_AT, NativeRunner, Runner, simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict
 
 DAY = 86_400

@@ -20,7 +20,8 @@ from durable_core.redaction.keep_paths import parse_keep_path
 from durable_core.redaction.redact import redact
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Cause, Verdict, Verification
 from durable_core.wire import event_to_wire
 

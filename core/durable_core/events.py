@@ -171,6 +171,9 @@ _PAYLOADS: Final[Mapping[str, str]] = {
 }
 """The one field for a payload that each type of event has, which has one."""
 _WITH_ERROR: Final = frozenset(kind for kind, spec in EVENTS.items() if "Error" in spec.fields)
+_WITH_RETRY: Final = frozenset(
+    kind for kind, spec in EVENTS.items() if "RetryDetails" in spec.fields
+)
 
 
 def detail(event: Event, name: str) -> Any:
@@ -191,7 +194,9 @@ def payload_of(event: Event) -> str | None:
     What stands beside `Truncated: true` is the beginning of a text at most: not what was written,
     even where it happens to be JSON.
     """
-    carrier = _payload_carrier(event)
+    details = event.details
+    name = _PAYLOADS.get(event.event_type)
+    carrier = details.get(name) if details and name is not None else None
     return None if not carrier or carrier.get("Truncated") is True else carrier.get("Payload")
 
 
@@ -201,24 +206,20 @@ def error_carrier(event: Event) -> Mapping[str, Any] | None:
     return details.get("Error") if details and event.event_type in _WITH_ERROR else None
 
 
-def _payload_carrier(event: Event) -> Mapping[str, Any] | None:
-    details = event.details
-    name = _PAYLOADS.get(event.event_type)
-    return details.get(name) if details and name is not None else None
-
-
 def is_truncated(event: Event) -> bool:
     """Return True when the service left out a payload of this event, or the end of one.
 
     An error object beside the flag counts as there: AWS's local runner (1.4.0) sets it on errors
     that are whole. See `is_marked_error`.
     """
-    if not event.details:
+    details, kind = event.details, event.event_type
+    if not details:
         return False
-    carrier = _payload_carrier(event)
+    name = _PAYLOADS.get(kind)
+    carrier = details.get(name) if name is not None else None
     if carrier and carrier.get("Truncated") is True:
         return True
-    carrier = error_carrier(event)
+    carrier = details.get("Error") if kind in _WITH_ERROR else None
     if not carrier or carrier.get("Truncated") is not True:
         return False
     return not isinstance(carrier.get("Payload"), dict)
@@ -236,7 +237,10 @@ def next_attempt_delay_of(event: Event) -> int | None:
     0 also means that there is none: AWS's local runner (1.4.0) writes 0 into the last failed
     attempt, where the cloud leaves the field out.
     """
-    retry = detail(event, "RetryDetails")
+    details = event.details
+    if not details or event.event_type not in _WITH_RETRY:
+        return None
+    retry = details.get("RetryDetails")
     return (retry.get("NextAttemptDelaySeconds") or None) if retry else None
 
 

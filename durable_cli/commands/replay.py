@@ -36,8 +36,8 @@ class Format(StrEnum):
 
 
 class Guarding(StrEnum):
-    """The members of `sandbox.guard_hook.GuardMode`, which starting up doesn't import, and what
-    refuses to go on where the operating system can't hold what is refused."""
+    """The members of `durable_core.sandbox.guard_mode.GuardMode`, which starting up doesn't
+    import, and what refuses to go on where the operating system can't hold what is refused."""
 
     ENFORCE = "enforce"
     BLOCK = "block"
@@ -212,11 +212,11 @@ def command(
         Spared(inputs, sources, handler).check({"--output": output}, force=force)
     if handler is not None:
         from durable_cli.verifying import verify_command
-        from durable_core.processes.guard import GuardMode
         from durable_core.processes.pool import cores
         from durable_core.processes.worker import Job
+        from durable_core.sandbox.guard_mode import GuardMode
         from durable_core.sandbox.secret_variables import check_asked
-        from durable_core.verifying.replay import VerifyOptions
+        from durable_core.verifying.options import VerifyOptions
 
         asked = tuple(env or ())
         check_asked(asked)

@@ -34,7 +34,8 @@ from mutations import CHANCE, Mutant, mutants
 from subjects import Subject, subjects
 
 from durable_core.ids import position_text
-from durable_core.verifying.replay import VerifyOptions, verify_history
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import verify_history
 from durable_core.verifying.session import Examination
 from durable_core.verifying.traces import Outcome
 from durable_core.verifying.verification import Cause, Verdict, Verification

@@ -35,6 +35,7 @@ from durable_core.adapters.large_text import (
 )
 from durable_core.errors import SourceError
 from durable_core.limits import MIB
+from durable_core.patterns import pattern
 
 MAX_TEXT_BYTES: Final = 2_048 * MIB
 """The largest text that is read, unpacked, unless the user says otherwise. An execution writes at
@@ -56,10 +57,10 @@ _CONTROL: Final = frozenset(range(32)) - frozenset(b"\t\n\r\x1b")
 _SPACE: Final = re.compile("[ \t\n\r\ufeff]*")
 # What is left from the place that the parser refuses, when a text was cut inside a literal or a
 # number, and inside an escape.
-_CUT: Final = re.compile(
+_CUT: Final = pattern(
     r"(t(ru?)?|f(a(ls?)?)?|n(ul?)?|Na?|-?(I(n(f(i(n(it?)?)?)?)?)?)?|\.|\.?[eE][+-]?)"
 )
-_CUT_ESCAPE: Final = re.compile(r"\\?u?[0-9a-fA-F]{0,3}")
+_CUT_ESCAPE: Final = pattern(r"\\?u?[0-9a-fA-F]{0,3}")
 _EXPECTED: Final = "expected JSON text, plain or gzip"
 _OTHER_FORMATS: Final = {
     b"PK\x03\x04": "a zip archive",
@@ -113,7 +114,7 @@ def read_value(source: str, max_text_bytes: int = MAX_VALUE_BYTES) -> Any:
     return _strict_value(name, text.removeprefix("\ufeff"), encoding)
 
 
-_BEGINS_JSON: Final = re.compile(r'\s*([\[{"]|-?\d|true\b|false\b|null\b)')
+_BEGINS_JSON: Final = pattern(r'\s*([\[{"]|-?\d|true\b|false\b|null\b)')
 
 
 def _strict_value(name: str, text: str, encoding: str) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from durable_core.fold import Recorded
 from durable_core.ids import IdScheme
 from durable_core.model import ErrorObject, SubType
+from durable_core.patterns import pattern
 from durable_core.summaries.reading import has_made_up_names
 from durable_core.summaries.values import Summary, SummaryForm
 
@@ -21,8 +21,8 @@ _ONLY: Final[Mapping[SummaryForm, str]] = {
 }
 """Forms of summaries that, among the SDKs of one id scheme, only one writes."""
 
-_GO_STACK: Final = re.compile(r"\.go:\d+")
-_JAVASCRIPT_STACK: Final = re.compile(r"^\s*at .+:\d+:\d+\)?$")
+_GO_STACK: Final = pattern(r"\.go:\d+")
+_JAVASCRIPT_STACK: Final = pattern(r"^\s*at .+:\d+:\d+\)?$")
 _JAVASCRIPT_ERRORS: Final = frozenset(
     {"Error", "TypeError", "RangeError", "ReferenceError", "SyntaxError", "AggregateError"}
 )

@@ -5,7 +5,6 @@ Only where something outside of steps is read that varies: nothing else can make
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from durable_core.given import OPERATION, Given
+from durable_core.patterns import pattern
 from durable_core.runtimes.native.call_lines import OPERATIONS, handed_by
 from durable_core.sandbox.user_code import is_installed, is_users
 from durable_core.verifying.replay import Watch
@@ -338,4 +338,4 @@ _DATA: Final = ("__dataclass_fields__", "__attrs_attrs__", "__pydantic_fields__"
 
 
 _LARGE: Final = 1_000_000_000
-_ID: Final = re.compile(r"[0-9a-fA-F-]{16,}")
+_ID: Final = pattern(r"[0-9a-fA-F-]{16,}")

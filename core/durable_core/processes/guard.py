@@ -13,12 +13,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
-from durable_core.sandbox.guard_hook import GuardedRun, GuardMode, Refused, hook_of_process
+from durable_core.sandbox.guard_hook import GuardedRun, Refused, hook_of_process
+from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.import_watch import logging_to_nowhere
 from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt, Verdict, Verification
 
-__all__ = ["Guard", "GuardMode", "Refused"]
+__all__ = ["Guard", "Refused"]
 
 _MOST_TOLD: Final = 50
 """Of so many attempts in a run each is told: a handler may repeat one in a loop for ever."""

@@ -22,8 +22,6 @@ from durable_core.errors import DurableError, NotEnforced
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
-from durable_core.processes.guard import GuardMode
-from durable_core.processes.import_findings import refused_by_system
 from durable_core.processes.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.processes.worker import (
     ENDED,
@@ -38,13 +36,13 @@ from durable_core.processes.worker import (
     Worker,
 )
 from durable_core.processes.worker_walls import Walled, note_of, with_guard, with_refusals
-from durable_core.runtimes.handler import ImportFailed
+from durable_core.runtimes.handler_errors import ImportFailed
+from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.scratch import Scratch
 from durable_core.sandbox.secret_variables import hide_environment
 from durable_core.sandbox.sources import Read
 from durable_core.sandbox.user_code import is_installed
-from durable_core.verifying.passes import Part
-from durable_core.verifying.replay import unverified
+from durable_core.verifying.options import Part
 from durable_core.verifying.verification import Verification
 
 
@@ -158,6 +156,8 @@ class _Pool:
         given = self._given.pop(index, None)
         if not all(isinstance(each, Lost) for each in answers.values()):
             return combined(answers, tuple(reads), given=given)
+        from durable_core.verifying.replay import unverified
+
         recorded = self._source(source)  # no run of it got as far as saying what it is
         try:
             most = self._job.max_text_bytes
@@ -238,6 +238,8 @@ class _Pool:
     def _take_message(self, worker: Worker, heard: Any) -> None:
         match heard:
             case ImportFailed() if None in self._refused:
+                from durable_core.processes.import_findings import refused_by_system
+
                 worker.answer_all(refused_by_system(heard, self._refused[None]))
             case DurableError():
                 raise heard

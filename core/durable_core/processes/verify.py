@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from durable_core.adapters.history_file import load_history
 from durable_core.history import RecordedHistory
-from durable_core.processes.guard import Guard, GuardMode
+from durable_core.processes.guard import Guard
 from durable_core.runtimes.drivers import replayer_of
 from durable_core.runtimes.lambda_environment import handed, logging_as_lambda, recorded_variables
-from durable_core.verifying.replay import VerifyOptions, unverified, verify_history
+from durable_core.sandbox.guard_mode import GuardMode
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.replay import unverified, verify_history
 from durable_core.verifying.verification import IN_PROCESS_ONLY, Doubt, Verdict, Verification
 
 

@@ -1,7 +1,8 @@
-"""A process that verifies one history after another with one handler, and our end of its pipe.
+"""A process that verifies one history after another with one handler, seen from the one that
+started it, and what the two tell each other.
 
 Whatever the handler does to it, its own histories have an outcome: the process says what it can of
-its end, and the pool sees the rest from outside.
+its end (`verify_process`), and the pool sees the rest from outside.
 """
 
 from __future__ import annotations
@@ -10,43 +11,32 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import field, replace
-from multiprocessing.connection import Connection
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.documents import MAX_TEXT_BYTES
-from durable_core.defects import defect_at, defects_at, is_ours
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import Channel, new_token
-from durable_core.processes.guard import Guard, GuardMode
 from durable_core.processes.process_group import (
     IMPORT_SECONDS,
     START_SECONDS,
     end_group,
     lead_group,
-    out_of_reach,
 )
 from durable_core.processes.safe_start import restore_environment, starting
-from durable_core.processes.std_streams import lenient, make_stderr_lenient
-from durable_core.processes.withheld import Withheld
-from durable_core.processes.worker_walls import RaisedAt, WorkerWalls, watcher_at
-from durable_core.raised import told
+from durable_core.processes.worker_walls import RaisedAt, watcher_at
+from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.sandbox.sources import Read
-from durable_core.sandbox.user_code import CodeLine
 from durable_core.signals import uninterrupted
 from durable_core.values import dataclass
-from durable_core.verifying.passes import Part
-from durable_core.verifying.replay import VerifyOptions, Watch
-from durable_core.verifying.session import Examination
+from durable_core.verifying.options import Part, VerifyOptions
 from durable_core.verifying.verification import Doubt, Verification
 
 if TYPE_CHECKING:
@@ -144,10 +134,6 @@ class Answer:
 
 _TURN_SECONDS: Final = 0.2
 _MOST_AT_ONCE: Final = 64
-_SOON_SECONDS: Final = 0.05
-"""How long an answer may wait for others: each time that some come, whoever waits for them is woken
-and another process is interrupted."""
-
 TAKES_LONGER: Final = "--timeout gives it longer"
 ENDED: Final = "the execution would be invoked again; look for it in the code outside of steps"
 """What to do where the handler takes its process down."""
@@ -299,238 +285,14 @@ class Worker:
         return f"its process was ended by {name}"
 
 
-# -- in the process ------------------------------------------------------------------------------
-
-
-def _work(
-    theirs: Connection,
-    done: Connection,
-    heard: Connection,
-    token: bytes,
-    job: Job,
-    number: int,
-    scratch: str | None,
-    withheld: Sequence[str],
-) -> None:
-    """Verify what comes through the pipe, in a process of its own."""
+def _work(*given: Any) -> None:
+    """Run in the process. Nothing of what it needs is imported before it leads its group: it is
+    forked then, which is the quicker the less it holds."""
     lead_group()
     restore_environment()
-    _keep_quiet(number)
-    pipe, finished = Channel(_away(theirs), token), _away(done)
-    try:
-        walls = WorkerWalls(scratch, heard, (pipe, finished), job.walls)
-        walls.before_import()
-        _verify_all(pipe, _Answers(pipe, finished, token), job, number, walls, Withheld(withheld))
-    except BaseException:
-        os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
-    os._exit(0)  # what the handler left running or registered is not waited for
+    gc.disable()  # what is imported stays: the collector need not walk it, now or later
+    from durable_core.processes.worker_process import work
 
-
-_BROKEN: Final = 1
-
-
-def _away(pipe: Connection) -> Connection:
-    """Return the pipe where the handler doesn't get at it by chance."""
-    moved = Connection(out_of_reach(os.dup(pipe.fileno())))
-    pipe.close()
-    return moved
-
-
-def _keep_quiet(number: int) -> None:
-    """Let nobody but us say how things end; what the handler prints is shown of the first run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.excepthook = _say_nothing
-    sys.unraisablehook = _say_nothing
-    if number:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 2)
-    os.dup2(2, 1)  # what the handler prints is no data of ours
-    make_stderr_lenient()
-    sys.stdout = lenient(sys.stdout)  # by lines: what is printed is seen, whatever comes next
-
-
-def _say_nothing(what: Any) -> None:
-    """Take the place of Python's own hooks, which print tracebacks."""
-
-
-class _Answers:
-    """Sends answers, several together. `done` is told of each as soon as there is one, so that
-    whatever the process comes to, it is known at which source it was."""
-
-    def __init__(self, pipe: Channel, done: Connection, token: bytes) -> None:
-        self._pipe = pipe
-        self._done = done
-        self._token = token
-        self._waiting: list[Answer] = []
-        self._sent = monotonic()
-
-    def add(self, answer: Answer) -> None:
-        """Send an answer, soon; one that is bad news now."""
-        os.write(self._done.fileno(), self._token)
-        self._waiting.append(answer)
-        is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
-        if is_bad or monotonic() - self._sent > _SOON_SECONDS:
-            self.send()
-
-    def send(self, *last: Answer) -> None:
-        """Send all that wait, and the last one of this process."""
-        if self._waiting or last:
-            self._pipe.send([*self._waiting, *last])
-        self._waiting.clear()
-        self._sent = monotonic()
-
-
-def _verify_all(
-    pipe: Channel,
-    answers: _Answers,
-    job: Job,
-    number: int,
-    walls: WorkerWalls,
-    withheld: Withheld,
-) -> None:
-    import logging  # not for the process that only starts others
-
-    from durable_core.processes.given_notes import GivenNotes
-    from durable_core.processes.import_findings import NOT_IMPORTED, import_note, refused_import
-    from durable_core.runtimes.drivers import replayer_of
-    from durable_core.runtimes.handler import HandlerError, HandlerLoader
-    from durable_core.runtimes.lambda_environment import LambdaLogHandler, write_new_warnings
-    from durable_core.sandbox.process_exit import exit_is_told, watch_exits
-    from durable_core.sandbox.readings import readings_of_verification
-
-    readings = readings_of_verification(number)
-    if job.runs > 1:
-        readings.install()
-    withheld.install()
-    watch_exits()
-    logging.getLogger().addHandler(LambdaLogHandler(write_new_warnings))
-
-    def tell_exit(status: int, line: CodeLine | None) -> None:
-        at = "" if line is None else f" at {line}"
-        why = f"it ended its process with os._exit({status}){at}"
-        answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
-
-    pipe.send(Importing())
-    guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
-    with exit_is_told(tell_exit):
-        with guard.importing() as attempts:
-            try:
-                replayer = replayer_of(HandlerLoader().load(job.spec).target)
-            except HandlerError as error:
-                refusal = refused_import(error, attempts if guard.refuses else ())
-                doubt = refusal or withheld.failed_import(error)
-                if doubt is None:
-                    pipe.send(error)
-                    doubt = pipe.recv()  # where the operating system has refused it something
-                lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
-                _answer_all(pipe, answers, lost)
-                return
-            except DurableError as error:
-                pipe.send(error)
-                return
-            walls.after_import()
-        imported = readings.forget_reads()
-        withheld.imported()
-        told = (import_note(each, is_refused=guard.refuses) for each in attempts)
-        pipe.send(Ready(replayer.runtime.name, tuple(told)))
-        notes = GivenNotes(readings)
-
-        def begin(examination: Examination) -> AbstractContextManager[None]:
-            readings.begin_again()  # what is read is the same in every run on a record
-            return guard(examination)
-
-        watch = notes.watching(begin)
-
-        def verify(task: Task) -> Answer:
-            guard.of = object()
-            outcome = _verified(task, job, replayer, watch)
-            if isinstance(outcome, Verification):
-                outcome = withheld.judged(guard.with_late(outcome))
-            given = notes.take() if isinstance(outcome, Verification) else {}
-            return Answer(outcome, readings.forget_reads(), imported, given)
-
-        _verify_each(pipe, answers, verify)
-
-
-def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answer]) -> None:
-    """Verify what comes through the pipe, until that ends or the handler has closed our files."""
-    home = os.getcwd()  # noqa: PTH109
-    canary = os.open(os.devnull, os.O_RDONLY)
-    while True:
-        try:
-            tasks: list[Task] = pipe.recv()
-        except EOFError:
-            return
-        for task in tasks:
-            answer = verify(task)
-            os.chdir(home)
-            if not _is_open(canary):
-                answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
-                return
-            answers.add(answer)
-            if not isinstance(task.source, str) or _size(task.source) > _LARGE:
-                gc.collect()  # a run leaves cycles, which would hold its history for long
-        answers.send()
-
-
-_CLOSED: Final = "it closed files that it had not opened itself, so its process can't go on"
-
-_LARGE: Final = 2**20
-
-
-def _is_open(canary: int) -> bool:
-    """Tell whether a descriptor that only code which closes all of them closes is open still."""
-    try:
-        return os.path.samestat(os.fstat(canary), os.stat(os.devnull))  # noqa: PTH116
-    except OSError:
-        return False
-
-
-def _answer_all(pipe: Channel, answers: _Answers, lost: Lost) -> None:
-    """Answer whatever comes through the pipe alike."""
-    pipe.send(Ready(""))
-    while True:
-        try:
-            tasks: list[Task] = pipe.recv()
-        except EOFError:
-            return
-        for _ in tasks:
-            answers.add(Answer(lost))
-        answers.send()
-
-
-def _size(file: str) -> int:
-    try:
-        return os.path.getsize(file)  # noqa: PTH202
-    except OSError:
-        return 0
-
-
-def _verified(
-    task: Task, job: Job, replayer: Any, watch: Watch
-) -> Verification | DurableError | Lost | None:
-    from durable_core.adapters.history_file import load_history, pausing_collection
-    from durable_core.runtimes.lambda_environment import handed, recorded_variables
-    from durable_core.verifying.replay import function_of, verify_history
-
-    source, options = task.source, job.options
-    if isinstance(source, DurableError):
-        return source
-    if task.part is not None:
-        options = replace(options, part=task.part)
-    try:
-        with pausing_collection(), defects_at(str(source)):
-            most = job.max_text_bytes
-            history = source if isinstance(source, RecordedHistory) else load_history(source, most)
-        if job.function is not None and function_of(history.arn) not in (None, job.function):
-            return None
-        with handed(recorded_variables(history.arn)):
-            return verify_history(replayer, history, options, watch)
-    except DurableError as error:
-        return error
-    except MemoryError:
-        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
-    except BaseException as error:
-        if isinstance(error, Exception) and is_ours(error):
-            return defect_at(history.source, error)
-        return Lost(told(error), "report it, with the handler")
+    gc.freeze()
+    gc.enable()
+    work(*given)

@@ -22,10 +22,11 @@ from durable_core.runtimes.handler_place import Place
 from durable_core.runtimes.own_names import OWN_NAMES
 
 _KEPT: Final = frozenset({"durable_core", "durable_cli", "__main__", "__mp_main__", PACKAGE})
+_PATHS: Final = sysconfig.get_paths()  # once: each `get_path` finds all
 _LIBRARIES: Final = tuple(
     path + os.sep
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    for path in (sysconfig.get_path(name), str(Path(sysconfig.get_path(name)).resolve()))
+    for path in (_PATHS[name], str(Path(_PATHS[name]).resolve()))
 )
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 

@@ -15,6 +15,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
 
+from durable_core.patterns import pattern
 from durable_core.runtimes.handler_errors import BadSpec, ModuleMissing
 from durable_core.values import dataclass
 
@@ -53,7 +54,7 @@ class Place:
 EXPECTED: Final = "expected module:function, module.function, file.py:function or file.py"
 _PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
 _PACKAGE: Final = "__init__.py"
-_RELATIVE_IMPORT: Final = re.compile(rb"^[ \t]*from[ \t]+(\.+)", re.MULTILINE)
+_RELATIVE_IMPORT: Final = pattern(rb"^[ \t]*from[ \t]+(\.+)", re.MULTILINE)
 
 
 def place_of(spec: str, folder: Path) -> Place:

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from enum import StrEnum
 from functools import cache
 from time import monotonic, sleep
 from types import FrameType
@@ -28,16 +27,9 @@ from durable_core.sandbox.attempts import (
     is_of_libraries,
     text_of,
 )
+from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.import_watch import folder_for_temporary_files, is_common
 from durable_core.sandbox.origins import Here, Origins
-
-
-class GuardMode(StrEnum):
-    """What becomes of what the handler attempts."""
-
-    BLOCK = "block"
-    WARN = "warn"
-    OFF = "off"
 
 
 class Refused(PermissionError):

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from types import BuiltinFunctionType, FrameType
+from types import BuiltinFunctionType, FrameType, FunctionType
 from typing import Any, Final, NamedTuple
 
 from durable_core.sandbox.user_code import CodeLine, is_driver, is_users, shown
@@ -172,7 +172,7 @@ class Origins:
         def init(handle: Any, callback: Any, *args: Any, **keywords: Any) -> None:
             original(handle, callback, *args, **keywords)
             # A task is noted when it is made.
-            if not _is_step(callback) and not _is_ours(sys._getframe(1)):
+            if not _is_nobodys(callback) and not _is_ours(sys._getframe(1)):
                 self._works.note(handle, self._now())
 
         return init
@@ -246,9 +246,13 @@ _CARRIERS: Final = {
 _NOBODY: Final = Origin(None, None)
 
 
-def _is_step(callback: Any) -> bool:
-    """Return True for what a loop calls for a task: a step of it, and its being woken."""
+def _is_nobodys(callback: Any) -> bool:
+    """Return True for what a loop calls for a task, a step of it and its being woken, and for what
+    asyncio and we have it call when a future is done: functions made for that one."""
     kind = type(callback)
+    if kind is FunctionType:
+        name = callback.__globals__.get("__name__")
+        return bool(callback.__closure__) and type(name) is str and name.startswith(_NOBODYS)
     if kind is BuiltinFunctionType:
         return isinstance(callback.__self__, asyncio.Task)
     return kind.__name__ == "TaskStepMethWrapper"
@@ -267,6 +271,7 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 
 _US: Final = f"{__name__.partition('.')[0]}."
+_NOBODYS: Final = (_US, "asyncio.")
 
 
 def _carried(carrier: Any) -> Any:

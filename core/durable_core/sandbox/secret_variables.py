@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from durable_core.errors import UsageError
+from durable_core.patterns import pattern
 
-_NAMED_SECRET: Final = re.compile(
+_NAMED_SECRET: Final = pattern(
     "TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|COOKIE"
     "|CONN(?:ECTION)?_?STR(?:ING)?|WEBHOOK_?URL"
 )
@@ -30,7 +31,7 @@ _OF_KEYS: Final = frozenset(
     | {"S3", "ROUTING", "INDEX"}
 )
 """Before KEY: of a table or a bucket."""
-_WHICH: Final = re.compile(
+_WHICH: Final = pattern(
     r"(?:_(?:V?\d+|LIVE|PROD|PRODUCTION|STAGING|STAGE|TEST|DEV|OLD|NEW|CURRENT|PREVIOUS|NEXT"
     r"|PRIMARY|SECONDARY|BACKUP|BASE64|B64|HEX|PEM|JSON))+$"
 )
@@ -39,12 +40,12 @@ _SAID_OF_SECRETS: Final = frozenset(
     {"NAME", "ARN", "TABLE", "TTL", "TYPE", "LENGTH", "LIMIT", "TIMEOUT", "SECONDS", "HEADER"}
 )
 """As the last word: what is told of a secret, not the secret."""
-_OF_AWS: Final = re.compile(r"AWS_CONTAINER_\w+|AWS_BEARER_\w+")
-_HARMLESS: Final = re.compile(r"[0-9.]{0,9}|true|false|yes|no|on|off", re.IGNORECASE)
-_OF_DIGITS: Final = re.compile(r"(?:PASSW(?:OR)?D|PASSPHRASE|PWD|PASS|PIN)$")
+_OF_AWS: Final = pattern(r"AWS_CONTAINER_\w+|AWS_BEARER_\w+")
+_HARMLESS: Final = pattern(r"[0-9.]{0,9}|true|false|yes|no|on|off", re.IGNORECASE)
+_OF_DIGITS: Final = pattern(r"(?:PASSW(?:OR)?D|PASSPHRASE|PWD|PASS|PIN)$")
 """At the end of the name of a secret that may be a number, of four digits or more."""
 _FEWEST_DIGITS: Final = 4
-_SECRET_VALUE: Final = re.compile(
+_SECRET_VALUE: Final = pattern(
     r"://[^/@\s:]*:[^/@\s]+@"  # a password in a URL
     r"|(?:password|pwd|(?:account|sharedaccess)key|sharedaccesssignature) ?= ?[^;&\s]{3}"
     r"|://(?:hooks\.slack\.com|discord(?:app)?\.com/api/webhooks"

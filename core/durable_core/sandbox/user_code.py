@@ -19,10 +19,9 @@ _PACKAGE = Path(str(sys.modules[__name__.partition(".")[0]].__file__)).parent
 PACKAGE_FOLDER = _PACKAGE.resolve()
 """Where this package is."""
 _OURS = str(_PACKAGE) + os.sep
-_STDLIB = sysconfig.get_path("stdlib") + os.sep
-_SITE = tuple(
-    path + os.sep for path in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-)
+_PATHS = sysconfig.get_paths()  # once: each `get_path` finds all
+_STDLIB = _PATHS["stdlib"] + os.sep
+_SITE = tuple(path + os.sep for path in {_PATHS["purelib"], _PATHS["platlib"]})
 _SDK = f"{os.sep}aws_durable_execution_sdk_python{os.sep}"
 
 

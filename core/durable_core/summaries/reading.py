@@ -11,7 +11,6 @@ Nothing here trusts what a summary says of itself: a count of a billion units is
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -21,6 +20,7 @@ import orjson
 
 from durable_core.errors import WireError
 from durable_core.model import ErrorObject, UnitStatus
+from durable_core.patterns import pattern
 from durable_core.summaries.values import LETTERS, Summary, SummaryForm, UnitRun
 from durable_core.wire import error_from_wire
 
@@ -169,8 +169,8 @@ def _read_dotnet(document: Mapping[str, Any]) -> Summary | None:
     )
 
 
-_COMPACT_RUN: Final = re.compile(r"(\d*)([SFRN])")
-_COMPACT: Final = re.compile(r"(?:\d*[SFRN])*")
+_COMPACT_RUN: Final = pattern(r"(\d*)([SFRN])")
+_COMPACT: Final = pattern(r"(?:\d*[SFRN])*")
 
 
 def _read_compact(document: Mapping[str, Any]) -> Summary | None:
@@ -210,7 +210,7 @@ def _read_inline(document: Mapping[str, Any]) -> Summary | None:
     )
 
 
-DEFAULT_UNIT_NAME: Final = re.compile(r"(map-item|parallel-branch)-\d+")
+DEFAULT_UNIT_NAME: Final = pattern(r"(map-item|parallel-branch)-\d+")
 """What SDKs call a unit that the user gave no name."""
 
 

@@ -20,9 +20,9 @@ from functools import cached_property
 from typing import Any, Final
 
 from durable_core.ids import Path, position_text
-from durable_core.model import Word
 from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
+from durable_core.verifying.options import Part
 from durable_core.verifying.recorded_tree import Node, RecordedTree
 from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt
@@ -33,14 +33,6 @@ looked at again, each in a run of its own."""
 
 MOST_AGAIN: Final = 20
 """How many such runs there are where all that they look at comes from bodies of others."""
-
-
-class Part(Word):
-    """A part of what a history is verified by, where the other is left to another run of it, with
-    other times and chance."""
-
-    SERVICE = "service"
-    BODIES = "bodies"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,9 @@ def _out_of_order(history: RecordedHistory) -> Iterator[Doubt]:
                 over = event
             seen.add(event.id or "")
             continue
-        before = ended.get(event.id) or (None if spec.backend else over)
+        before = ended.get(event.id)
+        if before is None or may_start_again(before):
+            before = None if spec.backend else over
         is_early = gapless and event.parent_id is not None and event.parent_id not in seen
         if before is not None or is_early:
             why = "before any event of the context that it is in"
@@ -100,5 +102,5 @@ def _out_of_order(history: RecordedHistory) -> Iterator[Doubt]:
             return
         seen.add(event.id)
         assert spec.status is not None
-        if spec.status.is_terminal and not may_start_again(event):
+        if spec.status.is_terminal:
             ended[event.id] = event

@@ -18,7 +18,6 @@ from durable_core.fold import Folded, fold, folded_of
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.sandbox.user_code import calls_handlers, shown
-from durable_core.values import dataclass
 from durable_core.verifying.consequences import Runtime, told_alike
 from durable_core.verifying.differences import compare_final_error
 from durable_core.verifying.findings import (
@@ -29,7 +28,8 @@ from durable_core.verifying.findings import (
     outcome_by_run,
 )
 from durable_core.verifying.leaks import LeakWatch
-from durable_core.verifying.passes import Part, Passes, Run, run_passes
+from durable_core.verifying.options import VerifyOptions
+from durable_core.verifying.passes import Passes, Run, run_passes
 from durable_core.verifying.pictures import (
     Picture,
     completed_contexts,
@@ -71,21 +71,6 @@ class Replayer(Protocol):
 
 
 # -- one history -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyOptions:
-    """How a history is verified. `most` is how many divergences are told.
-
-    `deep`: the bodies of completed contexts are verified too. `part`, which needs `deep`: only that
-    part is verified, as long as nothing is found; another run verifies the other.
-    """
-
-    deep: bool = True
-    every_invocation: bool = False
-    strict: bool = False
-    most: int = 10
-    part: Part | None = None
 
 
 Watch = Callable[[Examination], AbstractContextManager[None]]

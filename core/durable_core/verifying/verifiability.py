@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
+from durable_core.patterns import pattern
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.findings import leaks_of, parting_of
 from durable_core.verifying.passes import Passes
@@ -201,4 +201,4 @@ def _is_given(name: str | None) -> bool:
     return bool(name) and _DEFAULT_NAME.fullmatch(name or "") is None
 
 
-_DEFAULT_NAME = re.compile(r"(map-item|parallel-branch)-\d+")
+_DEFAULT_NAME = pattern(r"(map-item|parallel-branch)-\d+")
