@@ -14,19 +14,21 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import field, replace
 from multiprocessing.connection import Connection
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from durable_core.adapters.declared import is_as_declared
 from durable_core.adapters.documents import MAX_TEXT_BYTES
+from durable_core.adapters.told_at_once import Teller, Told
 from durable_core.defects import defect_at, defects_at, is_ours
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.interrupts import uninterrupted
-from durable_core.processes.channel import Channel, new_token
+from durable_core.processes.channel import Channel, Garbled, new_token
 from durable_core.processes.guard import Guard, GuardMode
 from durable_core.processes.process_group import (
     IMPORT_SECONDS,
@@ -38,7 +40,7 @@ from durable_core.processes.process_group import (
 from durable_core.processes.safe_start import restore_environment, starting
 from durable_core.processes.std_streams import lenient, make_stderr_lenient
 from durable_core.processes.withheld import Withheld
-from durable_core.processes.worker_walls import RaisedAt, WorkerWalls, watcher_at
+from durable_core.processes.worker_walls import RaisedAt, Walled, WorkerWalls, watcher_at
 from durable_core.raised import told
 from durable_core.sandbox.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.sandbox.sources import Read
@@ -162,24 +164,25 @@ class Worker:
         ours, theirs = context.Pipe()
         token = new_token()
         self.pipe = Channel(ours, token, only_values=True)
-        self._done, done = context.Pipe(duplex=False)
-        os.set_blocking(self._done.fileno(), False)
+        told, tells = context.Pipe(duplex=False)
+        self.told = Told(told, token)
+        """What it has told at once."""
         self._hearing, heard = context.Pipe()
-        self._token, self._finished = token, b""
         withheld = job.withheld
-        arguments = (theirs, done, heard, token, job, number, scratch, withheld)
+        arguments = (theirs, tells, heard, token, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
         handed = environment_with(changes_for(withheld, job.env))
         with handed, starting(hash_seed=number * 7919), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
-        done.close()
+        tells.close()
         heard.close()
         self._scratch = scratch
         self.watcher: Watcher | None = None
         """Who hears what the operating system refuses it."""
         self.is_ready = False
+        self._said: set[type] = set()
         self.todo: deque[int] = deque()
         self.lost: Lost | None = None
         """Why it is gone, where that isn't for its end to say."""
@@ -198,6 +201,15 @@ class Worker:
         """How many sources to give it at once: processes that take turns wait for their memory."""
         return max(1, min(_MOST_AT_ONCE, int(_TURN_SECONDS / self._pace)))
 
+    def may_say(self, message: Any) -> bool:
+        """Tell whether a message has its turn: each of the first ones comes once, then answers."""
+        if self.is_ready:
+            are_answers = isinstance(message, list)
+            return are_answers and all(is_as_declared(each, Answer) for each in message)
+        is_new = type(message) not in self._said
+        self._said.add(type(message))
+        return is_new and is_as_declared(message, Importing | Walled | Ready | DurableError)
+
     def give(self, todo: Sequence[int], tasks: list[Task]) -> None:
         """Let it verify the sources of these indices, one after another."""
         self.todo.extend(todo)
@@ -209,14 +221,16 @@ class Worker:
         except OSError:
             pass  # it has ended, which is heard next
 
-    def take(self, answers: int) -> list[int]:
-        """Return the indices that it has just answered, and begin to count the time of the next."""
+    def take(self, answers: int) -> list[tuple[int, list[str]]]:
+        """Return the indices that it has just answered, each with the attempts that it told of it,
+        and begin to count the time of the next. Raises Garbled: it was asked for fewer."""
+        if answers > len(self.todo):
+            raise Garbled
         took = (monotonic() - self._began) / answers
         self._pace = max(took, _TURN_SECONDS / _MOST_AT_ONCE)
         self._begin()
         self._was_in_time = self.lost is not None
-        self._finished = self._told_done().replace(self._token, b"", answers)
-        return [self.todo.popleft() for _ in range(answers)]
+        return [(self.todo.popleft(), attempts) for attempts in self.told.take(answers)]
 
     def take_current(self) -> int | None:
         """Return the index at which it ended; what it has finished since it answered last, and what
@@ -231,8 +245,7 @@ class Worker:
     @property
     def current(self) -> int | None:
         """Return the index at which it is now, or was last; None: at none."""
-        finished = self._told_done().count(self._token)
-        return self.todo[min(finished, len(self.todo) - 1)] if self.todo else None
+        return self.todo[min(self.told.finished(), len(self.todo) - 1)] if self.todo else None
 
     def watch(self) -> None:
         """Hear from now on what the operating system refuses it."""
@@ -251,13 +264,6 @@ class Worker:
         if self.watcher is not None:
             self.watcher.close()
             self.watcher = None
-
-    def _told_done(self) -> bytes:
-        """Return what it has sent each time that it finished a source, and what else came there."""
-        with suppress(OSError):
-            while data := os.read(self._done.fileno(), 65_536):
-                self._finished += data
-        return self._finished
 
     def begin_import(self) -> None:
         """Count the time of its import."""
@@ -280,7 +286,7 @@ class Worker:
         """End it."""
         end_group(self._process)
         self.pipe.close()
-        self._done.close()
+        self.told.close()
         self._hearing.close()
         self._stop_hearing()
 
@@ -303,7 +309,7 @@ class Worker:
 
 def _work(
     theirs: Connection,
-    done: Connection,
+    tells: Connection,
     heard: Connection,
     token: bytes,
     job: Job,
@@ -315,11 +321,12 @@ def _work(
     lead_group()
     restore_environment()
     _keep_quiet(number)
-    pipe, finished = Channel(_away(theirs), token), _away(done)
+    pipe, tells = Channel(_away(theirs), token), _away(tells)
     try:
-        walls = WorkerWalls(scratch, heard, (pipe, finished), job.walls)
+        walls = WorkerWalls(scratch, heard, (pipe, tells), job.walls)
         walls.before_import()
-        _verify_all(pipe, _Answers(pipe, finished, token), job, number, walls, Withheld(withheld))
+        answers = _Answers(pipe, Teller(tells, token))
+        _verify_all(pipe, answers, job, number, walls, Withheld(withheld))
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -353,19 +360,18 @@ def _say_nothing(what: Any) -> None:
 
 
 class _Answers:
-    """Sends answers, several together. `done` is told of each as soon as there is one, so that
+    """Sends answers, several together. `teller` tells of each as soon as there is one, so that
     whatever the process comes to, it is known at which source it was."""
 
-    def __init__(self, pipe: Channel, done: Connection, token: bytes) -> None:
+    def __init__(self, pipe: Channel, teller: Teller) -> None:
         self._pipe = pipe
-        self._done = done
-        self._token = token
+        self.teller = teller
         self._waiting: list[Answer] = []
         self._sent = monotonic()
 
     def add(self, answer: Answer) -> None:
         """Send an answer, soon; one that is bad news now."""
-        os.write(self._done.fileno(), self._token)
+        self.teller.finished()
         self._waiting.append(answer)
         is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
@@ -410,7 +416,8 @@ def _verify_all(
         answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
 
     pipe.send(Importing())
-    guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
+    tell = answers.teller.attempt
+    guard = Guard(job.guard, stays=True, allow_import=job.allow_import, tell_at_once=tell)
     with exit_is_told(tell_exit):
         with guard.importing() as attempts:
             try:
