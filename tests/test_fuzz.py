@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).with_name("fuzz")))
 
-from mutated_inputs import mutated
+from mutated_inputs import VALUES, mutated
 from targets import TARGETS, seeds
 
 MUTATIONS = 12
@@ -24,6 +24,13 @@ def test_no_input_breaks_a_target(target: str, monkeypatch: pytest.MonkeyPatch) 
         TARGETS[target](data)
     for _ in range(MUTATIONS):
         TARGETS[target](mutated(chance.choice(corpus), corpus, chance))
+
+
+def test_mutations_leave_the_values_that_they_put_in_as_they_are() -> None:
+    before, chance = repr(VALUES), random.Random(7)
+    for _ in range(500):
+        mutated(b"[[], {}]", [b"[]"], chance)
+    assert repr(VALUES) == before
 
 
 def test_the_corpus_is_small() -> None:

@@ -389,6 +389,28 @@ def test_what_is_wrong_is_one_line_with_its_place(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("needs", ["import shadowed.inner", "from shadowed import INNER"])
+def test_a_file_that_takes_the_place_of_an_installed_package_is_named(
+    project: Write, capsys: pytest.CaptureFixture[str], needs: str
+) -> None:
+    project(
+        {
+            "site-packages/shadowed/__init__.py": "INNER = 1\n",
+            "site-packages/shadowed/inner.py": "",
+            "site-packages/uses.py": needs + "\n",
+            "shadowed.py": "",
+            "wrong.py": "import uses\n" + NATIVE,
+        }
+    )
+    sys.path.append(str(Path("site-packages").resolve()))
+    assert run(["simulate", "--handler", "wrong:handler"]) == 2
+    err = capsys.readouterr().err
+    assert "shadowed.py takes the place of the installed package 'shadowed': rename it" in err
+    assert err.count("\n") == 1
+    for name in ("uses", "shadowed"):
+        sys.modules.pop(name, None)
+
+
 # -- every way of running one ------------------------------------------------------------------
 
 RUN = {

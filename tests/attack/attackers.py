@@ -264,6 +264,20 @@ def database_copied_out_of_one_in_memory():
 
 
 @attacker
+def database_attached_without_an_authorizer():
+    connection = sqlite3.connect(":memory:")
+    connection.set_authorizer(None)
+    connection.execute(f"attach '{REACHED}' as other")
+
+
+@attacker
+def database_attached_with_an_authorizer():
+    connection = sqlite3.connect(":memory:")
+    connection.set_authorizer(lambda *_: sqlite3.SQLITE_OK)
+    connection.execute(f"attach '{REACHED}' as other")
+
+
+@attacker
 def database_attached_by_another_class():
     class Other(sqlite3.Connection):
         pass

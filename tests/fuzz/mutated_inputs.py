@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable, Sequence
@@ -52,13 +53,13 @@ def _changed(value: Any, chance: random.Random) -> Any:
     """Return the value with one change, somewhere in it."""
     places = list(_places(value))
     if not places:
-        return chance.choice(VALUES)
+        return copy.deepcopy(chance.choice(VALUES))
     holder, key = chance.choice(places)
     kind = chance.randrange(9)
     if kind == 0:
         del holder[key]
     elif kind == 1:
-        holder[key] = chance.choice(VALUES)
+        holder[key] = copy.deepcopy(chance.choice(VALUES))
     elif kind == 2:
         holder[key] = chance.choice(NUMBERS)
     elif kind == 3:

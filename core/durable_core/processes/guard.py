@@ -8,10 +8,10 @@ get round it can (an extension module, changes of our own objects): the operatin
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from durable_core.sandbox.guard_hook import GuardedRun, Refused, hook_of_process
 from durable_core.sandbox.guard_mode import GuardMode
@@ -23,6 +23,9 @@ __all__ = ["Guard", "Refused"]
 
 _MOST_TOLD: Final = 50
 """Of so many attempts in a run each is told: a handler may repeat one in a loop for ever."""
+_MOST_AT_ONCE: Final = 20
+"""Of so many attempts of a history each is told at once: more may be more than a pipe takes, of
+which the other end is read when there is an answer."""
 MOVE: Final = "move it into a step: a replay does it again"
 _TAMPERED: Final = Doubt(
     "the handler changes the guard that watches over it",
@@ -31,6 +34,16 @@ _TAMPERED: Final = Doubt(
 )
 _FROM_THE_START: Final = -1
 """Before the moment of any divergence."""
+
+
+class TellAtOnce(Protocol):
+    """Hears at once what is refused, somewhere where the handler's code can't take it back."""
+
+    def __call__(self, text: str, /, *, at_import: bool = False) -> None: ...
+
+
+def _tell_nobody(text: str, /, *, at_import: bool = False) -> None:
+    """Stand for who hears at once where there is only this process."""
 
 
 class Guard:
@@ -42,11 +55,19 @@ class Guard:
     """
 
     def __init__(
-        self, mode: GuardMode = GuardMode.BLOCK, *, stays: bool = False, allow_import: bool = False
+        self,
+        mode: GuardMode = GuardMode.BLOCK,
+        *,
+        stays: bool = False,
+        allow_import: bool = False,
+        tell_at_once: TellAtOnce = _tell_nobody,
     ) -> None:
         self._mode = mode
         self._stays = stays
         self._allow_import = allow_import
+        self._tell_at_once = tell_at_once
+        self._told_at_once: set[str] = set()
+        self._told_of: object = None
         self._late: list[str] = []
         self._patience = _PATIENCE_SECONDS
         self._is_staying = False
@@ -68,6 +89,8 @@ class Guard:
 
         def tell(text: str) -> None:
             if text not in attempts and len(attempts) < _MOST_TOLD:
+                if self.refuses:
+                    self._tell_at_once(text, at_import=True)
                 attempts.append(text)
 
         self._stay()
@@ -77,32 +100,57 @@ class Guard:
         logging = nullcontext() if self._allow_import else logging_to_nowhere()
         with hook_of_process().watching(run), logging:
             yield attempts
+        if self._stays and self.refuses:
+            hook_of_process().seal(self._tell_at_once)
 
     def _stay(self) -> None:
         if self._stays and not self._is_staying and self._mode is not GuardMode.OFF:
             self._is_staying = True
-            idle = GuardedRun(self._mode, self._late.append, "after verifying", None)
+            idle = GuardedRun(self._mode, self._note_late, "after verifying", None)
             hook_of_process().stay(idle)
+
+    def _note_late(self, text: str) -> None:
+        if text not in self._late and len(self._late) < _MOST_TOLD:
+            self._at_once(text)
+            self._late.append(text)
+
+    def _tell(self, examination: Examination, text: str) -> None:
+        if self._mode is GuardMode.WARN:
+            remark = f"the handler reaches outside of steps: {text}"
+            if remark not in examination.remarks and len(examination.remarks) < _MOST_TOLD:
+                examination.remark(remark)
+            return
+        self._at_once(text)
+        if len(examination.doubts) < _MOST_TOLD:
+            doubt = _refusal(text)
+            examination.doubt(doubt.reason, doubt.remedy, is_refusal=True)
+
+    def _at_once(self, text: str) -> None:
+        """Tell a new attempt of a history where nothing in this process takes it back."""
+        if self._told_of is not self.of:
+            self._told_of, self._told_at_once = self.of, set()
+        told = self._told_at_once
+        if self.refuses and text not in told and len(told) < _MOST_AT_ONCE:
+            told.add(text)
+            self._tell_at_once(text)
 
     def with_late(self, outcome: Verification) -> Verification:
         """Return the outcome of a history with what was attempted since its last run, by threads
         that it has left and when its objects were destroyed."""
-        late, self._late[:] = list(dict.fromkeys(self._late))[:_MOST_TOLD], []
+        late, self._late[:] = self._late[:], []
         if not late:
             return outcome
         if not self.refuses or outcome.verdict is Verdict.DIVERGED:
             notes = (f"the handler reaches outside of steps: {each}" for each in late)
             return replace(outcome, notes=(*outcome.notes, *notes))
-        told = (f"the handler reaches outside of a step: {each}" for each in late)
-        doubts = (Doubt(each, MOVE, is_refusal=True) for each in told)
-        return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(*outcome.doubts, *doubts))
+        return _refused(outcome, late)
 
     @contextmanager
     def __call__(self, examination: Examination) -> Iterator[None]:
         """Watch over what happens inside."""
         run = GuardedRun(
             self._mode,
-            lambda text: _told(self._mode, examination, text),
+            lambda text: self._tell(examination, text),
             "while verifying",
             self.of,
             examination,
@@ -129,11 +177,16 @@ _PATIENCE_SECONDS: Final = 1.0
 all together: what they do at once is told of the run that it belongs to."""
 
 
-def _told(mode: GuardMode, examination: Examination, text: str) -> None:
-    if mode is GuardMode.WARN:
-        remark = f"the handler reaches outside of steps: {text}"
-        if remark not in examination.remarks and len(examination.remarks) < _MOST_TOLD:
-            examination.remark(remark)
-    elif len(examination.doubts) < _MOST_TOLD:
-        reason = f"the handler reaches outside of a step: {text}"
-        examination.doubt(reason, MOVE, is_refusal=True)
+def with_attempts(outcome: Verification, attempts: Sequence[str]) -> Verification:
+    """Return the outcome of a history in which attempts stand that were told at once: the process
+    that calls it compatible may have been made to."""
+    return _refused(outcome, attempts) if outcome and attempts else outcome
+
+
+def _refused(outcome: Verification, attempts: Sequence[str]) -> Verification:
+    doubts = (*outcome.doubts, *map(_refusal, attempts))
+    return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=doubts)
+
+
+def _refusal(attempt: str) -> Doubt:
+    return Doubt(f"the handler reaches outside of a step: {attempt}", MOVE, is_refusal=True)

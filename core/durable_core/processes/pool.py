@@ -22,6 +22,8 @@ from durable_core.errors import DurableError, NotEnforced
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
+from durable_core.processes.guard import with_attempts
+from durable_core.processes.import_findings import import_note
 from durable_core.processes.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.processes.worker import (
     ENDED,
@@ -90,6 +92,8 @@ class _Pool:
         self._refused: dict[int | None, dict[str, None]] = {}
         """What the operating system refused workers, by the source that they were at: None, before
         the first and between two."""
+        self._attempts: dict[int, dict[str, None]] = {}
+        """What the guards in workers refused, as they told at once, by the source."""
         self._workers = [self._worker(run) for _ in range(lanes) for run in range(self._runs)]
         self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
@@ -180,11 +184,12 @@ class _Pool:
     def _guarded(self, index: int, outcome: Outcome) -> Outcome:
         """Return an outcome with what kept the handler from reaching outside, and what that
         refused it; the first one also with what it refused its import."""
-        attempts = self._refused.pop(index, ())
+        attempts, told = self._refused.pop(index, ()), self._attempts.pop(index, ())
         if not isinstance(outcome, Verification):
             return outcome
         if self._job.guard is not GuardMode.BLOCK:
             return replace(outcome, guard=self._job.guard.value)
+        outcome = with_attempts(outcome, list(told))
         said = [each.reason for each in outcome.doubts]
         notes = [each for each in self._refused.pop(None, ()) if not any(each in s for s in said)]
         outcome = replace(outcome, notes=(*outcome.notes, *notes))
@@ -236,6 +241,9 @@ class _Pool:
             self._gone(worker, worker.lost, sources)
 
     def _take_message(self, worker: Worker, heard: Any) -> None:
+        """Take a message of a worker. Raises Garbled: our side of it would not say that now."""
+        if not worker.may_say(heard):
+            raise Garbled
         match heard:
             case ImportFailed() if None in self._refused:
                 from durable_core.processes.import_findings import refused_by_system
@@ -254,14 +262,18 @@ class _Pool:
             case Ready(runtime, notes):
                 worker.is_ready = True
                 self._runtime = runtime
-                self._import_notes = dict.fromkeys(notes, False) | self._import_notes
+                told = [import_note(each, is_refused=True) for each in worker.told.at_import()]
+                self._import_notes = dict.fromkeys([*notes, *told], False) | self._import_notes
             case list(answers):
                 self._take(worker, answers)
 
     def _take(self, worker: Worker, answers: list[Answer]) -> None:
         end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
         if answers:
-            for index, answer in zip(worker.take(len(answers)), answers, strict=True):
+            taken = worker.take(len(answers))
+            for (index, attempts), answer in zip(taken, answers, strict=True):
+                if attempts:
+                    self._attempts.setdefault(index, {}).update(dict.fromkeys(attempts))
                 reads = (*answer.reads, *answer.imported)
                 if reads:
                     self._reads.setdefault(index, {}).update(dict.fromkeys(reads))

@@ -13,7 +13,6 @@ import os
 import signal
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +21,8 @@ from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.errors import DurableError
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
-from durable_core.processes.channel import Channel, new_token
+from durable_core.processes.channel import Channel, Garbled, new_token
+from durable_core.processes.declared import is_as_declared
 from durable_core.processes.process_group import (
     IMPORT_SECONDS,
     START_SECONDS,
@@ -30,7 +30,8 @@ from durable_core.processes.process_group import (
     lead_group,
 )
 from durable_core.processes.safe_start import restore_environment, starting
-from durable_core.processes.worker_walls import RaisedAt, watcher_at
+from durable_core.processes.told_at_once import Told
+from durable_core.processes.worker_walls import RaisedAt, Walled, watcher_at
 from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.sandbox.sources import Read
@@ -149,24 +150,25 @@ class Worker:
         ours, theirs = context.Pipe()
         token = new_token()
         self.pipe = Channel(ours, token, only_values=True)
-        self._done, done = context.Pipe(duplex=False)
-        os.set_blocking(self._done.fileno(), False)
+        told, tells = context.Pipe(duplex=False)
+        self.told = Told(told, token)
+        """What it has told at once."""
         self._hearing, heard = context.Pipe()
-        self._token, self._finished = token, b""
         withheld = job.withheld
-        arguments = (theirs, done, heard, token, job, number, scratch, withheld)
+        arguments = (theirs, tells, heard, token, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
         handed = environment_with(changes_for(withheld, job.env))
         with handed, starting(hash_seed=number * 7919), uninterrupted():
             process.start()
         self._process = process
         theirs.close()
-        done.close()
+        tells.close()
         heard.close()
         self._scratch = scratch
         self.watcher: Watcher | None = None
         """Who hears what the operating system refuses it."""
         self.is_ready = False
+        self._said: set[type] = set()
         self.todo: deque[int] = deque()
         self.lost: Lost | None = None
         """Why it is gone, where that isn't for its end to say."""
@@ -185,6 +187,15 @@ class Worker:
         """How many sources to give it at once: processes that take turns wait for their memory."""
         return max(1, min(_MOST_AT_ONCE, int(_TURN_SECONDS / self._pace)))
 
+    def may_say(self, message: Any) -> bool:
+        """Tell whether a message has its turn: each of the first ones comes once, then answers."""
+        if self.is_ready:
+            are_answers = isinstance(message, list)
+            return are_answers and all(is_as_declared(each, Answer) for each in message)
+        is_new = type(message) not in self._said
+        self._said.add(type(message))
+        return is_new and is_as_declared(message, Importing | Walled | Ready | DurableError)
+
     def give(self, todo: Sequence[int], tasks: list[Task]) -> None:
         """Let it verify the sources of these indices, one after another."""
         self.todo.extend(todo)
@@ -196,14 +207,16 @@ class Worker:
         except OSError:
             pass  # it has ended, which is heard next
 
-    def take(self, answers: int) -> list[int]:
-        """Return the indices that it has just answered, and begin to count the time of the next."""
+    def take(self, answers: int) -> list[tuple[int, list[str]]]:
+        """Return the indices that it has just answered, each with the attempts that it told of it,
+        and begin to count the time of the next. Raises Garbled: it was asked for fewer."""
+        if answers > len(self.todo):
+            raise Garbled
         took = (monotonic() - self._began) / answers
         self._pace = max(took, _TURN_SECONDS / _MOST_AT_ONCE)
         self._begin()
         self._was_in_time = self.lost is not None
-        self._finished = self._told_done().replace(self._token, b"", answers)
-        return [self.todo.popleft() for _ in range(answers)]
+        return [(self.todo.popleft(), attempts) for attempts in self.told.take(answers)]
 
     def take_current(self) -> int | None:
         """Return the index at which it ended; what it has finished since it answered last, and what
@@ -218,8 +231,7 @@ class Worker:
     @property
     def current(self) -> int | None:
         """Return the index at which it is now, or was last; None: at none."""
-        finished = self._told_done().count(self._token)
-        return self.todo[min(finished, len(self.todo) - 1)] if self.todo else None
+        return self.todo[min(self.told.finished(), len(self.todo) - 1)] if self.todo else None
 
     def watch(self) -> None:
         """Hear from now on what the operating system refuses it."""
@@ -238,13 +250,6 @@ class Worker:
         if self.watcher is not None:
             self.watcher.close()
             self.watcher = None
-
-    def _told_done(self) -> bytes:
-        """Return what it has sent each time that it finished a source, and what else came there."""
-        with suppress(OSError):
-            while data := os.read(self._done.fileno(), 65_536):
-                self._finished += data
-        return self._finished
 
     def begin_import(self) -> None:
         """Count the time of its import."""
@@ -267,7 +272,7 @@ class Worker:
         """End it."""
         end_group(self._process)
         self.pipe.close()
-        self._done.close()
+        self.told.close()
         self._hearing.close()
         self._stop_hearing()
 

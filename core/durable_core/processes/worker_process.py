@@ -28,6 +28,7 @@ from durable_core.processes.guard import Guard
 from durable_core.processes.import_findings import NOT_IMPORTED, import_note, refused_import
 from durable_core.processes.process_group import out_of_reach
 from durable_core.processes.std_streams import lenient, make_stderr_lenient
+from durable_core.processes.told_at_once import Teller
 from durable_core.processes.withheld import Withheld
 from durable_core.processes.worker import ENDED, Answer, Importing, Job, Lost, Ready, Task
 from durable_core.processes.worker_walls import WorkerWalls
@@ -50,7 +51,7 @@ from durable_core.verifying.verification import Verification
 
 def work(
     theirs: Connection,
-    done: Connection,
+    tells: Connection,
     heard: Connection,
     token: bytes,
     job: Job,
@@ -60,11 +61,12 @@ def work(
 ) -> None:
     """Verify what comes through the pipe, in a process of its own."""
     _keep_quiet(number)
-    pipe, finished = Channel(_away(theirs), token), _away(done)
+    pipe, tells = Channel(_away(theirs), token), _away(tells)
     try:
-        walls = WorkerWalls(scratch, heard, (pipe, finished), job.walls)
+        walls = WorkerWalls(scratch, heard, (pipe, tells), job.walls)
         walls.before_import()
-        _verify_all(pipe, _Answers(pipe, finished, token), job, number, walls, Withheld(withheld))
+        answers = _Answers(pipe, Teller(tells, token))
+        _verify_all(pipe, answers, job, number, walls, Withheld(withheld))
     except BaseException:
         os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
     os._exit(0)  # what the handler left running or registered is not waited for
@@ -103,19 +105,18 @@ and another process is interrupted."""
 
 
 class _Answers:
-    """Sends answers, several together. `done` is told of each as soon as there is one, so that
+    """Sends answers, several together. `teller` tells of each as soon as there is one, so that
     whatever the process comes to, it is known at which source it was."""
 
-    def __init__(self, pipe: Channel, done: Connection, token: bytes) -> None:
+    def __init__(self, pipe: Channel, teller: Teller) -> None:
         self._pipe = pipe
-        self._done = done
-        self._token = token
+        self.teller = teller
         self._waiting: list[Answer] = []
         self._sent = monotonic()
 
     def add(self, answer: Answer) -> None:
         """Send an answer, soon; one that is bad news now."""
-        os.write(self._done.fileno(), self._token)
+        self.teller.finished()
         self._waiting.append(answer)
         is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
@@ -150,7 +151,8 @@ def _verify_all(
         answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
 
     pipe.send(Importing())
-    guard = Guard(job.guard, stays=True, allow_import=job.allow_import)
+    tell = answers.teller.attempt
+    guard = Guard(job.guard, stays=True, allow_import=job.allow_import, tell_at_once=tell)
     with exit_is_told(tell_exit):
         with guard.importing() as attempts:
             try:

@@ -28,7 +28,12 @@ from durable_core.runtimes.handler_errors import (
     ModuleMissing,
     NotAHandler,
 )
-from durable_core.runtimes.handler_modules import forget_modules, import_name, put_on_path
+from durable_core.runtimes.handler_modules import (
+    file_in_place_of,
+    forget_modules,
+    import_name,
+    put_on_path,
+)
 from durable_core.runtimes.handler_place import Place, place_of
 from durable_core.sandbox.user_code import raising_line, users_traceback
 from durable_core.values import dataclass
@@ -123,6 +128,8 @@ def _import(spec: str, place: Place, name: str) -> ModuleType:
         if is_from_outside(error):
             raise
         problem = f"importing {place.module} raised {_said(error)}{_place_of(error)}"
+        if isinstance(error, ImportError):
+            problem += _shadow(error)
         raise ImportFailed(spec, problem, users_traceback(error)) from error
 
 
@@ -136,7 +143,15 @@ def _not_found(spec: str, place: Place, name: str, error: ModuleNotFoundError) -
     problem = f"{place.module} imports what isn't there: {missing}{_place_of(error)}"
     if (error.name or "").partition(".")[0] == PACKAGE:
         problem += f": pip install '{EXTRA}'"
-    return ImportMissing(spec, problem, users_traceback(error))
+    return ImportMissing(spec, problem + _shadow(error), users_traceback(error))
+
+
+def _shadow(error: ImportError) -> str:
+    """Return, as the end of a line, which file of the user's is found in the place of the package
+    that is wanted; it is in Lambda, too."""
+    name = (error.name or "").partition(".")[0]
+    file = file_in_place_of(name)
+    return f"; {file} takes the place of the installed package {name!r}: rename it" if file else ""
 
 
 @contextmanager

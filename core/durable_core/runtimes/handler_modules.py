@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -98,6 +98,18 @@ def _is_loaded_from(name: str, own: Path) -> bool:
 def _is_at(found: str, own: Path) -> bool:
     path = Path(found).resolve()
     return own.resolve() in (path, path.parent)
+
+
+def file_in_place_of(package: str) -> str | None:
+    """Return the name of the user's file that has the name of an installed package, and is loaded
+    in its place; None: none has."""
+    loaded = sys.modules.get(package)
+    found = [] if loaded is None else _locations(loaded)
+    if not found or _is_library(found[0]):
+        return None
+    libraries = [each for each in sys.path if _is_library(each + os.sep)]
+    is_installed = PathFinder.find_spec(package, libraries) is not None
+    return Path(found[0]).name if is_installed else None
 
 
 # -- whose they are ----------------------------------------------------------------------------

@@ -43,6 +43,7 @@ _DEVICE = "controlling a device"
 _SHARED = "changing shared memory"
 _TERMINAL = "making a terminal"
 _DATABASE = "opening a database"
+_OBJECTS = "going through the objects of the process"
 _HISTORY = "writing a file of readline's"
 
 WHAT: Final = MappingProxyType(
@@ -125,6 +126,8 @@ WHAT: Final = MappingProxyType(
         "readline.append_history_file": _HISTORY,
         "_tkinter.create": "starting an interpreter of Tcl",
         "_cffi_backend.load_library": "functions of the system, by cffi",
+        "gc.get_objects": _OBJECTS,
+        "gc.get_referrers": _OBJECTS,
         "ctypes.dlsym": "a function of the system, by ctypes",
         "ctypes.dlsym/handle": "a function of the system, by ctypes",
         "open": "writing a file",
@@ -235,25 +238,31 @@ _LONGEST: Final = 120
 _ABOUT_THE_SECOND: Final = frozenset(
     {"os.kill", "os.killpg", "signal.pthread_kill", "signal.pidfd_send_signal", "ctypes.dlsym"}
     | {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"}
+    | {"gc.get_objects", "gc.get_referrers"}
 )
 
 
 # -- what changes nothing ----------------------------------------------------------------------
 
 
+# Taken when this is imported, before any code that could change them.
+_NULL: Final = os.devnull
+_is_folder: Final = os.path.isdir
+
+
 def _only_reads(args: tuple[Any, ...]) -> bool:
     path, mode, flags = args[:3]
     if type(mode) is str and not _WRITING.isdisjoint(mode):
-        return type(path) is int or text_of(path) == os.devnull
+        return type(path) is int or text_of(path) == _NULL
     if type(flags) is int and flags & _WRITES:
-        return type(path) is int or text_of(path) == os.devnull
+        return type(path) is int or text_of(path) == _NULL
     return True
 
 
 def _is_there(args: tuple[Any, ...]) -> bool:
     """Return True where a folder is to be made that is there: `makedirs` asks so whether it is."""
     path = text_of(args[0])
-    return path is not None and args[2:3] in ((), (-1,)) and os.path.isdir(path)  # noqa: PTH112
+    return path is not None and args[2:3] in ((), (-1,)) and _is_folder(path)
 
 
 _NO_FILE_WRITTEN: Final = re.compile(

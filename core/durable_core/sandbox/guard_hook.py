@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec, module_from_spec
 from time import monotonic, sleep
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
-from durable_core.sandbox import unaudited
+from durable_core.sandbox import attempts, unaudited
 from durable_core.sandbox.attempts import (
     WHAT,
     Reach,
@@ -140,7 +141,10 @@ class Hook:
     for those that were there before. The first stands for the time between the runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seal: Callable[[Callable[[str], None]], None]) -> None:
+        self.seal = seal
+        """Refuse from now on, and tell, whatever this hook is made to let through: to be called
+        where nothing is to be let through any more. Only the first call counts."""
         self.is_on = False
         self._origins = Origins()
         self._running: list[GuardedRun] = []
@@ -241,15 +245,45 @@ class Hook:
 @cache
 def hook_of_process() -> Hook:
     """Return the hook, which is put in place the first time."""
-    state = Hook()
+    refuses: Callable[[str, tuple[Any, ...]], None] | None = None
+
+    def seal(tell: Callable[[str], None]) -> None:
+        nonlocal refuses
+        refuses = refuses or _last_resort(tell)
+
+    state = Hook(seal)
     sees = state.sees
     watched = frozenset({*WHAT, "import"})
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         # A function, no method: Python asks a hook for an attribute each time before it calls it,
         # and to look for one that a method doesn't have takes longer than all else here.
-        if event in watched and state.is_on:
-            sees(event, args)
+        if event in watched:
+            if state.is_on:
+                sees(event, args)
+            if refuses is not None:
+                refuses(event, args)
 
     sys.addaudithook(hook)
     return state
+
+
+def _last_resort(tell: Callable[[str], None]) -> Callable[[str, tuple[Any, ...]], None]:
+    """Return what refuses and tells all that a guard has let through which should let nothing
+    through: one that was tampered with. It looks into no object or table that others can import:
+    it has its own copy of what it needs."""
+    spec = find_spec(attempts.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    own = module_from_spec(spec)
+    spec.loader.exec_module(own)
+    is_harmless, described, refused = own.is_harmless, own.described, Refused
+
+    def refuses(event: str, args: tuple[Any, ...]) -> None:
+        if event == "import" or is_harmless(event, args):
+            return
+        what = described(event, args)
+        tell(f"{what}, past the guard")
+        raise refused(f"{what} is refused while verifying")
+
+    return refuses

@@ -105,15 +105,28 @@ def _audited(event: str, original: Any) -> Any:
 
 def _audited_attaching(connect: Any, kind: Any) -> Any:
     """Return SQLite's `connect`, whose connections tell of each database that is attached to them,
-    as `VACUUM INTO` does too. Who sets an authorizer of their own has that instead."""
+    as `VACUUM INTO` does too. An authorizer of somebody's own is asked after that. Who has a class
+    of their own for connections may replace ours."""
 
     def authorized(action: int, name: str | None, *_: Any) -> int:
         if action == _ATTACH and name:  # one without a name is for a while, to tidy up
             sys.audit(_ATTACHES, name)
         return 0  # SQLITE_OK
 
+    class Connection(kind):  # type: ignore[misc]
+        def set_authorizer(self, authorizer_callback: Any) -> None:
+            def both(*args: Any) -> Any:
+                told = authorized(*args)
+                return told if authorizer_callback is None else authorizer_callback(*args)
+
+            super().set_authorizer(both)
+
+    Connection.__module__, Connection.__qualname__ = kind.__module__, kind.__qualname__
+
     @wraps(connect)
     def connects(*args: Any, **keywords: Any) -> Any:
+        if len(args) <= _BEFORE_FACTORY:
+            keywords.setdefault("factory", Connection)
         connection = connect(*args, **keywords)
         with suppress(Exception):  # a factory may make anything
             kind.set_authorizer(connection, authorized)
@@ -124,3 +137,5 @@ def _audited_attaching(connect: Any, kind: Any) -> Any:
 
 
 _ATTACH: Final = 24  # SQLITE_ATTACH
+_BEFORE_FACTORY: Final = 5
+"""So many arguments `connect` has before the class of its connections."""
