@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from opcode import opmap
+from pathlib import Path
+from typing import Final
 
 from durable_core.model import ErrorObject
 
@@ -38,6 +42,33 @@ def told_as_recorded(error: ErrorObject) -> str:
     """Return a recorded error in the words of `told`."""
     name = (error.type or "Exception").rpartition(".")[2]
     return f"{name}: {error.message}" if error.message else name
+
+
+def is_defect(error: BaseException) -> bool:
+    """Return True for what went wrong in code of ours that verifies, while the handler called it.
+
+    What such code raises on purpose, or the runtime that is verified with, is the handler's.
+    """
+    innermost = None
+    is_verifying = False
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(_PACKAGE):
+            is_verifying = False
+        elif file.startswith((_VERIFYING, _RUNTIME)):
+            is_verifying = file.startswith(_VERIFYING)
+        innermost, trace = trace, trace.tb_next
+    if innermost is None or not is_verifying or not isinstance(error, Exception):
+        return False
+    code, at = innermost.tb_frame.f_code.co_code, innermost.tb_lasti
+    return isinstance(error, AssertionError) or code[at] != _RAISE
+
+
+_PACKAGE: Final = str(Path(__file__).resolve().parents[1]) + os.sep
+_VERIFYING: Final = os.path.join(_PACKAGE, "verifying", "")  # noqa: PTH118
+_RUNTIME: Final = os.path.join(_PACKAGE, "native", "")  # noqa: PTH118
+_RAISE: Final = opmap["RAISE_VARARGS"]
 
 
 def is_from_outside(error: BaseException) -> bool:

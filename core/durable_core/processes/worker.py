@@ -21,8 +21,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.documents import MAX_TEXT_BYTES
+from durable_core.adapters.relayed_output import RelayedOutput
 from durable_core.defects import defect_at, defects_at, is_ours
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, SourceDefect
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.interrupts import uninterrupted
@@ -101,6 +102,12 @@ class Task:
     source: Source
     part: Part | None = None
 
+    @property
+    def name(self) -> str:
+        """What the source is called."""
+        source = self.source
+        return source.source if isinstance(source, RecordedHistory) else str(source)
+
 
 @dataclass(frozen=True, slots=True)
 class Importing:
@@ -167,7 +174,10 @@ class Worker:
         self._hearing, heard = context.Pipe()
         self._token, self._finished = token, b""
         withheld = job.withheld
-        arguments = (theirs, done, heard, token, job, number, scratch, withheld)
+        reads, prints = context.Pipe(duplex=False) if number == 0 else (None, None)
+        self.printed = None if reads is None else RelayedOutput(reads)
+        """What the handler prints; None: none of it is shown, as it is of the first run."""
+        arguments = (theirs, done, heard, prints, token, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
         handed = environment_with(changes_for(withheld, job.env))
         with handed, starting(hash_seed=number * 7919), uninterrupted():
@@ -176,6 +186,8 @@ class Worker:
         theirs.close()
         done.close()
         heard.close()
+        if prints is not None:
+            prints.close()
         self._scratch = scratch
         self.watcher: Watcher | None = None
         """Who hears what the operating system refuses it."""
@@ -198,9 +210,8 @@ class Worker:
         """How many sources to give it at once: processes that take turns wait for their memory."""
         return max(1, min(_MOST_AT_ONCE, int(_TURN_SECONDS / self._pace)))
 
-    def give(self, todo: Sequence[int], tasks: list[Task]) -> None:
-        """Let it verify the sources of these indices, one after another."""
-        self.todo.extend(todo)
+    def give(self, tasks: list[Task]) -> None:
+        """Let it verify the sources of the indices that it has to do, one after another."""
         self._begin()
         try:
             self.pipe.send(tasks, self._job.timeout)
@@ -279,10 +290,18 @@ class Worker:
     def close(self) -> None:
         """End it."""
         end_group(self._process)
+        if self.printed is not None:
+            self.printed.close()
         self.pipe.close()
         self._done.close()
         self._hearing.close()
         self._stop_hearing()
+
+    def defect_at(self, source: str) -> SourceDefect | None:
+        """Return the defect of ours by which the process ended; None: it was none."""
+        if self.lost is None or self._process.exitcode != _DEFECT:
+            return None
+        return SourceDefect(source, "its process ended", f"exit code {_DEFECT}")
 
     @property
     def how_it_ended(self) -> str:
@@ -305,6 +324,7 @@ def _work(
     theirs: Connection,
     done: Connection,
     heard: Connection,
+    prints: Connection | None,
     token: bytes,
     job: Job,
     number: int,
@@ -314,18 +334,21 @@ def _work(
     """Verify what comes through the pipe, in a process of its own."""
     lead_group()
     restore_environment()
-    _keep_quiet(number)
+    _keep_quiet(prints)
     pipe, finished = Channel(_away(theirs), token), _away(done)
     try:
         walls = WorkerWalls(scratch, heard, (pipe, finished), job.walls)
         walls.before_import()
         _verify_all(pipe, _Answers(pipe, finished, token), job, number, walls, Withheld(withheld))
-    except BaseException:
-        os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
+    except BaseException as error:
+        is_defect = is_ours(error) and not isinstance(error, OSError | EOFError)
+        os._exit(_DEFECT if is_defect else _BROKEN)  # the pipe is gone, or what else it broke
     os._exit(0)  # what the handler left running or registered is not waited for
 
 
 _BROKEN: Final = 1
+_DEFECT: Final = 113
+"""The exit code of a process in which a defect of ours showed that it couldn't tell."""
 
 
 def _away(pipe: Connection) -> Connection:
@@ -335,15 +358,18 @@ def _away(pipe: Connection) -> Connection:
     return moved
 
 
-def _keep_quiet(number: int) -> None:
-    """Let nobody but us say how things end; what the handler prints is shown of the first run."""
+def _keep_quiet(prints: Connection | None) -> None:
+    """Let nobody but us say how things end; what the handler prints goes to `prints`, or nowhere.
+    It has no descriptor of its parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.excepthook = _say_nothing
     sys.unraisablehook = _say_nothing
-    if number:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 2)
-    os.dup2(2, 1)  # what the handler prints is no data of ours
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(os.devnull, os.O_WRONLY) if prints is None else prints.fileno()
+    os.dup2(output, 2)
+    os.dup2(output, 1)  # what the handler prints is no data of ours
+    if prints is not None:
+        prints.close()
     make_stderr_lenient()
     sys.stdout = lenient(sys.stdout)  # by lines: what is printed is seen, whatever comes next
 
@@ -360,13 +386,13 @@ class _Answers:
         self._pipe = pipe
         self._done = done
         self._token = token
-        self._waiting: list[Answer] = []
+        self._waiting: list[tuple[Answer, str]] = []
         self._sent = monotonic()
 
-    def add(self, answer: Answer) -> None:
-        """Send an answer, soon; one that is bad news now."""
+    def add(self, answer: Answer, source: str) -> None:
+        """Send an answer for a source, soon; one that is bad news now."""
         os.write(self._done.fileno(), self._token)
-        self._waiting.append(answer)
+        self._waiting.append((answer, source))
         is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
             self.send()
@@ -374,9 +400,25 @@ class _Answers:
     def send(self, *last: Answer) -> None:
         """Send all that wait, and the last one of this process."""
         if self._waiting or last:
-            self._pipe.send([*self._waiting, *last])
+            try:
+                self._pipe.send([*(answer for answer, _ in self._waiting), *last])
+            except OSError:
+                raise
+            except Exception:  # nothing of it is sent before all of it is packed
+                for answer, source in self._waiting:
+                    self._send_alone(answer, source)
+                if last:
+                    self._pipe.send([*last])
         self._waiting.clear()
         self._sent = monotonic()
+
+    def _send_alone(self, answer: Answer, source: str) -> None:
+        try:
+            self._pipe.send([answer])
+        except OSError:
+            raise
+        except Exception as error:
+            self._pipe.send([Answer(_why_unverified(error, source))])
 
 
 def _verify_all(
@@ -442,11 +484,14 @@ def _verify_all(
 
         def verify(task: Task) -> Answer:
             guard.of = object()
-            outcome = _verified(task, job, replayer, watch)
-            if isinstance(outcome, Verification):
-                outcome = withheld.judged(guard.with_late(outcome))
-            given = notes.take() if isinstance(outcome, Verification) else {}
-            return Answer(outcome, readings.forget_reads(), imported, given)
+            try:
+                outcome = _verified(task, job, replayer, watch)
+                if isinstance(outcome, Verification):
+                    outcome = withheld.judged(guard.with_late(outcome))
+                given = notes.take() if isinstance(outcome, Verification) else {}
+                return Answer(outcome, readings.forget_reads(), imported, given)
+            except BaseException as error:
+                return Answer(_why_unverified(error, task.name))
 
         _verify_each(pipe, answers, verify)
 
@@ -466,7 +511,7 @@ def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answ
             if not _is_open(canary):
                 answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
                 return
-            answers.add(answer)
+            answers.add(answer, task.name)
             if not isinstance(task.source, str) or _size(task.source) > _LARGE:
                 gc.collect()  # a run leaves cycles, which would hold its history for long
         answers.send()
@@ -493,8 +538,8 @@ def _answer_all(pipe: Channel, answers: _Answers, lost: Lost) -> None:
             tasks: list[Task] = pipe.recv()
         except EOFError:
             return
-        for _ in tasks:
-            answers.add(Answer(lost))
+        for task in tasks:
+            answers.add(Answer(lost), task.name)
         answers.send()
 
 
@@ -518,18 +563,23 @@ def _verified(
     if task.part is not None:
         options = replace(options, part=task.part)
     try:
-        with pausing_collection(), defects_at(str(source)):
+        with pausing_collection(), defects_at(task.name):
             most = job.max_text_bytes
             history = source if isinstance(source, RecordedHistory) else load_history(source, most)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
             return verify_history(replayer, history, options, watch)
-    except DurableError as error:
-        return error
-    except MemoryError:
-        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
     except BaseException as error:
-        if isinstance(error, Exception) and is_ours(error):
-            return defect_at(history.source, error)
-        return Lost(told(error), "report it, with the handler")
+        return _why_unverified(error, task.name)
+
+
+def _why_unverified(error: BaseException, source: str) -> DurableError | Lost:
+    """Return what is told of a source at which this was raised: by the handler's code, or ours."""
+    if isinstance(error, DurableError):
+        return error
+    if isinstance(error, MemoryError):
+        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
+    if isinstance(error, Exception) and is_ours(error):
+        return defect_at(source, error)
+    return Lost(told(error), "report it, with the handler")
