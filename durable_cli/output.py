@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
 from durable_cli.escapes import ESCAPE, clean
+from durable_cli.held_text import Text, pieces_of
 from durable_cli.whole_file import write_whole
 from durable_core.errors import SourceError
 from durable_core.processes.std_streams import Unwritten, lead_to_nothing
-from durable_core.safe_text import without_commands
+from durable_core.safe_text import LineWatch, without_commands
 from durable_core.values import dataclass
 
 
@@ -129,7 +130,7 @@ class Output:
             return True
         return to_terminal and os.environ.get("TERM") != "dumb"
 
-    def write(self, text: str, *, has_commands: bool = False) -> None:
+    def write(self, text: Text, *, has_commands: bool = False) -> None:
         """Write the whole text to the file or to stdout, ending in one newline. No line of it is a
         command to a CI runner, unless it `has_commands` of ours.
 
@@ -137,14 +138,16 @@ class Output:
         the rest is left out, and what the command came to stands. A character that stdout can't
         encode is written as its escape.
         """
-        body = text if text.endswith("\n") else text + "\n"
+        body = _ending_in_newline(pieces_of(text))
         if not has_commands:
-            body = without_commands(body)
+            body = map(LineWatch().filtered, body)
         if self.path is not None:
             write_whole(Path(self.path), body, force=self.force)
             return
         try:
-            _write_stream(sys.stdout, body)
+            for piece in body:
+                _write_stream(sys.stdout, piece)
+            sys.stdout.flush()
         except (OSError, Unwritten) as problem:
             error = problem.error if isinstance(problem, Unwritten) else problem
             unwritten = unwritten_stdout(error)
@@ -163,7 +166,16 @@ def _write_stream(stream: TextIO, text: str) -> None:
     if not _can_show(text, encoding):
         text = text.encode(encoding, ESCAPE).decode(encoding)
     stream.write(text)
-    stream.flush()
+
+
+def _ending_in_newline(pieces: Iterable[str]) -> Iterator[str]:
+    last = ""
+    for piece in pieces:
+        if piece:
+            yield piece
+            last = piece
+    if not last.endswith("\n"):
+        yield "\n"
 
 
 def _can_show(text: str, encoding: str) -> bool:

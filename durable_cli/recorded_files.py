@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from durable_cli.held_text import HeldText
 from durable_cli.output import message
 from durable_cli.simulation_runs import SimulationRuns
 from durable_cli.whole_file import Spared, refuse_existing, write_whole
@@ -57,7 +58,8 @@ class RecordedFiles:
         return problems
 
     def _write_histories(self, spared: Spared, record: str, runs: SimulationRuns) -> None:
-        texts = history_texts(record, runs.simulation)
+        recorded = history_texts(record, runs.simulation)
+        texts = {path: HeldText(pieces) for path, pieces in recorded.items()}
         for path in texts:
             spared.refuse(path, "--record")
             if not self.force:
@@ -71,7 +73,7 @@ class RecordedFiles:
 
     def _write_requests(self, path: str, runs: SimulationRuns) -> None:
         requests = runs.simulation.updates
-        write_whole(Path(path), requests_text(requests), force=self.force)
+        write_whole(Path(path), HeldText(requests_text(requests)), force=self.force)
         message(f"wrote {_count(len(requests), 'request')} to {path}")
 
     def _write_failing(self, scenario: Scenario, path: str, runs: SimulationRuns) -> None:

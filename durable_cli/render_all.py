@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from durable_cli.held_text import Text
 from durable_cli.output import message
 from durable_core.defects import defect_at
 from durable_core.errors import SourceDefect
@@ -14,10 +15,10 @@ Item = TypeVar("Item")
 
 def render_all(
     items: Sequence[Item],
-    render: Callable[[Sequence[Item]], str],
+    render: Callable[[Sequence[Item]], Text],
     name_of: Callable[[Item], str],
     unrendered: Callable[[str, SourceDefect], Item],
-) -> tuple[Sequence[Item], str, Sequence[SourceDefect]]:
+) -> tuple[Sequence[Item], Text, Sequence[SourceDefect]]:
     """Return the items that the report is of, the report, and what went wrong with it as a whole.
 
     Where rendering raises, each item that does so by itself is told in a line and replaced by what
@@ -38,7 +39,7 @@ def render_all(
 
 def _checked(
     item: Item,
-    render: Callable[[Sequence[Item]], str],
+    render: Callable[[Sequence[Item]], Text],
     name: str,
     unrendered: Callable[[str, SourceDefect], Item],
 ) -> Item:

@@ -21,7 +21,8 @@ SCHEMA: Final = "durable.inspect-batch/1"
 
 
 def as_document(source: str, report: BatchReport) -> dict[str, Any]:
-    """Return the report as the JSON document of `--format json`."""
+    """Return the report as the JSON document of `--format json`: requests and findings, of which
+    there may be many, are made when they are written."""
     rules = report.rules
     return {
         "schema": SCHEMA,
@@ -36,10 +37,10 @@ def as_document(source: str, report: BatchReport) -> dict[str, Any]:
         "operations": report.operations,
         "estimated_bytes": report.estimated_bytes,
         "exact_bytes": report.exact_bytes,
-        "requests": [_request_document(request, rules.max_bytes) for request in report.requests],
+        "requests": (_request_document(request, rules.max_bytes) for request in report.requests),
         "largest_updates": [_weighed_document(item) for item in report.largest],
         "comparison": [_comparison_document(item) for item in report.comparison] or None,
-        "findings": [_finding_document(finding) for finding in report.findings],
+        "findings": (_finding_document(finding) for finding in report.findings),
         "notes": list(report.notes),
     }
 

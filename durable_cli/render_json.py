@@ -28,10 +28,11 @@ def replay_document(
 ) -> dict[str, Any]:
     """Return the document of `durable replay --format json`: every history of the call.
 
-    `cost` is what they cost together, where there are prices.
+    `cost` is what they cost together, where there are prices. The histories are made when they are
+    written.
     """
     priced = {} if cost is None else {"cost": cost_object(cost)}
-    return {"schema": REPLAY_SCHEMA, "histories": list(histories), **priced}
+    return {"schema": REPLAY_SCHEMA, "histories": (each for each in histories), **priced}
 
 
 def replay_line(history: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +55,8 @@ def unread_history(source: str, error: DurableError) -> dict[str, Any]:
 def history_object(report: Report, rows: Iterable[Row], cost: Cost | None = None) -> dict[str, Any]:
     """Return one explained history; `rows` are those of the report that are to be shown.
 
-    `cost` is what it costs, where there are prices.
+    `cost` is what it costs, where there are prices. The operations are made when they are written:
+    there may be many.
     """
     priced = {} if cost is None else {"cost": cost_object(cost)}
     return {
@@ -83,7 +85,7 @@ def history_object(report: Report, rows: Iterable[Row], cost: Cost | None = None
         "invocation": report.invocation,
         "sdks": list(report.sdks),
         "id_scheme": report.id_scheme,
-        "operations": [_row(row) for row in rows],
+        "operations": (_row(row) for row in rows),
         "totals": _fields(report.totals),
         "metering": metering_object(report.metering),
         "each_replay": _fields(report.cost),

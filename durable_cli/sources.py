@@ -9,27 +9,34 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from durable_cli.output import message
-from durable_core.errors import SourceError
+from durable_core.defects import defect_at
+from durable_core.errors import SourceDefect, SourceError
 from durable_core.history import RecordedHistory
 
 Read = Callable[[str], RecordedHistory]
 """Returns the history of a source. Raises a DurableError."""
 
 
-def all_sources(given: Sequence[str]) -> list[str]:
-    """Return the sources, a folder as the JSON files in it and a pattern as what it matches.
+def all_sources(given: Sequence[str]) -> tuple[list[str], list[SourceDefect]]:
+    """Return the sources, a folder as the JSON files in it and a pattern as what it matches; and
+    the defects that showed while others were looked for, which aren't among the sources.
 
     What a folder or pattern finds that is there already isn't there twice; what is no file, such as
     a named pipe, is passed over with a line. One that finds nothing stays as it is: reading it
     tells, and the others are read all the same.
     """
     sources: list[str] = []
+    defects: list[SourceDefect] = []
     known: set[str] = set()
     for source in given:
-        inside = _found_inside(source)
+        try:
+            inside = _inside(source)
+        except Exception as error:
+            defects.append(defect_at(source, error))
+            continue
         sources += [path for path in inside or [source] if not inside or path not in known]
         known.update(inside or [source])
-    return sources
+    return sources, defects
 
 
 def telling_what_is_empty(read: Read) -> Read:
@@ -43,13 +50,6 @@ def telling_what_is_empty(read: Read) -> Read:
         return read(source)
 
     return reading
-
-
-def _found_inside(source: str) -> list[str]:
-    try:
-        return _inside(source)
-    except Exception:  # a defect of ours, which is told where the source is read
-        return []
 
 
 def _inside(source: str) -> list[str]:

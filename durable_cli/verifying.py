@@ -14,7 +14,8 @@ from durable_cli.exits import Exit, code_of, worst
 from durable_cli.output import Output, message
 from durable_cli.progress import Progress
 from durable_cli.render_all import render_all
-from durable_core.errors import DurableError
+from durable_core.defects import defect_at
+from durable_core.errors import DurableError, SourceDefect
 from durable_core.history import RecordedHistory
 from durable_core.verifying.verification import Verdict, Verification
 
@@ -34,17 +35,22 @@ MOST_DIVERGENCES = 10
 def verify_command(
     job: Job,
     sources: Sequence[str],
+    lost: Sequence[SourceDefect],
     read: Callable[[str], RecordedHistory],
     format: str,
     output: Output,
     *,
     fail_fast: bool,
 ) -> Exit:
-    """Verify every source, write the report and return the exit code.
+    """Verify every source, write the report and return the exit code. `lost` are those that a
+    defect of ours kept from being found.
 
     Raises a HandlerError, SdkMissing or UsageError.
     """
-    found, skipped = _results(job, sources, read, fail_fast)
+    for each in lost:
+        message(str(each))
+    verified, skipped, unshown = _results(job, sources, read, fail_fast)
+    found: list[Result] = [*((each.source, each) for each in lost), *verified]
     results, text, defects = render_all(
         found,
         lambda results: _rendered(results, skipped, format, output),
@@ -56,7 +62,7 @@ def verify_command(
     if not results:
         message(f"nothing is verified: no history is one of function {job.function!r}")
         return Exit.CANNOT_VERIFY
-    outcomes = (*(outcome for _, outcome in results), *defects)
+    outcomes = (*(outcome for _, outcome in results), *defects, *unshown)
     return worst(
         code_of(each) if isinstance(each, DurableError) else CODES[each.verdict]
         for each in outcomes
@@ -65,15 +71,23 @@ def verify_command(
 
 def _results(
     job: Job, sources: Sequence[str], read: Callable[[str], RecordedHistory], fail_fast: bool
-) -> tuple[list[Result], int]:
+) -> tuple[list[Result], int, list[SourceDefect]]:
+    """Return the results, how many histories are of other functions, and the defects that showed
+    while it was told how far it is."""
     from durable_core.processes.pool import verify_sources
 
     results: list[Result] = []
     skipped = 0
+    defects: list[SourceDefect] = []
     with Progress() as progress:
 
         def done(count: int) -> None:
-            progress.show(f"{count:,} of {len(sources):,} histories")
+            try:
+                progress.show(f"{count:,} of {len(sources):,} histories")
+            except Exception as error:
+                if not defects:
+                    defects.append(defect_at("the progress line", error))
+                    message(str(defects[0]))
 
         with closing(verify_sources(job, sources, read, done)) as outcomes:
             for source, outcome in outcomes:
@@ -86,7 +100,7 @@ def _results(
                 results.append((source, outcome))
                 if fail_fast and not (isinstance(outcome, Verification) and outcome):
                     break
-    return results, skipped
+    return results, skipped, defects
 
 
 def _rendered(results: Sequence[Result], skipped: int, format: str, output: Output) -> str:

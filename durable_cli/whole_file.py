@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from durable_cli.held_text import Text, pieces_of
 from durable_core.errors import SourceError, UsageError
 
 # -- before any work is done ---------------------------------------------------------------------
@@ -127,33 +128,33 @@ def _is_same(one: str, other: str) -> bool:
 # -- writing -------------------------------------------------------------------------------------
 
 
-def write_whole(path: Path, text: str, *, force: bool = False) -> None:
+def write_whole(path: Path, text: Text, *, force: bool = False) -> None:
     """Write the text to a file that appears only when it is complete.
 
     Raises SourceError when the file exists (without `force`) or can't be written.
     """
     if path.is_dir():
         raise SourceError(str(path), "is a directory")
-    data = text.encode("utf-8", "backslashreplace")
+    pieces = pieces_of(text)
     try:
         if _is_written_as_it_is(path):
-            _write(os.open(path, os.O_WRONLY | os.O_APPEND), data)
+            _write(os.open(path, os.O_WRONLY | os.O_APPEND), pieces)
         else:
-            _write_beside(path, data, force=force)
+            _write_beside(path, pieces, force=force)
     except FileExistsError:
         raise SourceError(str(path), "exists (--force overwrites it)") from None
     except OSError as error:
         raise SourceError(str(path), f"can't be written: {error.strerror}") from None
 
 
-def _write_beside(path: Path, data: bytes, *, force: bool) -> None:
+def _write_beside(path: Path, pieces: Iterable[str], *, force: bool) -> None:
     before = os.lstat(path) if os.path.lexists(path) else None
     if before is not None and not force:
         raise FileExistsError
     # One that replaces another is nobody else's to read, until it has that one's rights.
     descriptor, temporary = _create_beside(path, 0o666 if before is None else 0o600)
     try:
-        _write(descriptor, data, like=before, keep=True)
+        _write(descriptor, pieces, like=before, keep=True)
         if force:
             os.replace(temporary, path)  # noqa: PTH105
         else:
@@ -187,7 +188,11 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def _write(
-    descriptor: int, data: bytes, *, like: os.stat_result | None = None, keep: bool = False
+    descriptor: int,
+    pieces: Iterable[str],
+    *,
+    like: os.stat_result | None = None,
+    keep: bool = False,
 ) -> None:
     """Write all of it, with the rights that a file had before, and onto the disk with `keep`."""
     try:
@@ -195,9 +200,10 @@ def _write(
             with suppress(OSError):
                 os.fchown(descriptor, like.st_uid, like.st_gid)
             os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
-        left = memoryview(data)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        for piece in pieces:
+            left = memoryview(piece.encode("utf-8", "backslashreplace"))
+            while left:
+                left = left[os.write(descriptor, left) :]
         if keep:
             os.fsync(descriptor)
     finally:

@@ -13,7 +13,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core.errors import SourceDefect
-from durable_core.processes import worker_process as verify_process
+from durable_core.processes import worker_process
 from durable_core.processes.several_runs import combined
 from durable_core.processes.worker import Job, Lost, Task
 from durable_core.verifying.verification import Verdict, Verification
@@ -185,8 +185,8 @@ def test_a_defect_while_a_verdict_is_rendered_costs_no_other(
 def test_a_defect_in_the_process_that_verifies_is_told_by_it(
     monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr(verify_process, place, ours_breaks)
-    outcome = verify_process._verified(Task("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker_process, place, ours_breaks)
+    outcome = worker_process._verified(Task("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
     assert isinstance(outcome, SourceDefect)
     assert outcome.source == "bad.json"
 
@@ -203,8 +203,8 @@ def test_what_the_handlers_code_raises_is_no_defect_of_ours(
     def users_breaks(*arguments: object) -> None:
         raise ValueError("of the user's __eq__")
 
-    monkeypatch.setattr(verify_process, "verify_history", users_breaks)
-    outcome = verify_process._verified(Task("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker_process, "verify_history", users_breaks)
+    outcome = worker_process._verified(Task("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
     assert isinstance(outcome, Lost)
 
 
@@ -232,6 +232,183 @@ def test_a_defect_while_outcomes_are_put_together_costs_no_other(
     assert err == SAID
     unread = [each.get("unreadable") for each in json.loads(out)["histories"]]
     assert [bool(each) for each in unread] == [False, True, False]
+
+
+HANDLER = """
+import durable_core
+from durable_core.processes import worker_process
+
+async def handler(event, ctx):
+    await ctx.step(step, name="a")
+
+async def step(context):
+    return 1
+
+OF_OURS = '''
+def broken(*arguments, **options):
+    if is_bad:
+        None.planted
+    return function(*arguments, **options)
+'''
+
+def plant(place):
+    # Has a function raise in code of ours, in this process, while the bad source is verified.
+    module, _, path = place.partition(":")
+    __import__(module)
+    owner = __import__("sys").modules[module]
+    *outer, name = path.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    known = {"is_bad": False, "function": getattr(owner, name)}
+    file = durable_core.__path__[0] + "/verifying/planted.py"
+    exec(compile(OF_OURS, file, "exec"), known)
+    setattr(owner, name, known["broken"])
+    verified = worker_process._verified
+
+    def verifying(task, *rest):
+        known["is_bad"] = task.source == "bad.json"
+        return verified(task, *rest)
+
+    if verified.__name__ != name:
+        worker_process._verified = verifying
+
+plant(PLACE)
+"""
+EVENTS = """{"Events": [
+{"EventId": 1, "EventType": "ExecutionStarted", "EventTimestamp": "2026-11-01T00:00:00Z",
+ "ExecutionStartedDetails": {"Input": {"Payload": "{}"}, "ExecutionTimeout": 60}},
+{"EventId": 2, "EventType": "StepStarted", "EventTimestamp": "2026-11-01T00:00:01Z",
+ "SubType": "Step", "Name": "b", "StepStartedDetails": {},
+ "Id": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"}]}"""
+IN_THE_PROCESS = [
+    "adapters.history_file:parts_of",
+    "adapters.history_file:history_of_events",
+    "verifying.replay:folded_of",
+    "verifying.replay:Examination.__init__",
+    "verifying.replay:divergences_of",
+    "verifying.session:Examination.follow",
+    "verifying.session:Examination.ask",
+    "runtimes.native.replay_context:options_asked",
+    "runtimes.native.replay_context:VerifyingContext.step",
+    "runtimes.native.replay:NativeReplayer.replay",
+    "verifying.divergence:likely_cause",
+    "verifying.causes:_cause",
+    "runtimes.native.replay:note_end",
+    "processes.withheld:Withheld.judged",
+    "processes.guard:Guard.with_late",
+    "processes.guard:Guard.__call__",
+    "processes.given_notes:GivenNotes.take",
+    "sandbox.readings:Readings.forget_reads",
+    "processes.worker_process:recorded_variables",
+    "processes.worker_process:_is_open",
+    "processes.worker_process:_Answers.add",
+    "processes.channel:Channel.send",
+    "processes.channel:pickle.dumps",
+]
+
+
+def verify_three(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[bool], str]:
+    """Verify three histories; return the exit code, of which there was no outcome, and stderr."""
+    for name in ("one.json", "bad.json", "two.json"):
+        Path(name).write_text(EVENTS)
+    call = ["replay", "one.json", "bad.json", "two.json", "--handler", "app.py"]
+    code = run([*call, "--runs", "1", "--guard", "off", "--format", "json", *options])
+    out, err = capsys.readouterr()
+    histories = json.loads(out)["histories"]
+    assert [each["source"] for each in histories] == ["one.json", "bad.json", "two.json"]
+    return code, ["unreadable" in each for each in histories], err
+
+
+@pytest.mark.parametrize("place", IN_THE_PROCESS)
+def test_a_defect_wherever_it_shows_in_the_process_that_verifies_costs_no_other(
+    capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    Path("app.py").write_text(HANDLER.replace("PLACE", repr(f"durable_core.{place}")))
+    code, unread, err = verify_three(capsys)
+    assert (code, unread) == (70, [False, True, False])
+    assert err.startswith("durable: bad.json: a defect in durable itself: ")
+    assert err.count("\n") == 1
+
+
+PLUMBING = {
+    "the messages": "durable_core.processes.channel:Channel.recv",
+    "what is there of them": "durable_core.processes.channel:Channel.poll",
+    "what is taken of them": "durable_core.processes.pool:_Pool._take",
+    "what is learnt of an answer": "durable_core.processes.pool:_Pool._learn",
+    "what is enough": "durable_core.processes.pool:are_to_be_whole",
+    "what is printed": "durable_core.processes.pool:_Pool._relay",
+    "what is given": "durable_core.processes.pool:Worker.give",
+}
+
+
+@pytest.mark.parametrize("what", PLUMBING)
+def test_a_defect_that_shows_once_between_the_processes_is_one_line_and_costs_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    from durable_core.processes import pool
+
+    Path("app.py").write_text(HANDLER.replace("plant(PLACE)", ""))
+    module, _, path = PLUMBING[what].partition(":")
+    owner: Any = importlib.import_module(module)
+    *outer, name = path.split(".")
+    for each in outer:
+        owner = getattr(owner, each)
+    function = getattr(owner, name)
+    pools: list[Any] = []
+    begin, calls = pool._Pool.__init__, [0]
+
+    def beginning(pool: Any, *arguments: Any) -> None:
+        pools.append(pool)
+        begin(pool, *arguments)
+        pool._one_by_one = True  # so that it is known at which source it shows
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        (worker,) = pools[0]._workers or [None]
+        is_at_it = worker is not None and list(worker.todo) == [1]
+        if (is_at_it or name in ("are_to_be_whole", "_learn")) and is_asked(arguments):
+            calls[0] += 1
+            raise RuntimeError("planted")
+        return function(*arguments, **options)
+
+    def is_asked(arguments: tuple[Any, ...]) -> bool:
+        if name == "_learn":
+            return arguments[2] == 1
+        return name != "are_to_be_whole" or is_bad(list(arguments[0].values()))
+
+    monkeypatch.setattr(pool._Pool, "__init__", beginning)
+    monkeypatch.setattr(owner, name, broken)
+    code, unread, err = verify_three(capsys, "--jobs", "1")
+    assert calls[0]
+    assert (code, unread, err) == (70, [False, True, False], SAID)
+
+
+def test_a_defect_in_what_tells_how_far_it_is_is_one_line_and_costs_no_history(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("durable_cli.progress.Progress.show", broken)
+    Path("app.py").write_text(HANDLER.replace("plant(PLACE)", ""))
+    code, unread, err = verify_three(capsys)
+    assert (code, unread) == (70, [False, False, False])
+    assert err.startswith("durable: the progress line: a defect in durable itself: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["_is_folder", "_is_pattern"])
+def test_a_defect_while_a_source_is_looked_for_costs_no_other_to_be_verified(
+    plant: Plant, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    Path("app.py").write_text(HANDLER.replace("plant(PLACE)", ""))
+    plant(f"durable_cli.sources:{name}")
+    for each in ("one.json", "two.json"):
+        Path(each).write_text(EVENTS)
+    code = run(["replay", "one.json", "bad.json", "two.json", "--handler", "app.py"])
+    out, err = capsys.readouterr()
+    assert (code, err) == (70, SAID)
+    assert "one.json" in out
+    assert "two.json" in out
 
 
 # -- simulating ----------------------------------------------------------------------------------

@@ -92,10 +92,9 @@ def test_an_import_that_never_ends_is_ended_after_the_time_limit(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from durable_cli.app import run
-    from durable_core.processes import isolated, runners
-    from durable_core.processes import worker as verify_worker
+    from durable_core.processes import isolated, runners, worker
 
-    for module in (isolated, runners, verify_worker):
+    for module in (isolated, runners, worker):
         monkeypatch.setattr(module, "IMPORT_SECONDS", 0.5)
     (tmp_path / "app.py").write_text(AT_IMPORT)
     (tmp_path / "h.json").write_text(HISTORY)

@@ -11,6 +11,7 @@ from durable_cli.options import EndpointUrl, Profile, Region
 from durable_cli.output import Color
 
 if TYPE_CHECKING:
+    from durable_cli.held_text import Text
     from durable_core.adapters.updates_file import UpdateStream
     from durable_core.batches.report import Origin, UpdateGroup
     from durable_core.sdks import SdkRules
@@ -89,8 +90,8 @@ def command(
 
     Exits with 1 when an update would be rejected or would leave the handler hanging.
     """
-    from durable_cli.escapes import json_text
     from durable_cli.exits import Exit
+    from durable_cli.held_text import held_json
     from durable_cli.output import Output
     from durable_cli.render_batch import render
     from durable_cli.render_batch_json import as_document
@@ -110,7 +111,7 @@ def command(
         rules, how = _rules(groups, sdk, max_bytes, max_operations)
         report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
         if format is Format.JSON:
-            text = json_text(as_document(stream.source, report))
+            text: Text = held_json(as_document(stream.source, report))
         else:
             text = render(stream.source, report, to.surface(), expand=expand)
     to.write(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from durable_cli.options import A_DAY, EndpointUrl, Only, PriceFile, Profile, Re
 from durable_cli.output import Color, Output, join_lines
 
 if TYPE_CHECKING:
+    from durable_cli.held_text import Text
     from durable_cli.outline import Line
     from durable_cli.output import Surface
     from durable_core.errors import DurableError
@@ -206,7 +207,7 @@ def command(
     sources_read = Sources(Connection(profile, region, endpoint_url), most)
     read = telling_what_is_empty(sources_read.history)
     target = Output(output, color, width, force)
-    sources = all_sources(sources)
+    sources, lost = all_sources(sources)
     if output is not None:
         inputs = {"--prices": None if prices == "default" else prices}
         Spared(inputs, sources, handler).check({"--output": output}, force=force)
@@ -235,13 +236,15 @@ def command(
             env=asked,
             max_text_bytes=most,
         )
-        return verify_command(job, sources, read, format.value, target, fail_fast=fail_fast)
+        return verify_command(job, sources, lost, read, format.value, target, fail_fast=fail_fast)
     pricing = _pricing(prices)
-    found: list[Explained] = []
+    found: list[Explained] = [(each.source, each) for each in lost]
 
-    def rendered(results: Sequence[Explained]) -> str:
+    def rendered(results: Sequence[Explained]) -> Text:
         return _rendered(results, pricing, format, only, depth, expand or show_payloads, target)
 
+    for each in lost:
+        message(str(each))
     with pausing_collection():
         for source, report in _explained(sources, read, invocation, show_payloads):
             if isinstance(report, DurableError):
@@ -301,7 +304,7 @@ def _rendered(
     depth: int | None,
     expand: bool,
     output: Output,
-) -> str:
+) -> Text:
     from durable_cli.outline import outline, select
 
     def rows(report: Report) -> tuple[Row, ...]:
@@ -379,8 +382,8 @@ def _as_json(
     costs: list[Cost],
     together: Cost | None,
     format: Format,
-) -> str:
-    from durable_cli.escapes import json_text
+) -> Text:
+    from durable_cli.held_text import held_json, held_json_lines
     from durable_cli.render_json import (
         cost_line,
         history_object,
@@ -390,14 +393,13 @@ def _as_json(
     )
 
     left = iter(costs)
-    histories = [
+    histories = (
         unread_history(*each)
         if isinstance(each, tuple)
         else history_object(each, rows(each), next(left, None))
         for each in results
-    ]
+    )
     if format is Format.JSON:
-        return json_text(replay_document(histories, together))
-    lines = [replay_line(each) for each in histories]
-    lines += [cost_line(together)] if together is not None else []
-    return "\n".join(json_text(line, indent=False) for line in lines)
+        return held_json(replay_document(histories, together))
+    costs_together = [cost_line(together)] if together is not None else []
+    return held_json_lines(chain(map(replay_line, histories), costs_together))

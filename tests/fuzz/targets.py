@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 from durable_cli import render_verify, render_verify_ci
 from durable_cli.app import run
 from durable_cli.escapes import json_text
+from durable_cli.held_text import held_json
 from durable_cli.outline import outline, select
 from durable_cli.output import Surface
 from durable_cli.render_cost import cost_lines, cost_markdown
@@ -99,7 +100,8 @@ def _markdown(report: Report) -> str:
 
 def _json(report: Report) -> str:
     cost = cost_of(report, read_prices("default"))
-    text = json_text(replay_document([history_object(report, report.rows, cost)], cost))
+    document = replay_document([history_object(report, report.rows, cost)], cost)
+    text = "".join(held_json(document))
     json.loads(text)
     return text
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from durable_core.adapters.documents import read_value
+from durable_core.adapters.json_pieces import json_pieces
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError
 from durable_core.events import payload_of
@@ -79,14 +81,15 @@ def history_document(simulation: Simulation) -> dict[str, Any]:
         expected_timeout=simulation.expected_timeout,
     )
     return {
-        "Events": [event_to_wire(event) for event in simulation.events],
+        "Events": (event_to_wire(event) for event in simulation.events),
         **execution_record_to_wire(record),
     }
 
 
-def history_texts(path: str, simulation: Simulation) -> dict[str, str]:
-    """Return the histories of a simulation by the names of their files: its own in `path`, and
-    beside it those of the executions that it invoked, and that these did.
+def history_texts(path: str, simulation: Simulation) -> dict[str, Iterator[str]]:
+    """Return the histories of a simulation, each as the pieces of its text, by the names of their
+    files: its own in `path`, and beside it those of the executions that it invoked, and that these
+    did.
 
     Of `orders.json`, `orders.1.charge.json` is the first one's, of the function `charge`, and
     `orders.1.2.notify.json` that of the second one which that invoked. There are none of these
@@ -113,10 +116,11 @@ def _invoked(
         yield from _invoked(child, place)
 
 
-def requests_text(requests: Sequence[CheckpointRequest]) -> str:
-    """Return the requests as `durable inspect-batch` reads them."""
-    return _json([request_to_wire(request) for request in requests])
+def requests_text(requests: Sequence[CheckpointRequest]) -> Iterator[str]:
+    """Return the requests, as pieces of a text, as `durable inspect-batch` reads them."""
+    return _json(request_to_wire(request) for request in requests)
 
 
-def _json(document: Any) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+def _json(document: Any) -> Iterator[str]:
+    yield from json_pieces(document, partial(json.dumps, indent=2))
+    yield "\n"

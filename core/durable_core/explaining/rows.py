@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from sys import intern
 from typing import Final
 
 from durable_core.decide import Asked, Verb, decide
@@ -187,7 +188,7 @@ def _row(walk: Walk, each: Recorded, place: Place) -> Row:
         depth=place.depth,
         type=operation.type.value,
         replay=replay,
-        why=why,
+        why=intern(why),  # the same sentence in each of very many rows
         id=operation.id,
         parent_id=operation.parent_id,
         sub_type=operation.sub_type,

@@ -17,13 +17,14 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.adapters.history_file import load_history
-from durable_core.defects import defects_at
+from durable_core.defects import defect_at, defects_at
 from durable_core.errors import DurableError, NotEnforced
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
 from durable_core.processes.guard import with_attempts
 from durable_core.processes.import_findings import import_note
+from durable_core.processes.relayed_output import stderr_takes
 from durable_core.processes.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.processes.worker import (
     ENDED,
@@ -73,8 +74,15 @@ def verify_sources(
         pool.close()
 
 
+_Answers = dict[int, Outcome | Lost]
+"""What each run of a source came to."""
+
 _MANY: Final = 8
 """With so many sources the runs of each share the work; of fewer each run verifies all."""
+
+
+_LOOK_SECONDS: Final = 0.1
+"""How often to look whether stderr takes more again."""
 
 
 class _Pool:
@@ -96,7 +104,7 @@ class _Pool:
         """What the guards in workers refused, as they told at once, by the source."""
         self._workers = [self._worker(run) for _ in range(lanes) for run in range(self._runs)]
         self._open = [deque(range(sources)) for _ in range(self._runs)]
-        self._answers: dict[int, dict[int, Verification | DurableError | Lost | None]] = {}
+        self._answers: dict[int, _Answers] = {}
         self._reads: dict[int, dict[Read, None]] = {}
         self._reading: set[int] = set()
         self._all_reads: dict[Read, None] = {}
@@ -106,6 +114,7 @@ class _Pool:
         """What importing the handler attempted, and whether that was told."""
         self._whole: set[int] = set()
         self._are_few = sources < _MANY
+        self._one_by_one = False
 
     def close(self) -> None:
         for worker in self._workers:
@@ -121,8 +130,8 @@ class _Pool:
         told = 0
         while told < len(sources):
             answers = self._answers.get(told, {})
-            if len(answers) == self._runs and not self._looks_further(told, answers):
-                del self._answers[told]
+            if len(answers) == self._runs and not self._looks_further(sources[told], told, answers):
+                answers = self._answers.pop(told)
                 yield sources[told], self._outcome(sources[told], told, answers)
                 self._histories.pop(sources[told], None)
                 told += 1
@@ -130,12 +139,16 @@ class _Pool:
                 continue
             self._step(sources)
 
-    def _looks_further(
-        self, index: int, answers: dict[int, Verification | DurableError | Lost | None]
-    ) -> bool:
+    def _looks_further(self, source: str, index: int, answers: _Answers) -> bool:
         """Have each run verify all of a source of which they verified parts, if that has shown
         anything; return False when it hasn't."""
-        if index in self._whole or not are_to_be_whole(answers, reads=index in self._reading):
+        try:
+            with defects_at(source):
+                is_enough = not are_to_be_whole(answers, reads=index in self._reading)
+        except DurableError as error:
+            self._answers[index] = dict.fromkeys(answers, error)
+            return False
+        if index in self._whole or is_enough:
             return False
         self._whole.add(index)
         answers.clear()
@@ -143,9 +156,7 @@ class _Pool:
             each.appendleft(index)
         return True
 
-    def _outcome(
-        self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
-    ) -> Outcome:
+    def _outcome(self, source: str, index: int, answers: _Answers) -> Outcome:
         try:
             with defects_at(source):
                 outcome = self._with_import(self._told(source, index, answers))
@@ -153,9 +164,7 @@ class _Pool:
         except DurableError as error:
             return error
 
-    def _told(
-        self, source: str, index: int, answers: dict[int, Verification | DurableError | Lost | None]
-    ) -> Outcome:
+    def _told(self, source: str, index: int, answers: _Answers) -> Outcome:
         reads = self._reads.pop(index, {}) or self._all_reads  # what was read may be remembered
         given = self._given.pop(index, None)
         if not all(isinstance(each, Lost) for each in answers.values()):
@@ -212,9 +221,19 @@ class _Pool:
         heard: dict[Any, Worker] = {
             each.watcher.fileno(): each for each in self._workers if each.watcher is not None
         }
-        for end in wait([*heard, *pipes], timeout=max(0.0, soonest - monotonic())):
-            if end in heard:
-                self._hear(heard[end])
+        printed: dict[Any, Worker] = {
+            each.printed.fileno(): each
+            for each in self._workers
+            if each.printed is not None and not each.printed.is_at_end
+        }
+        if printed and not stderr_takes():
+            printed.clear()
+            soonest = min(soonest, monotonic() + _LOOK_SECONDS)
+        for end in wait([*printed, *heard, *pipes], timeout=max(0.0, soonest - monotonic())):
+            if end in printed:
+                self._handle(self._relay, printed[end], sources)
+            elif end in heard:
+                self._handle(self._hear, heard[end], sources)
             else:
                 self._heard(pipes[end], sources)
         self._feed(sources)
@@ -225,22 +244,54 @@ class _Pool:
                 worker.stop(Lost(why, TAKES_LONGER))
                 self._heard(worker, sources)
 
+    def _relay(self, worker: Worker) -> None:
+        """Lead on what a worker has printed."""
+        if worker.printed is not None:
+            worker.printed.relay()
+
     def _busy(self) -> Iterator[Worker]:
         return (each for each in self._workers if each.todo or not each.is_ready)
 
     def _heard(self, worker: Worker, sources: Sequence[str]) -> None:
-        """Take all that has come from a worker."""
+        """Take all that has come from a worker, after what it has printed before."""
+        is_well = self._handle(lambda one: self._receive(one, sources), worker, sources)
+        if is_well and worker.lost is not None:
+            self._gone(worker, worker.lost, sources)
+
+    def _handle(
+        self, handle: Callable[[Worker], None], worker: Worker, sources: Sequence[str]
+    ) -> bool:
+        """Do something with a worker, and go on where a defect of ours shows in that; return False
+        where one did. It is one of the source that the worker is at: to know which, workers get one
+        at a time from then on. Raises it where there is none."""
+        if worker not in self._workers:
+            return False  # ended meanwhile
+        try:
+            handle(worker)
+        except DurableError:
+            raise
+        except Exception as error:
+            if not worker.todo:
+                raise
+            if len(worker.todo) == 1:
+                index = worker.todo.popleft()
+                self._answer(worker, index, defect_at(sources[index], error))
+            self._one_by_one = True
+            self._end(worker)
+            return False
+        return True
+
+    def _receive(self, worker: Worker, sources: Sequence[str]) -> None:
+        self._relay(worker)
         try:
             while worker.pipe.poll():
-                self._take_message(worker, worker.pipe.recv())
+                self._take_message(worker, worker.pipe.recv(), sources)
         except Garbled:
             worker.stop(Lost(GARBLED, ONLY_OWN_DESCRIPTORS))
         except (EOFError, OSError):
             worker.lost = worker.lost or Lost(worker.how_it_ended, ENDED)
-        if worker.lost is not None:
-            self._gone(worker, worker.lost, sources)
 
-    def _take_message(self, worker: Worker, heard: Any) -> None:
+    def _take_message(self, worker: Worker, heard: Any, sources: Sequence[str]) -> None:
         """Take a message of a worker. Raises Garbled: our side of it would not say that now."""
         if not worker.may_say(heard):
             raise Garbled
@@ -265,26 +316,36 @@ class _Pool:
                 told = [import_note(each, is_refused=True) for each in worker.told.at_import()]
                 self._import_notes = dict.fromkeys([*notes, *told], False) | self._import_notes
             case list(answers):
-                self._take(worker, answers)
+                self._take(worker, answers, sources)
 
-    def _take(self, worker: Worker, answers: list[Answer]) -> None:
+    def _take(self, worker: Worker, answers: list[Answer], sources: Sequence[str]) -> None:
         end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
         if answers:
             taken = worker.take(len(answers))
             for (index, attempts), answer in zip(taken, answers, strict=True):
                 if attempts:
                     self._attempts.setdefault(index, {}).update(dict.fromkeys(attempts))
-                reads = (*answer.reads, *answer.imported)
-                if reads:
-                    self._reads.setdefault(index, {}).update(dict.fromkeys(reads))
-                    self._all_reads.update(dict.fromkeys(reads))
-                if answer.reads or any(not is_installed(each.file) for each in answer.imported):
-                    self._reading.add(index)
-                if answer.given:
-                    self._given.setdefault(index, {})[worker.number] = answer.given
-                self._answers.setdefault(index, {})[worker.number] = answer.outcome
+                try:
+                    with defects_at(sources[index]):
+                        self._learn(worker, index, answer)
+                except DurableError as error:
+                    self._answer(worker, index, error)
         if isinstance(end, Lost):
             worker.stop(end)
+
+    def _learn(self, worker: Worker, index: int, answer: Answer) -> None:
+        reads = (*answer.reads, *answer.imported)
+        if reads:
+            self._reads.setdefault(index, {}).update(dict.fromkeys(reads))
+            self._all_reads.update(dict.fromkeys(reads))
+        if answer.reads or any(not is_installed(each.file) for each in answer.imported):
+            self._reading.add(index)
+        if answer.given:
+            self._given.setdefault(index, {})[worker.number] = answer.given
+        self._answer(worker, index, answer.outcome)
+
+    def _answer(self, worker: Worker, index: int, outcome: Outcome | Lost) -> None:
+        self._answers.setdefault(index, {})[worker.number] = outcome
 
     def _feed(self, sources: Sequence[str]) -> None:
         """Give idle workers something to do, the run that is furthest behind first."""
@@ -296,20 +357,21 @@ class _Pool:
                 return
             worker = max(open_, key=lambda each: len(self._open[each.number]))
             idle.remove(worker)
-            self._give(worker, sources)
+            self._handle(lambda one: self._give(one, sources), worker, sources)
 
     def _give(self, worker: Worker, sources: Sequence[str]) -> None:
         """Give a worker its next sources: several files, or one that has to be held in memory."""
         left = self._open[worker.number]
         lanes = sum(each.number == worker.number for each in self._workers)
-        most = min(worker.turn, len(left) // lanes)
+        most = 1 if self._one_by_one else min(worker.turn, len(left) // lanes)
         todo = [left.popleft()]
         given = [self._source(sources[todo[0]])]
         while len(todo) < most and isinstance(given[-1], str) and _is_file(sources[left[0]]):
             todo.append(left.popleft())
             given.append(sources[todo[-1]])
+        worker.todo.extend(todo)
         each = zip(todo, given, strict=True)
-        worker.give(todo, [Task(one, self._part(index, worker.number)) for index, one in each])
+        worker.give([Task(one, self._part(index, worker.number)) for index, one in each])
 
     def _part(self, index: int, number: int) -> Part | None:
         """Return which part of a source a run verifies: of each part every other source."""
@@ -322,21 +384,28 @@ class _Pool:
         if _is_file(source):
             return source
         if source not in self._histories:
+            began = monotonic()
             try:
                 with defects_at(source):
                     self._histories[source] = self._read(source)
             except DurableError as error:
                 self._histories[source] = error
+            for each in self._workers:  # none was heard meanwhile: it may have waited for us
+                each.deadline += monotonic() - began
         return self._histories[source]
 
     def _gone(self, worker: Worker, lost: Lost, sources: Sequence[str]) -> None:
         current = worker.take_current()
-        worker.close()
-        self._workers.remove(worker)
         if current is not None:
-            self._answers.setdefault(current, {})[worker.number] = lost
+            self._answer(worker, current, worker.defect_at(sources[current]) or lost)
         elif not worker.is_ready:
             raise ImportFailed(self._job.spec, f"can't be imported: {lost.why}")
+        self._end(worker)
+
+    def _end(self, worker: Worker) -> None:
+        """End a worker; what it was still to verify is left to another one."""
+        worker.close()
+        self._workers.remove(worker)
         self._open[worker.number].extendleft(reversed(worker.todo))
         if self._open[worker.number]:
             self._workers.append(self._worker(worker.number))

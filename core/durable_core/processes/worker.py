@@ -12,13 +12,12 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.documents import MAX_TEXT_BYTES
-from durable_core.errors import DurableError
+from durable_core.errors import DurableError, SourceDefect
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import Channel, Garbled, new_token
@@ -29,6 +28,7 @@ from durable_core.processes.process_group import (
     end_group,
     lead_group,
 )
+from durable_core.processes.relayed_output import RelayedOutput
 from durable_core.processes.safe_start import restore_environment, starting
 from durable_core.processes.told_at_once import Told
 from durable_core.processes.worker_walls import RaisedAt, Walled, watcher_at
@@ -93,6 +93,12 @@ class Task:
     source: Source
     part: Part | None = None
 
+    @property
+    def name(self) -> str:
+        """What the source is called."""
+        source = self.source
+        return source.source if isinstance(source, RecordedHistory) else str(source)
+
 
 @dataclass(frozen=True, slots=True)
 class Importing:
@@ -133,6 +139,8 @@ class Answer:
     given: Given = field(default_factory=dict)
 
 
+DEFECT: Final = 113
+"""The exit code of a process in which a defect of ours showed that it couldn't tell."""
 _TURN_SECONDS: Final = 0.2
 _MOST_AT_ONCE: Final = 64
 TAKES_LONGER: Final = "--timeout gives it longer"
@@ -155,7 +163,10 @@ class Worker:
         """What it has told at once."""
         self._hearing, heard = context.Pipe()
         withheld = job.withheld
-        arguments = (theirs, tells, heard, token, job, number, scratch, withheld)
+        reads, prints = context.Pipe(duplex=False) if number == 0 else (None, None)
+        self.printed = None if reads is None else RelayedOutput(reads)
+        """What the handler prints; None: none of it is shown, as it is of the first run."""
+        arguments = (theirs, tells, heard, prints, token, job, number, scratch, withheld)
         process = context.Process(target=_work, args=arguments, daemon=True)
         handed = environment_with(changes_for(withheld, job.env))
         with handed, starting(hash_seed=number * 7919), uninterrupted():
@@ -164,6 +175,8 @@ class Worker:
         theirs.close()
         tells.close()
         heard.close()
+        if prints is not None:
+            prints.close()
         self._scratch = scratch
         self.watcher: Watcher | None = None
         """Who hears what the operating system refuses it."""
@@ -196,9 +209,8 @@ class Worker:
         self._said.add(type(message))
         return is_new and is_as_declared(message, Importing | Walled | Ready | DurableError)
 
-    def give(self, todo: Sequence[int], tasks: list[Task]) -> None:
-        """Let it verify the sources of these indices, one after another."""
-        self.todo.extend(todo)
+    def give(self, tasks: list[Task]) -> None:
+        """Let it verify the sources of the indices that it has to do, one after another."""
         self._begin()
         try:
             self.pipe.send(tasks, self._job.timeout)
@@ -271,10 +283,18 @@ class Worker:
     def close(self) -> None:
         """End it."""
         end_group(self._process)
+        if self.printed is not None:
+            self.printed.close()
         self.pipe.close()
         self.told.close()
         self._hearing.close()
         self._stop_hearing()
+
+    def defect_at(self, source: str) -> SourceDefect | None:
+        """Return the defect of ours by which the process ended; None: it was none."""
+        if self.lost is None or self._process.exitcode != DEFECT:
+            return None
+        return SourceDefect(source, "its process ended", f"exit code {DEFECT}")
 
     @property
     def how_it_ended(self) -> str:

@@ -30,7 +30,7 @@ from durable_core.processes.process_group import out_of_reach
 from durable_core.processes.std_streams import lenient, make_stderr_lenient
 from durable_core.processes.told_at_once import Teller
 from durable_core.processes.withheld import Withheld
-from durable_core.processes.worker import ENDED, Answer, Importing, Job, Lost, Ready, Task
+from durable_core.processes.worker import DEFECT, ENDED, Answer, Importing, Job, Lost, Ready, Task
 from durable_core.processes.worker_walls import WorkerWalls
 from durable_core.raised import told
 from durable_core.runtimes.drivers import replayer_of
@@ -53,6 +53,7 @@ def work(
     theirs: Connection,
     tells: Connection,
     heard: Connection,
+    prints: Connection | None,
     token: bytes,
     job: Job,
     number: int,
@@ -60,15 +61,16 @@ def work(
     withheld: Sequence[str],
 ) -> None:
     """Verify what comes through the pipe, in a process of its own."""
-    _keep_quiet(number)
+    _keep_quiet(prints)
     pipe, tells = Channel(_away(theirs), token), _away(tells)
     try:
         walls = WorkerWalls(scratch, heard, (pipe, tells), job.walls)
         walls.before_import()
         answers = _Answers(pipe, Teller(tells, token))
         _verify_all(pipe, answers, job, number, walls, Withheld(withheld))
-    except BaseException:
-        os._exit(_BROKEN)  # the pipe is gone, or what else the handler broke of ours
+    except BaseException as error:
+        is_defect = is_ours(error) and not isinstance(error, OSError | EOFError)
+        os._exit(DEFECT if is_defect else _BROKEN)  # the pipe is gone, or what else it broke
     os._exit(0)  # what the handler left running or registered is not waited for
 
 
@@ -82,15 +84,18 @@ def _away(pipe: Connection) -> Connection:
     return moved
 
 
-def _keep_quiet(number: int) -> None:
-    """Let nobody but us say how things end; what the handler prints is shown of the first run."""
+def _keep_quiet(prints: Connection | None) -> None:
+    """Let nobody but us say how things end; what the handler prints goes to `prints`, or nowhere.
+    It has no descriptor of its parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.excepthook = _say_nothing
     sys.unraisablehook = _say_nothing
-    if number:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, 2)
-    os.dup2(2, 1)  # what the handler prints is no data of ours
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(os.devnull, os.O_WRONLY) if prints is None else prints.fileno()
+    os.dup2(output, 2)
+    os.dup2(output, 1)  # what the handler prints is no data of ours
+    if prints is not None:
+        prints.close()
     make_stderr_lenient()
     sys.stdout = lenient(sys.stdout)  # by lines: what is printed is seen, whatever comes next
 
@@ -111,13 +116,13 @@ class _Answers:
     def __init__(self, pipe: Channel, teller: Teller) -> None:
         self._pipe = pipe
         self.teller = teller
-        self._waiting: list[Answer] = []
+        self._waiting: list[tuple[Answer, str]] = []
         self._sent = monotonic()
 
-    def add(self, answer: Answer) -> None:
-        """Send an answer, soon; one that is bad news now."""
+    def add(self, answer: Answer, source: str) -> None:
+        """Send an answer for a source, soon; one that is bad news now."""
         self.teller.finished()
-        self._waiting.append(answer)
+        self._waiting.append((answer, source))
         is_bad = isinstance(answer.outcome, Verification) and not answer.outcome
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
             self.send()
@@ -125,9 +130,25 @@ class _Answers:
     def send(self, *last: Answer) -> None:
         """Send all that wait, and the last one of this process."""
         if self._waiting or last:
-            self._pipe.send([*self._waiting, *last])
+            try:
+                self._pipe.send([*(answer for answer, _ in self._waiting), *last])
+            except OSError:
+                raise
+            except Exception:  # nothing of it is sent before all of it is packed
+                for answer, source in self._waiting:
+                    self._send_alone(answer, source)
+                if last:
+                    self._pipe.send([*last])
         self._waiting.clear()
         self._sent = monotonic()
+
+    def _send_alone(self, answer: Answer, source: str) -> None:
+        try:
+            self._pipe.send([answer])
+        except OSError:
+            raise
+        except Exception as error:
+            self._pipe.send([Answer(_why_unverified(error, source))])
 
 
 def _verify_all(
@@ -184,11 +205,14 @@ def _verify_all(
 
         def verify(task: Task) -> Answer:
             guard.of = object()
-            outcome = _verified(task, job, replayer, watch)
-            if isinstance(outcome, Verification):
-                outcome = withheld.judged(guard.with_late(outcome))
-            given = notes.take() if isinstance(outcome, Verification) else {}
-            return Answer(outcome, readings.forget_reads(), imported, given)
+            try:
+                outcome = _verified(task, job, replayer, watch)
+                if isinstance(outcome, Verification):
+                    outcome = withheld.judged(guard.with_late(outcome))
+                given = notes.take() if isinstance(outcome, Verification) else {}
+                return Answer(outcome, readings.forget_reads(), imported, given)
+            except BaseException as error:
+                return Answer(_why_unverified(error, task.name))
 
         _verify_each(pipe, answers, verify)
 
@@ -208,7 +232,7 @@ def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answ
             if not _is_open(canary):
                 answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
                 return
-            answers.add(answer)
+            answers.add(answer, task.name)
             if not isinstance(task.source, str) or _size(task.source) > _LARGE:
                 gc.collect()  # a run leaves cycles, which would hold its history for long
         answers.send()
@@ -235,8 +259,8 @@ def _answer_all(pipe: Channel, answers: _Answers, lost: Lost) -> None:
             tasks: list[Task] = pipe.recv()
         except EOFError:
             return
-        for _ in tasks:
-            answers.add(Answer(lost))
+        for task in tasks:
+            answers.add(Answer(lost), task.name)
         answers.send()
 
 
@@ -256,18 +280,23 @@ def _verified(
     if task.part is not None:
         options = replace(options, part=task.part)
     try:
-        with pausing_collection(), defects_at(str(source)):
+        with pausing_collection(), defects_at(task.name):
             most = job.max_text_bytes
             history = source if isinstance(source, RecordedHistory) else load_history(source, most)
         if job.function is not None and function_of(history.arn) not in (None, job.function):
             return None
         with handed(recorded_variables(history.arn)):
             return verify_history(replayer, history, options, watch)
-    except DurableError as error:
-        return error
-    except MemoryError:
-        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
     except BaseException as error:
-        if isinstance(error, Exception) and is_ours(error):
-            return defect_at(history.source, error)
-        return Lost(told(error), "report it, with the handler")
+        return _why_unverified(error, task.name)
+
+
+def _why_unverified(error: BaseException, source: str) -> DurableError | Lost:
+    """Return what is told of a source at which this was raised: by the handler's code, or ours."""
+    if isinstance(error, DurableError):
+        return error
+    if isinstance(error, MemoryError):
+        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
+    if isinstance(error, Exception) and is_ours(error):
+        return defect_at(source, error)
+    return Lost(told(error), "report it, with the handler")

@@ -9,6 +9,7 @@ import sysconfig
 import traceback
 from contextlib import suppress
 from functools import lru_cache
+from opcode import opmap
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -147,3 +148,29 @@ def shown(line: CodeLine | None) -> CodeLine | None:
     with suppress(ValueError, OSError):
         file = str(Path(file).relative_to(Path.cwd()))
     return CodeLine(file, line.line, line.function, text)
+
+
+def is_defect(error: BaseException) -> bool:
+    """Return True for what went wrong in code of ours that verifies, while the handler called it.
+
+    What such code raises on purpose, or the runtime that is verified with, is the handler's.
+    """
+    innermost = None
+    is_verifying = False
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(_OURS):
+            is_verifying = False
+        elif file.startswith((*_VERIFIES, _NATIVE)):
+            is_verifying = file.startswith(_VERIFIES)
+        innermost, trace = trace, trace.tb_next
+    if innermost is None or not is_verifying or not isinstance(error, Exception):
+        return False
+    code, at = innermost.tb_frame.f_code.co_code, innermost.tb_lasti
+    return isinstance(error, AssertionError) or code[at] != _RAISE
+
+
+_VERIFIES = tuple(os.path.join(_OURS, each, "") for each in ("verifying", "runtimes"))  # noqa: PTH118
+_NATIVE = os.path.join(_OURS, "native", "")  # noqa: PTH118
+_RAISE = opmap["RAISE_VARARGS"]

@@ -13,7 +13,7 @@ from durable_core.fold import Recorded
 from durable_core.ids import Path
 from durable_core.model import ExecutionStatus, OperationStatus
 from durable_core.raised import told, told_as_recorded
-from durable_core.sandbox.user_code import raising_line, users_traceback
+from durable_core.sandbox.user_code import is_defect, raising_line, users_traceback
 from durable_core.verifying.missing_values import NotDone
 from durable_core.verifying.payloads import json_of, same_json
 from durable_core.verifying.recorded_tree import identity_of
@@ -24,6 +24,8 @@ from durable_core.verifying.traces import Answer, Asked, Ended, Outcome, Trace, 
 def note_end(examination: Examination, trace: Trace, ended: Ended) -> None:
     """Note how the body of a context, or the handler, ended."""
     if ended.error is not None:
+        if is_defect(ended.error):
+            examination.defect = examination.defect or ended.error
         examination.missing.doubt_type_error(ended.error)
     examination.moment += 1
     trace.ended_at = examination.moment

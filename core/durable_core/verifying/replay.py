@@ -204,6 +204,8 @@ class _Verifier:
             with self._watch(examination):
                 arn = self._history.arn or UNKNOWN_ARN
                 self._replayer.replay(examination, arn, in_turn=in_turn)
+            if examination.defect is not None:
+                raise examination.defect
             return Run(examination, divergences_of(examination))
 
         watches = bool(bodies) and not self._has_watched

@@ -120,6 +120,8 @@ class Examination:
         self.unclear: dict[Path, Identity] = {}
         self.log_calls = 0
         self.is_log_refused = False
+        self.defect: BaseException | None = None
+        """What went wrong in code of ours that the handler called, and was taken for its own."""
         self.has_threads = False
         """Whether threads of the handler's own asked: in an order that may be another one."""
         self.on_handed: Callable[[str, Callable[[], Handed]], None] | None = None
