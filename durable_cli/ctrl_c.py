@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import Final, NoReturn
 
 from durable_cli.exits import Exit
-from durable_core import signals as interrupts
+from durable_core import interrupts
 from durable_core.sandbox.process_exit import exit_for_real
 
 _AGAIN_SECONDS: Final = 0.3

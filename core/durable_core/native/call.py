@@ -15,6 +15,7 @@ from durable_core.decide import Asked, Decision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
 from durable_core.excerpts import short_name
 from durable_core.ids import Path, position_text
+from durable_core.interrupts import is_interrupted
 from durable_core.model import (
     ErrorObject,
     Operation,
@@ -29,7 +30,7 @@ from durable_core.native.journal import Did, Note
 from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize, serialize
 from durable_core.sandbox.handler_clock import body_takes_time
 from durable_core.sandbox.step_bodies import running_body
-from durable_core.signals import CheckpointFailed, ProcessDied, is_interrupted
+from durable_core.signals import CheckpointFailed, ProcessDied
 
 
 class Call:

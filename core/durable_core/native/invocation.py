@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
 from durable_core.excerpts import short_name
 from durable_core.ids import position_text
+from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
 from durable_core.model import (
     ErrorObject,
@@ -45,7 +46,7 @@ from durable_core.sandbox.handler_clock import HandlerClock, monotonic_of
 from durable_core.sandbox.process_clocks import served_by
 from durable_core.sandbox.threads.turns import order_of
 from durable_core.sdks import SDKS, Sdk, SdkRules
-from durable_core.signals import CheckpointFailed, Overdue, ProcessDied, exit_status, is_interrupted
+from durable_core.signals import CheckpointFailed, Overdue, ProcessDied, exit_status
 from durable_core.sizes import utf8_bytes
 from durable_core.values import dataclass
 

@@ -8,14 +8,14 @@ get round it can (an extension module, changes of our own objects): the operatin
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final, Protocol
 
-from durable_core.sandbox.guard_hook import GuardedRun, Refused, hook_of_process
+from durable_core.processes.guard_findings import refusal_of, with_refusals_told
+from durable_core.sandbox.guard_hook import GuardedRun, Refused, hook_of_process, logging_to_nowhere
 from durable_core.sandbox.guard_mode import GuardMode
-from durable_core.sandbox.import_watch import logging_to_nowhere
 from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Doubt, Verdict, Verification
 
@@ -26,7 +26,6 @@ _MOST_TOLD: Final = 50
 _MOST_AT_ONCE: Final = 20
 """Of so many attempts of a history each is told at once: more may be more than a pipe takes, of
 which the other end is read when there is an answer."""
-MOVE: Final = "move it into a step: a replay does it again"
 _TAMPERED: Final = Doubt(
     "the handler changes the guard that watches over it",
     "take that out of the handler",
@@ -122,7 +121,7 @@ class Guard:
             return
         self._at_once(text)
         if len(examination.doubts) < _MOST_TOLD:
-            doubt = _refusal(text)
+            doubt = refusal_of(text)
             examination.doubt(doubt.reason, doubt.remedy, is_refusal=True)
 
     def _at_once(self, text: str) -> None:
@@ -143,7 +142,7 @@ class Guard:
         if not self.refuses or outcome.verdict is Verdict.DIVERGED:
             notes = (f"the handler reaches outside of steps: {each}" for each in late)
             return replace(outcome, notes=(*outcome.notes, *notes))
-        return _refused(outcome, late)
+        return with_refusals_told(outcome, late)
 
     @contextmanager
     def __call__(self, examination: Examination) -> Iterator[None]:
@@ -175,18 +174,3 @@ _A_WHILE: Final = 0.25
 _PATIENCE_SECONDS: Final = 1.0
 """How long a run's end is put off for threads that it has left running, in seconds, and how long
 all together: what they do at once is told of the run that it belongs to."""
-
-
-def with_attempts(outcome: Verification, attempts: Sequence[str]) -> Verification:
-    """Return the outcome of a history in which attempts stand that were told at once: the process
-    that calls it compatible may have been made to."""
-    return _refused(outcome, attempts) if outcome and attempts else outcome
-
-
-def _refused(outcome: Verification, attempts: Sequence[str]) -> Verification:
-    doubts = (*outcome.doubts, *map(_refusal, attempts))
-    return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=doubts)
-
-
-def _refusal(attempt: str) -> Doubt:
-    return Doubt(f"the handler reaches outside of a step: {attempt}", MOVE, is_refusal=True)

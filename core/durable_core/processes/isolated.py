@@ -24,6 +24,7 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any, Final
 
+from durable_core.interrupts import uninterrupted
 from durable_core.model import ErrorObject, InvocationInput, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
@@ -44,7 +45,7 @@ from durable_core.sandbox.handler_clock import StandingClock
 from durable_core.sandbox.process_clocks import served_by
 from durable_core.sandbox.process_exit import exit_sends_queued, watch_exits
 from durable_core.service.values import CheckpointAnswer, Invocation, StatePage
-from durable_core.signals import ProcessDied, uninterrupted
+from durable_core.signals import ProcessDied
 from durable_core.simulation.link import ServiceLink, context_of
 from durable_core.simulation.runner import Runner
 

@@ -22,8 +22,7 @@ from durable_core.errors import DurableError, NotEnforced
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
-from durable_core.processes.guard import with_attempts
-from durable_core.processes.import_findings import import_note
+from durable_core.processes.guard_findings import import_note, with_attempts
 from durable_core.processes.relayed_output import stderr_takes
 from durable_core.processes.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.processes.worker import (
@@ -297,7 +296,7 @@ class _Pool:
             raise Garbled
         match heard:
             case ImportFailed() if None in self._refused:
-                from durable_core.processes.import_findings import refused_by_system
+                from durable_core.processes.guard_findings import refused_by_system
 
                 worker.answer_all(refused_by_system(heard, self._refused[None]))
             case DurableError():

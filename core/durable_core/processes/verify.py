@@ -101,7 +101,7 @@ def _in_this_process(
 def _imported(spec: str, watch: Guard) -> tuple[Callable[..., Any] | Doubt, tuple[str, ...]]:
     """Return the handler of that name, or why it can't be imported while it is watched over; and
     what its import attempted."""
-    from durable_core.processes.import_findings import import_note, refused_import
+    from durable_core.processes.guard_findings import import_note, refused_import
     from durable_core.runtimes.handler import HandlerError, HandlerLoader
 
     with watch.importing() as attempts:

@@ -20,6 +20,7 @@ from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.errors import DurableError, SourceDefect
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
+from durable_core.interrupts import uninterrupted
 from durable_core.processes.channel import Channel, Garbled, new_token
 from durable_core.processes.declared import is_as_declared
 from durable_core.processes.process_group import (
@@ -35,7 +36,6 @@ from durable_core.processes.worker_walls import RaisedAt, Walled, watcher_at
 from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.secret_variables import changes_for, environment_with, withheld_from
 from durable_core.sandbox.sources import Read
-from durable_core.signals import uninterrupted
 from durable_core.values import dataclass
 from durable_core.verifying.options import Part, VerifyOptions
 from durable_core.verifying.verification import Doubt, Verification

@@ -25,7 +25,7 @@ from durable_core.history import RecordedHistory
 from durable_core.processes.channel import Channel
 from durable_core.processes.given_notes import GivenNotes
 from durable_core.processes.guard import Guard
-from durable_core.processes.import_findings import NOT_IMPORTED, import_note, refused_import
+from durable_core.processes.guard_findings import NOT_IMPORTED, import_note, refused_import
 from durable_core.processes.process_group import out_of_reach
 from durable_core.processes.std_streams import lenient, make_stderr_lenient
 from durable_core.processes.told_at_once import Teller

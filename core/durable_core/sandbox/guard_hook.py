@@ -7,15 +7,20 @@ put in place once a process, and does nothing but while a handler is being verif
 
 from __future__ import annotations
 
+import importlib.machinery
+import logging
+import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from importlib import _bootstrap_external
 from importlib.util import find_spec, module_from_spec
 from time import monotonic, sleep
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol, TextIO
 
 from durable_core.sandbox import attempts, unaudited
 from durable_core.sandbox.attempts import (
@@ -29,7 +34,6 @@ from durable_core.sandbox.attempts import (
     text_of,
 )
 from durable_core.sandbox.guard_mode import GuardMode
-from durable_core.sandbox.import_watch import folder_for_temporary_files, is_common
 from durable_core.sandbox.origins import Here, Origins
 
 
@@ -287,3 +291,71 @@ def _last_resort(tell: Callable[[str], None]) -> Callable[[str, tuple[Any, ...]]
         raise refused(f"{what} is refused while verifying")
 
     return refuses
+
+
+_WRITERS: Final = frozenset(
+    {
+        id(vars(_bootstrap_external)["_write_atomic"].__code__),
+        id(importlib.machinery.SourceFileLoader.set_data.__code__),
+    }
+)
+_BYTECODE: Final = re.compile(r".*\.pyc(\.\d+)?", re.DOTALL)
+
+
+def is_common(
+    event: str, args: tuple[Any, ...], frame: FrameType | None, scratch: str | None
+) -> bool:
+    """Return True for what imports commonly write: bytecode, and what is in the folder for
+    temporary files that this process has for itself."""
+    paths = list(map(text_of, args[: 2 if event == "os.rename" else 1]))
+    if (
+        scratch is not None
+        and event in _IN_SCRATCH
+        and all(_is_in(each, scratch) for each in paths)
+    ):
+        return True
+    # By the function that writes bytecode, not by a name that any code may have.
+    if frame is None or id(frame.f_code) not in _WRITERS:
+        return False
+    path = paths[0] or ""
+    if event == "os.mkdir":
+        return os.path.basename(path) == "__pycache__"  # noqa: PTH119
+    return event in ("open", "os.rename", "os.remove") and _BYTECODE.fullmatch(path) is not None
+
+
+_IN_SCRATCH: Final = frozenset(
+    {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.utime"}
+)
+
+
+def _is_in(path: str | None, folder: str) -> bool:
+    found = "" if path is None else os.path.realpath(path)
+    return found == folder or found.startswith(folder + os.sep)
+
+
+def folder_for_temporary_files() -> str | None:
+    """Return the folder that this process has for itself, where one was made for it."""
+    found = vars(sys.modules["tempfile"]).get("tempdir") if "tempfile" in sys.modules else None
+    return None if found is None else os.path.realpath(found)
+
+
+def _open_nothing() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+@contextmanager
+def logging_to_nowhere() -> Iterator[None]:
+    """Have the log files that are set up while the block runs go nowhere, now and later: modules
+    set up logging when they are imported, and what they log is no part of what is verified."""
+    kind: Any = logging.FileHandler
+    made = kind.__init__
+
+    def init(handler: Any, *args: Any, **keywords: Any) -> None:
+        handler._open = _open_nothing
+        made(handler, *args, **keywords)
+
+    kind.__init__ = init
+    try:
+        yield
+    finally:
+        kind.__init__ = made

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from durable_core.exceptions import error_object
+from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput, InvocationStatus
 from durable_core.native.event_loop import VirtualTimeLoop
@@ -23,7 +24,7 @@ from durable_core.sandbox.lambda_context import LambdaContext
 from durable_core.sandbox.process_clocks import served_by
 from durable_core.sdks import Sdk
 from durable_core.service.values import Crash, Invocation, exit_crash, timeout_crash
-from durable_core.signals import exit_status, is_interrupted
+from durable_core.signals import exit_status
 from durable_core.simulation.chance import drawn_from
 from durable_core.simulation.link import AsyncLink, ServiceLink, context_of
 

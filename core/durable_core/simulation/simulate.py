@@ -18,6 +18,7 @@ from typing import Any, Final
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
+from durable_core.interrupts import noting_interrupts, take_interrupt
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     ContextDetails,
@@ -41,7 +42,6 @@ from durable_core.service.values import (
     Invocation,
     InvokeRequested,
 )
-from durable_core.signals import noting_interrupts, take_interrupt
 from durable_core.simulation.chance import seeded_names
 from durable_core.simulation.link import ServiceLink
 from durable_core.simulation.outcome import (

@@ -29,12 +29,14 @@ from durable_core.verifying.findings import (
 )
 from durable_core.verifying.leaks import LeakWatch
 from durable_core.verifying.options import VerifyOptions
-from durable_core.verifying.passes import Passes, Run, run_passes
-from durable_core.verifying.pictures import (
+from durable_core.verifying.passes import (
+    Passes,
     Picture,
+    Run,
     completed_contexts,
     end_divergence,
     pictures_of,
+    run_passes,
 )
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
 from durable_core.verifying.relocations import divergences_of

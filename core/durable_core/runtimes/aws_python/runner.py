@@ -16,6 +16,7 @@ from weakref import finalize
 
 from durable_core.errors import DurableError
 from durable_core.exceptions import escaped
+from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
 from durable_core.native.invocation import InvocationOptions, Invoked, Lost
@@ -32,7 +33,7 @@ from durable_core.sandbox.threads.scheduler import Scheduler
 from durable_core.sandbox.threads.tasks import SECOND, Stuck, current_task
 from durable_core.sandbox.threads.turns import Order, order_of
 from durable_core.sdks import Sdk
-from durable_core.signals import Overdue, exit_status, is_interrupted
+from durable_core.signals import Overdue, exit_status
 from durable_core.simulation.chance import drawn_from
 from durable_core.simulation.link import ServiceLink, context_of
 from durable_core.simulation.runner import Runner
