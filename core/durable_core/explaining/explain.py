@@ -9,6 +9,7 @@ from typing import Final
 
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
+from durable_core.execution_facts import ExecutionFacts
 from durable_core.explaining.metering_totals import metering_of
 from durable_core.explaining.reasons import at_resume, pause_reasons, pauses_with_record, reasons
 from durable_core.explaining.report import (
@@ -24,14 +25,7 @@ from durable_core.explaining.report import (
 )
 from durable_core.explaining.rows import Explained, explain_operations
 from durable_core.explaining.writers import writers_of
-from durable_core.fold import (
-    ExecutionFacts,
-    Folded,
-    Recorded,
-    as_found_by,
-    folded_of,
-    visible,
-)
+from durable_core.fold import Folded, Recorded, as_found_by, folded_of, visible
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
 from durable_core.limits import (

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from durable_core.excerpts import excerpts
-from durable_core.fold import ExecutionFacts, Recorded
+from durable_core.execution_facts import ExecutionFacts
+from durable_core.fold import Recorded
 from durable_core.ids import Path, position_text
 from durable_core.model import ExecutionStatus, OperationStatus, OperationType
 from durable_core.sandbox.user_code import CodeLine, calling_line
