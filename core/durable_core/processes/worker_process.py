@@ -18,9 +18,10 @@ from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
 
-from durable_core.adapters.history_file import load_history, pausing_collection
+from durable_core.adapters.history_file import load_history
 from durable_core.defects import defect_at, defects_at, is_ours
 from durable_core.errors import DurableError
+from durable_core.garbage_collection import pausing_collection
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import Channel
 from durable_core.processes.given_notes import GivenNotes
