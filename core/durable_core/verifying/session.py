@@ -129,23 +129,16 @@ class Examination:
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         self.uncertain: dict[str, tuple[int, str]] = {}
         self.missing = MissingValues(self.doubt)
-        status = facts.status
         self.is_refused = ended_by_refusal(facts)
-        ended = (
-            status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED) and not self.is_refused
-        )
         if self.is_refused:
             self.remark(REFUSED)
-        self.root = self.follow(
-            Trace(
-                (),
-                None,
-                tree.root,
-                not ended,
-                status is ExecutionStatus.SUCCEEDED,
-                borrows=borrows,
-            )
-        )
+        self.root = self.follow(self._trace_of_handler())
+
+    def _trace_of_handler(self) -> Trace:
+        has_succeeded = self.facts.status is ExecutionStatus.SUCCEEDED
+        has_failed = self.facts.status is ExecutionStatus.FAILED and not self.is_refused
+        is_open = not (has_succeeded or has_failed)
+        return Trace((), None, self.tree.root, is_open, has_succeeded, borrows=self.borrows)
 
     def follow(self, trace: Trace) -> Trace:
         """Note that the body of a context runs in this run."""
