@@ -22,7 +22,6 @@ from durable_core.events import (
     payload_of,
 )
 from durable_core.model import (
-    NOTHING,
     CallbackDetails,
     ChainedInvokeDetails,
     ChainedInvokeOptions,
@@ -42,6 +41,7 @@ from durable_core.model import (
     StepDetails,
     WaitDetails,
 )
+from durable_core.values import NOTHING
 from durable_core.wire import (
     RECORD_KEYS,
     error_from_wire,

@@ -8,36 +8,12 @@ doesn't know are kept in `extra` and written back unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from durable_core.values import dataclass
-
-
-class _Nothing(Mapping[str, Any]):
-    """The empty mapping, as a value that can't change (and so can be a default)."""
-
-    __slots__ = ()
-
-    def __getitem__(self, key: str) -> Any:
-        raise KeyError(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __repr__(self) -> str:
-        return "{}"
-
-
-NOTHING: Final[Mapping[str, Any]] = _Nothing()
+from durable_core.values import NOTHING, dataclass
 
 
 class Word(StrEnum):

@@ -8,16 +8,41 @@ hash as frozen ones do, and nothing but mypy keeps code from writing to them.
 A command declares more than a hundred classes before it does anything, and `dataclasses` compiles
 four methods for each. Only the one that makes a value is worth it, for the classes of which values
 are made: it is compiled when the first one is. To compare, hash and show values is the same code
-for all classes here.
+for all classes here. `NOTHING` is the empty mapping that such a value can have as a default.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass as dataclass
 from operator import attrgetter
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+
+class _Nothing(Mapping[str, Any]):
+    """The empty mapping, as a value that can't change (and so can be a default)."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+NOTHING: Final[Mapping[str, Any]] = _Nothing()
 
 if not TYPE_CHECKING:
 

@@ -199,9 +199,9 @@ def command(
     from durable_cli.sources import all_sources, telling_what_is_empty
     from durable_cli.whole_file import Spared
     from durable_core.adapters.connection import Connection
-    from durable_core.adapters.history_file import pausing_collection
     from durable_core.adapters.sources import Sources
     from durable_core.errors import DurableError
+    from durable_core.garbage_collection import pausing_collection
 
     most = parse_size(max_bytes, "--max-bytes")
     sources_read = Sources(Connection(profile, region, endpoint_url), most)

@@ -8,9 +8,7 @@ answer of GetDurableExecution beside the events or after them.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,6 +20,7 @@ from durable_core.adapters.documents import (
 )
 from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
 from durable_core.errors import SourceError
+from durable_core.garbage_collection import pausing_collection
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.model import Event, ExecutionRecord, Operation
 from durable_core.wire import (
@@ -68,22 +67,6 @@ def load_history(source: str, max_text_bytes: int = MAX_TEXT_BYTES) -> RecordedH
 def history_of_document(source: str, document: Mapping[str, Any]) -> RecordedHistory:
     """Return the history in a document that is already parsed. Raises SourceError."""
     return history_from_parts(source, parts_of(source, [document], _EXPECTED))
-
-
-@contextmanager
-def pausing_collection() -> Iterator[None]:
-    """Keep the garbage collector from walking what is being read, over and over again.
-
-    Parsed documents have no cycles, and the collector would take a third of the time of a history
-    of many events.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def history_from_parts(source: str, parts: Iterable[Part]) -> RecordedHistory:

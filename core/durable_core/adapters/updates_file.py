@@ -11,9 +11,10 @@ from durable_core.adapters.documents import (
     read_documents,
     source_name,
 )
-from durable_core.adapters.history_file import history_from_parts, pausing_collection
+from durable_core.adapters.history_file import history_from_parts
 from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
 from durable_core.errors import SourceError
+from durable_core.garbage_collection import pausing_collection
 from durable_core.history import RecordedHistory
 from durable_core.model import CheckpointRequest, OperationUpdate
 from durable_core.values import dataclass

@@ -9,6 +9,7 @@ from typing import Final
 
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import UsageError
+from durable_core.execution_facts import ExecutionFacts
 from durable_core.explaining.metering_totals import metering_of
 from durable_core.explaining.reasons import at_resume, pause_reasons, pauses_with_record, reasons
 from durable_core.explaining.report import (
@@ -16,6 +17,7 @@ from durable_core.explaining.report import (
     LimitUse,
     Metering,
     PauseRow,
+    Reason,
     Replay,
     ReplayCost,
     Report,
@@ -24,14 +26,7 @@ from durable_core.explaining.report import (
 )
 from durable_core.explaining.rows import Explained, explain_operations
 from durable_core.explaining.writers import writers_of
-from durable_core.fold import (
-    ExecutionFacts,
-    Folded,
-    Recorded,
-    as_found_by,
-    folded_of,
-    visible,
-)
+from durable_core.fold import Folded, Recorded, as_found_by, folded_of, visible
 from durable_core.history import RecordedHistory
 from durable_core.invocations import Invocation
 from durable_core.limits import (
@@ -73,12 +68,10 @@ def explain(
     lacks_events = bool(history.events) and history.events[-1].event_id != len(history.events)
     history = replace(history, events=())  # nothing asks for them any more: there may be many
     record = history.execution or ExecutionRecord()
-    facts = _with_record(
-        folded.execution, record if invocation is None else _before_its_end(record)
-    )
-    if not show_payloads:  # reasons of pauses are execution data, as payloads are
-        untold = (replace(each, reason=None, resume_reason=None) for each in facts.pauses)
-        facts = replace(facts, pauses=tuple(untold))
+    known = record if invocation is None else _before_its_end(record)
+    facts = _with_record(folded.execution, known)
+    if not show_payloads:
+        facts = _without_reasons(facts)
     resume = at_resume(facts, folded.operations, invocations)
     explained = explain_operations(
         folded.operations,
@@ -88,30 +81,31 @@ def explain(
         show_payloads=show_payloads,
         limits=limits,
     )
-    arn = parse_execution_arn(history.arn or "")
+    arn, scheme = parse_execution_arn(history.arn or ""), explained.located.scheme
     active = _active_seconds(earlier)
     wall = _wall_seconds(facts)
     own_bytes = _own_bytes(facts)
+    folded = replace(folded, execution=facts)
+    retried = earlier if invocation is not None else invocations[:-1]
     metering = metering_of(
-        history,
-        replace(folded, execution=facts),
-        explained.rows,
-        own_bytes,
-        retried=earlier if invocation is not None else invocations[:-1],
-        lacks_events=lacks_events,
+        history, folded, explained.rows, own_bytes, retried=retried, lacks_events=lacks_events
     )
     stored_bytes = own_bytes + sum(row.stored_bytes for row in explained.rows)
     totals = _totals(folded.operations, explained.rows, metering)
+    why: tuple[Reason, ...] = ()
+    if invocation is None:
+        why = (
+            *pause_reasons(facts, resume, explained.rows),
+            *reasons(facts, folded.operations, explained.rows, explained.located, invocations),
+        )
     return Report(
         source=history.source,
         name=record.name or (arn.name if arn else None) or facts.name,
         arn=history.arn,
         function=_function_name(record.function_arn) or (arn.function if arn else None),
         version=record.version or (arn.version if arn else None),
-        sdks=writers_of(
-            explained.located.scheme, folded.operations, explained.summaries, facts.error
-        ),
-        id_scheme=explained.located.scheme.name if explained.located.scheme else None,
+        sdks=writers_of(scheme, folded.operations, explained.summaries, facts.error),
+        id_scheme=scheme.name if scheme else None,
         status=facts.status.value,
         started=facts.started,
         ended=facts.ended,
@@ -129,15 +123,8 @@ def explain(
         metering=metering,
         compute=_compute(earlier) if history.operations is None else ComputeUse(None, 0, 0.0),
         cost=_cost(folded.operations, explained),
-        limits=_limits(
-            facts, folded.operations, explained.rows, totals, metering, stored_bytes, limits
-        ),
-        reasons=(
-            *pause_reasons(facts, resume, explained.rows),
-            *reasons(facts, folded.operations, explained.rows, explained.located, invocations),
-        )
-        if invocation is None
-        else (),
+        limits=_limits(folded, explained.rows, totals, metering, stored_bytes, limits),
+        reasons=why,
         warnings=history.warnings,
         error=facts.error,
         pauses=_pause_rows(facts, explained),
@@ -213,6 +200,12 @@ def _with_record(facts: ExecutionFacts, record: ExecutionRecord) -> ExecutionFac
         result=facts.result if facts.result is not None else record.result,
         error=facts.error or record.error,
     )
+
+
+def _without_reasons(facts: ExecutionFacts) -> ExecutionFacts:
+    """Leave out the reasons of pauses, which are execution data as payloads are."""
+    untold = (replace(each, reason=None, resume_reason=None) for each in facts.pauses)
+    return replace(facts, pauses=tuple(untold))
 
 
 def _function_name(arn: str | None) -> str | None:
@@ -302,14 +295,14 @@ def _cost(recorded: Mapping[str, Recorded], explained: Explained) -> ReplayCost:
 
 
 def _limits(
-    facts: ExecutionFacts,
-    recorded: Mapping[str, Recorded],
+    folded: Folded,
     rows: Sequence[Row],
     totals: Totals,
     metering: Metering,
     stored_bytes: int,
     limits: ServiceLimits,
 ) -> tuple[LimitUse, ...]:
+    facts, recorded = folded.execution, folded.operations
     payloads = ((_fullest(each, limits), key) for key, each in recorded.items())
     errors = (
         (error_bytes(each.operation.error), key)
@@ -331,7 +324,6 @@ def _limits(
             "operations",
             len(recorded),
             most_operations,
-            None,
             at_least=partial,
         ),
         LimitUse(

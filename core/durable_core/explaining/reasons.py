@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import format_timestamp, seconds_after
+from durable_core.execution_facts import ExecutionFacts, Pause, is_cut_short
 from durable_core.explaining.report import AtResume, Reason, Replay, Row
 from durable_core.explaining.sentences import describe_error, duration_text, error_text
-from durable_core.fold import ExecutionFacts, Pause, Recorded, is_cut_short
+from durable_core.fold import Recorded
 from durable_core.invocations import Invocation
 from durable_core.model import (
     ErrorObject,

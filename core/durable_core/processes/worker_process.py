@@ -18,9 +18,10 @@ from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any, Final
 
-from durable_core.adapters.history_file import load_history, pausing_collection
+from durable_core.adapters.history_file import load_history
 from durable_core.defects import defect_at, defects_at, is_ours
 from durable_core.errors import DurableError
+from durable_core.garbage_collection import pausing_collection
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import Channel
 from durable_core.processes.given_notes import GivenNotes
@@ -44,7 +45,7 @@ from durable_core.runtimes.lambda_environment import (
 from durable_core.sandbox.process_exit import exit_is_told, watch_exits
 from durable_core.sandbox.readings import readings_of_verification
 from durable_core.sandbox.user_code import CodeLine
-from durable_core.verifying.replay import Watch, function_of, verify_history
+from durable_core.verifying.replay import Replayer, Watch, function_of, verify_history
 from durable_core.verifying.session import Examination
 from durable_core.verifying.verification import Verification
 
@@ -176,19 +177,9 @@ def _verify_all(
     guard = Guard(job.guard, stays=True, allow_import=job.allow_import, tell_at_once=tell)
     with exit_is_told(tell_exit):
         with guard.importing() as attempts:
-            try:
-                replayer = replayer_of(HandlerLoader().load(job.spec).target)
-            except HandlerError as error:
-                refusal = refused_import(error, attempts if guard.refuses else ())
-                doubt = refusal or withheld.failed_import(error)
-                if doubt is None:
-                    pipe.send(error)
-                    doubt = pipe.recv()  # where the operating system has refused it something
-                lost = Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED)
-                _answer_all(pipe, answers, lost)
-                return
-            except DurableError as error:
-                pipe.send(error)
+            refused = attempts if guard.refuses else ()
+            replayer = _import_handler(pipe, answers, job.spec, refused, withheld)
+            if replayer is None:
                 return
             walls.after_import()
         imported = readings.forget_reads()
@@ -215,6 +206,23 @@ def _verify_all(
                 return Answer(_why_unverified(error, task.name))
 
         _verify_each(pipe, answers, verify)
+
+
+def _import_handler(
+    pipe: Channel, answers: _Answers, spec: str, refused: Sequence[str], withheld: Withheld
+) -> Replayer | None:
+    """Import the handler and return what runs it; None where it can't be, which is told."""
+    try:
+        return replayer_of(HandlerLoader().load(spec).target)
+    except HandlerError as error:
+        doubt = refused_import(error, refused) or withheld.failed_import(error)
+        if doubt is None:
+            pipe.send(error)
+            doubt = pipe.recv()  # where the operating system has refused it something
+        _answer_all(pipe, answers, Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED))
+    except DurableError as error:
+        pipe.send(error)
+    return None
 
 
 def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answer]) -> None:

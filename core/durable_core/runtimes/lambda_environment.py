@@ -18,6 +18,7 @@ from durable_core.sandbox.process_environment import is_set
 REQUEST_ID: Final = "00000000-0000-4000-8000-000000000000"
 """Of the invocation in which recorded code is verified."""
 BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""When that invocation began, and all that is in its state: long ago, so that nothing is due."""
 
 
 def variables_of(context: LambdaContext) -> dict[str, str]:

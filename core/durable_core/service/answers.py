@@ -11,6 +11,7 @@ from durable_core.limits import ServiceLimits
 from durable_core.model import (
     ChainedInvokeDetails,
     ErrorObject,
+    ExecutionStatus,
     InvocationOutput,
     InvocationStatus,
     Operation,
@@ -19,6 +20,7 @@ from durable_core.model import (
 )
 from durable_core.service.changes import Change
 from durable_core.service.events import error_carrier, outcome_details
+from durable_core.service.request import Decision
 from durable_core.service.validation import too_large
 from durable_core.service.values import (
     CALLBACK_TIMEOUT,
@@ -186,7 +188,7 @@ def response_too_large(output: InvocationOutput, limits: ServiceLimits) -> Error
     )
 
 
-def result_too_large(
+def _result_too_large(
     output: InvocationOutput, start: ExecutionStart, limits: ServiceLimits
 ) -> ErrorObject | None:
     """Return why the execution fails for a result that its start has no room for, or None.
@@ -201,7 +203,7 @@ def result_too_large(
     )
 
 
-def invalid_output(output: InvocationOutput) -> ErrorObject | None:
+def _invalid_output(output: InvocationOutput) -> ErrorObject | None:
     """Return why the execution fails for an answer that contradicts itself, or None."""
     message = None
     if output.status is None:
@@ -211,3 +213,20 @@ def invalid_output(output: InvocationOutput) -> ErrorObject | None:
     elif output.status is InvocationStatus.SUCCEEDED and output.error is not None:
         message = "Cannot provide an Error for SUCCEEDED status."
     return None if message is None else ErrorObject(message=message, type=INVALID_PARAMETER)
+
+
+def decision_of(
+    output: InvocationOutput, start: ExecutionStart, limits: ServiceLimits
+) -> Decision | None:
+    """Return how an answer ends the execution; None where it goes on.
+
+    One that contradicts itself, or is too large, fails it.
+    """
+    error = _invalid_output(output) or _result_too_large(output, start, limits)
+    if error is not None:
+        return Decision(ExecutionStatus.FAILED, error=error)
+    if output.status is InvocationStatus.SUCCEEDED:
+        return Decision(ExecutionStatus.SUCCEEDED, result=output.result)
+    if output.status is InvocationStatus.FAILED:
+        return Decision(ExecutionStatus.FAILED, error=output.error)
+    return None

@@ -14,9 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
-from durable_core.events import seconds_after
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
     CheckpointRequest,
@@ -35,10 +33,9 @@ from durable_core.service.answers import (
     STOPPED,
     callback_answered,
     callback_timed_out,
-    invalid_output,
+    decision_of,
     invoke_answered,
     response_too_large,
-    result_too_large,
     retry_ready,
     unknown_callback,
     wait_over,
@@ -55,6 +52,12 @@ from durable_core.service.changes import (
     WaitDue,
 )
 from durable_core.service.events import invocation_completed_details
+from durable_core.service.invocation import (
+    DEFAULT_PAGE_ITEMS,
+    CheckpointTokens,
+    InvocationRetries,
+    RunningInvocation,
+)
 from durable_core.service.ledger import (
     NOT_PAUSED,
     NOT_RUNNING,
@@ -64,7 +67,7 @@ from durable_core.service.ledger import (
     Ledger,
     Pausing,
 )
-from durable_core.service.made_ids import made_token, made_uuid
+from durable_core.service.made_ids import made_uuid
 from durable_core.service.request import Accepted, Decision, examine
 from durable_core.service.state import is_waiting
 from durable_core.service.values import (
@@ -87,26 +90,6 @@ from durable_core.service.values import (
     Stop,
     target_of,
 )
-from durable_core.values import dataclass
-
-DEFAULT_PAGE_ITEMS: Final = 100
-"""Operations in a page of GetDurableExecutionState where the request doesn't say (model)."""
-
-
-@dataclass(slots=True)
-class _Flight:
-    """The invocation that runs. `view` is what its pages of state are cut from.
-
-    `over` says why the answer to its next checkpoint has no token, None while it has one; `cut` is
-    that, once there was such an answer.
-    """
-
-    request_id: str
-    started: datetime
-    view: Sequence[Operation]
-    view_token: str
-    over: str | None = None
-    cut: str | None = None
 
 
 class SimulatedService:
@@ -130,7 +113,6 @@ class SimulatedService:
         self.start = start
         self.arn = start.execution_arn
         self.limits = limits
-        self.policy = policy or InvocationPolicy()
         self.status = ExecutionStatus.RUNNING
         self.result: str | None = None
         self.error: ErrorObject | None = None
@@ -143,14 +125,10 @@ class SimulatedService:
         self.pausing = Pausing(self._ledger)
         self._store = self._ledger.store
         self._timers = self._ledger.timers
-        self._flight: _Flight | None = None
-        self._token: str | None = None
-        self._tokens = 0
-        self._last: tuple[str, str, CheckpointAnswer] | None = None
+        self._flight: RunningInvocation | None = None
+        self._tokens = CheckpointTokens(start)
         self._decision: Decision | None = None
-        self._failures = 0
-        self._try_now = True
-        self._try_later: int | None = None
+        self._retries = InvocationRetries(policy or InvocationPolicy(), self._timers)
 
     # -- looking at it -------------------------------------------------------------------------
 
@@ -200,7 +178,7 @@ class SimulatedService:
         """
         if self.status is not ExecutionStatus.RUNNING or self.in_flight:
             return False
-        return self._try_now or self._store.has_woken
+        return self._retries.is_due or self._store.has_woken
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -230,7 +208,7 @@ class SimulatedService:
                 if refusal is not None:
                     self.refused_answers.append(RefusedAnswer(moment, answer, refusal))
             case InvokeAgain():
-                self._try_now = True
+                self._retries.is_due = True
             case ExecutionDue():
                 text = f"Execution timed out after {self.start.execution_timeout_seconds} seconds."
                 self._cut_short(moment, ExecutionStatus.TIMED_OUT, ErrorObject(message=text))
@@ -316,7 +294,7 @@ class SimulatedService:
 
     def _end(self, now: datetime, decision: Decision) -> None:
         self.status, self.result, self.error = decision.status, decision.result, decision.error
-        self._token = None
+        self._tokens.current = None
         self.pausing.forget()
         self._ledger.end(now, decision)
 
@@ -330,9 +308,9 @@ class SimulatedService:
         """
         self.tick(now)
         token, client = request.checkpoint_token, request.client_token
-        if self._last is not None and (token, client) == self._last[:2]:
-            return self._last[2]
-        if token is None or not self._is_current(token):
+        if (repeated := self._tokens.repeated(token, client)) is not None:
+            return repeated
+        if token is None or token != self._tokens.current:
             return self._invalid_token
         if request.durable_execution_arn not in (None, self.arn):
             return self._invalid_token
@@ -342,13 +320,8 @@ class SimulatedService:
         if isinstance(accepted, Refusal):
             return accepted
         answer = self._commit(now, accepted)
-        if self.cut_short is not None:
-            return answer  # sent again, it is refused (AWS's Python testing library 1.4.0)
-        if client:
-            repeated = replace(answer, effects=()) if answer.effects else answer
-            self._last = (token, client, repeated)
-        else:
-            self._last = None
+        if self.cut_short is None:  # else, sent again, it is refused (testing library 1.4.0)
+            self._tokens.remember(token, client, answer)
         return answer
 
     def _commit(self, now: datetime, accepted: Accepted) -> CheckpointAnswer:
@@ -357,31 +330,22 @@ class SimulatedService:
         self._store.stored_bytes = accepted.stored_bytes
         self._decision = accepted.decision
         flight = self._flight
+        operations: tuple[Operation, ...] = ()
         if flight is not None and flight.over is not None and accepted.decision is None:
-            return self._take_token_back(now, flight, accepted)
-        self._token = None if accepted.decision is not None else self._new_token()
+            self._take_token_back(now, flight)
+        else:
+            operations = self._store.take_unseen()
+            self._tokens.current = None if accepted.decision is not None else self._tokens.make()
+        effects = (each.effect for each in accepted.changes if each.effect is not None)
         return CheckpointAnswer(
-            checkpoint_token=self._token,
-            operations=self._store.take_unseen(),
-            effects=tuple(each.effect for each in accepted.changes if each.effect is not None),
+            checkpoint_token=self._tokens.current, operations=operations, effects=tuple(effects)
         )
 
-    def _take_token_back(
-        self, now: datetime, flight: _Flight, accepted: Accepted
-    ) -> CheckpointAnswer:
-        """Answer an invocation that is over: what it wrote is kept, and it hears of nothing new."""
-        flight.cut, self._token = flight.over, None
+    def _take_token_back(self, now: datetime, flight: RunningInvocation) -> None:
+        """End an invocation that is over: what it wrote is kept, and it hears of nothing new."""
+        flight.cut, self._tokens.current = flight.over, None
         if self.status is ExecutionStatus.PAUSING:
             self._begin_pause(now)
-        effects = (each.effect for each in accepted.changes if each.effect is not None)
-        return CheckpointAnswer(checkpoint_token=None, effects=tuple(effects))
-
-    def _is_current(self, token: str) -> bool:
-        return self.in_flight and token == self._token
-
-    def _new_token(self) -> str:
-        self._tokens += 1
-        return made_token("checkpoint", self.arn, self.start.seed, self._tokens)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -394,24 +358,15 @@ class SimulatedService:
         ended, and is good until the next checkpoint.
         """
         flight = self._flight
-        if flight is None or not self._is_current(token):
+        if flight is None or token != self._tokens.current:
             return self._invalid_token
-        start = 0
+        start = 0 if marker is None else flight.start_of(marker, token)
+        if start is None:
+            return INVALID_MARKER
         if marker is None:
             flight.view, flight.view_token = self._store.handed_over(), token
-        else:
-            given, _, index = marker.rpartition(":")
-            if not given == flight.view_token == token or not index.isdecimal():
-                return INVALID_MARKER
-            start = int(index)
-        items = min(max_items or DEFAULT_PAGE_ITEMS, self.limits.state_page_operations)
-        return self._page(flight, start, items)
-
-    def _page(self, flight: _Flight, start: int, items: int) -> StatePage:
-        view = flight.view
-        end = self._store.page_end(view, start, items, self.limits.state_page_bytes)
-        marker = f"{flight.view_token}:{end}" if end < len(view) else None
-        return StatePage(tuple(view[start:end]), marker)
+        items = max_items or DEFAULT_PAGE_ITEMS
+        return flight.page(self._store, self.limits, start, items)
 
     # -- invocations ---------------------------------------------------------------------------
 
@@ -424,18 +379,16 @@ class SimulatedService:
         if self.status is not ExecutionStatus.RUNNING or self.in_flight:
             raise RuntimeError("no invocation can begin now")
         self.invocations += 1
-        self._try_now = False
-        if self._try_later is not None:
-            self._timers.cancel(self._try_later)
+        is_retry = self._retries.begin()
         updated = self._store.forget_unseen()
         request_id = made_uuid("request", self.arn, self.start.seed, self.invocations)
-        self._token = token = self._new_token()
-        self._flight = _Flight(request_id, now, self._store.handed_over(), token)
-        page = self._page(self._flight, 0, self.limits.state_page_operations)
+        self._tokens.current = token = self._tokens.make()
+        self._flight = RunningInvocation(request_id, now, self._store.handed_over(), token)
+        page = self._flight.page(self._store, self.limits)
         handed = InvocationInput(self.arn, token, page.operations, page.next_marker, updated)
-        retry, because, self._because = self._failures > 0, self._because, None
+        because, self._because = self._because, None
         tenant = self.start.tenant_id
-        return Invocation(self.invocations, request_id, handed, retry, tenant, because)
+        return Invocation(self.invocations, request_id, handed, is_retry, tenant, because)
 
     def end_invocation(self, now: datetime, outcome: InvocationOutput | Crash) -> None:
         """End the invocation that runs, with what its handler answered or why it didn't.
@@ -448,7 +401,7 @@ class SimulatedService:
         if flight is None:
             raise RuntimeError("no invocation runs")
         self.tick(now)
-        self._flight = self._token = None
+        self._flight = self._tokens.current = None
         error = self._failure_of(outcome, flight)
         details = invocation_completed_details(flight.started, now, flight.request_id, error)
         self._ledger.complete_invocation(now, details)
@@ -457,17 +410,22 @@ class SimulatedService:
         if self._decision is not None:
             self._end(now, self._decision)
         elif error is not None:
-            self._after_failure(now, error)
+            if not self._retries.fail(now, error):
+                self._end(now, Decision(ExecutionStatus.FAILED, error=error))
         elif isinstance(outcome, InvocationOutput):
-            self._failures = 0
-            self._conclude(now, outcome)
-            if flight.cut is not None and not self.is_over:
-                self._try_now = True
+            self._retries.succeed()
+            decision = decision_of(outcome, self.start, self.limits)
+            if decision is not None:
+                self._end(now, decision)
+            elif flight.cut is not None:
+                self._retries.is_due = True
                 self._because = self._because or flight.cut
         if self.status is ExecutionStatus.PAUSING:
             self._begin_pause(now)
 
-    def _failure_of(self, outcome: InvocationOutput | Crash, flight: _Flight) -> ErrorObject | None:
+    def _failure_of(
+        self, outcome: InvocationOutput | Crash, flight: RunningInvocation
+    ) -> ErrorObject | None:
         """Return why the invocation came to nothing, or None."""
         if isinstance(outcome, Crash):
             return outcome.error
@@ -478,24 +436,3 @@ class SimulatedService:
         if pending and nothing and flight.cut is None:
             return EMPTY_PENDING
         return response_too_large(outcome, self.limits)
-
-    def _after_failure(self, now: datetime, error: ErrorObject) -> None:
-        self._failures += 1
-        empty, policy = error is EMPTY_PENDING, self.policy
-        attempts = policy.empty_pending_attempts if empty else policy.attempts
-        if self._failures >= attempts:
-            self._end(now, Decision(ExecutionStatus.FAILED, error=error))
-            return
-        due = seconds_after(now, policy.backoff_seconds)
-        self._try_later = self._timers.set(due, InvokeAgain())
-
-    def _conclude(self, now: datetime, output: InvocationOutput) -> None:
-        invalid = invalid_output(output)
-        if invalid is not None:
-            self._end(now, Decision(ExecutionStatus.FAILED, error=invalid))
-        elif (error := result_too_large(output, self.start, self.limits)) is not None:
-            self._end(now, Decision(ExecutionStatus.FAILED, error=error))
-        elif output.status is InvocationStatus.SUCCEEDED:
-            self._end(now, Decision(ExecutionStatus.SUCCEEDED, result=output.result))
-        elif output.status is InvocationStatus.FAILED:
-            self._end(now, Decision(ExecutionStatus.FAILED, error=output.error))

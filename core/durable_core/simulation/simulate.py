@@ -7,8 +7,6 @@ the same events.
 
 from __future__ import annotations
 
-import gc
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import field, fields, replace
 from datetime import datetime, timedelta
@@ -18,6 +16,7 @@ from typing import Any, Final
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
+from durable_core.garbage_collection import rarer_collection
 from durable_core.interrupts import noting_interrupts, take_interrupt
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
@@ -143,7 +142,7 @@ def simulate(
         execution_name=execution_name or names[1],
         execution_timeout_seconds=execution_timeout,
     )
-    with _rarer_collections, in_place(), seeded_names():
+    with rarer_collection, in_place(), seeded_names():
         driver = _Driver(handler, start, plan, STARTS_AT)
         with noting_interrupts(driver.so_far):
             return driver.run()
@@ -167,47 +166,6 @@ def check_input(payload: str | None, limits: ServiceLimits, *, asynchronous: boo
             f"the event has {size:,} bytes: Lambda refuses more than {limit:,} in {how} invocation "
             "(RequestTooLargeException)"
         )
-
-
-COLLECTED_AT: Final = 50_000
-"""How many objects more there are, than after the last garbage collection, at the next one."""
-
-
-class _RarerCollections:
-    """Lets the garbage collector run less often while simulations run, also in several threads, and
-    leave alone what was there before.
-
-    Nearly all that a simulation makes stays to its end, and walking it again and again, with all
-    that was imported, would take a fifth of the time of 10,000 units. The last one to end gives
-    back what the first one found.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running = 0
-        self._found = (0, 0, 0)
-        self._freezes = False
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._running += 1
-            if self._running == 1:
-                self._found = found = gc.get_threshold()
-                gc.set_threshold(max(found[0], COLLECTED_AT) if found[0] else 0, *found[1:])
-                self._freezes = not gc.get_freeze_count()
-                if self._freezes:
-                    gc.freeze()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._running -= 1
-            if self._running == 0:
-                if self._freezes:
-                    gc.unfreeze()
-                gc.set_threshold(*self._found)
-
-
-_rarer_collections: Final = _RarerCollections()
 
 
 def _targets(scenario: Scenario, load: Loader | None) -> Targets:

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from durable_core.events import INVOCATION_COMPLETED
 from durable_core.excerpts import excerpt
-from durable_core.fold import Folded, fold, has_suspended
+from durable_core.execution_facts import has_suspended
+from durable_core.fold import Folded, fold
 from durable_core.history import RecordedHistory
 from durable_core.ids import Path, position_text
 from durable_core.model import ExecutionStatus, OperationType

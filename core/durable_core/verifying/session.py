@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from durable_core.excerpts import excerpts
-from durable_core.fold import ExecutionFacts, Recorded
+from durable_core.execution_facts import ExecutionFacts
+from durable_core.fold import Recorded
 from durable_core.ids import Path, position_text
 from durable_core.model import ExecutionStatus, OperationStatus, OperationType
 from durable_core.sandbox.user_code import CodeLine, calling_line
@@ -128,23 +129,16 @@ class Examination:
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         self.uncertain: dict[str, tuple[int, str]] = {}
         self.missing = MissingValues(self.doubt)
-        status = facts.status
         self.is_refused = ended_by_refusal(facts)
-        ended = (
-            status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED) and not self.is_refused
-        )
         if self.is_refused:
             self.remark(REFUSED)
-        self.root = self.follow(
-            Trace(
-                (),
-                None,
-                tree.root,
-                not ended,
-                status is ExecutionStatus.SUCCEEDED,
-                borrows=borrows,
-            )
-        )
+        self.root = self.follow(self._trace_of_handler())
+
+    def _trace_of_handler(self) -> Trace:
+        has_succeeded = self.facts.status is ExecutionStatus.SUCCEEDED
+        has_failed = self.facts.status is ExecutionStatus.FAILED and not self.is_refused
+        is_open = not (has_succeeded or has_failed)
+        return Trace((), None, self.tree.root, is_open, has_succeeded, borrows=self.borrows)
 
     def follow(self, trace: Trace) -> Trace:
         """Note that the body of a context runs in this run."""

@@ -1,6 +1,6 @@
 """The units of a map or parallel under examination: which bodies run, and how each ended.
 
-The driver of a runtime asks `examine_units` before any body runs, and `ended_units` after them.
+The driver of a runtime asks `examine_units` before any body runs, and `rebuilt_units` after them.
 No I/O, no clock.
 """
 
@@ -46,30 +46,23 @@ def examine_units(
     if operation is not None and operation.status is OperationStatus.SUCCEEDED:
         summary = read_summary(operation.result)
     units = unit_records(node, summary, examination.first_unit)
+    where = answer.trace.asked[answer.asked_at].where
     if node is not None and operation is not None and answer.identity.type == "CONTEXT":
-        examination.batches.append(
-            BatchRun(
-                answer.path,
-                answer.identity,
-                units,
-                total_units(summary),
-                names,
-                is_flat,
-                examination.first_unit,
-                answer.trace.asked[answer.asked_at].where,
-                examination.moment,
-            )
-        )
-    stripped = examination.is_stripped(answer.recorded)
-    is_there = recorded is not None and not recorded.is_lost
-    if stripped and is_there and (summary is None or (not summary.runs and names)):
-        examination.doubt(
-            f"the stored summary of {answer.identity} can't be read: which of its units ran "
-            "isn't known",
-            "give a history as the service returns it, of a map or parallel of an SDK that "
-            "durable knows",
+        run = BatchRun(
             answer.path,
+            answer.identity,
+            units,
+            total_units(summary),
+            names,
+            is_flat,
+            examination.first_unit,
+            where,
+            examination.moment,
         )
+        examination.batches.append(run)
+    stripped = examination.is_stripped(recorded)
+    if stripped and (summary is None or (not summary.runs and names)):
+        _doubt_summary(examination, answer)
     answers = tuple(
         _unit(
             examination,
@@ -90,7 +83,19 @@ def examine_units(
         stripped,
         answer.path,
         None if summary is None else summary.failures,
-        answer.trace.asked[answer.asked_at].where,
+        where,
+    )
+
+
+def _doubt_summary(examination: Examination, answer: Answer) -> None:
+    if answer.recorded is None or answer.recorded.is_lost:
+        return  # there is none to read
+    examination.doubt(
+        f"the stored summary of {answer.identity} can't be read: which of its units ran isn't "
+        "known",
+        "give a history as the service returns it, of a map or parallel of an SDK that durable "
+        "knows",
+        answer.path,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from durable_core.excerpts import labelled, short_name
 from durable_core.ids import Path, position_text
-from durable_core.model import Word
+from durable_core.model import Word, is_batch
 from durable_core.positions import label_of
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.values import dataclass
@@ -65,6 +65,11 @@ class Identity(NamedTuple):
     sub_type: str | None = None
     name: str | None = None
     virtual: bool = False
+
+    @property
+    def is_batch(self) -> bool:
+        """True for a map or parallel."""
+        return is_batch(self.type, self.sub_type)
 
     def __str__(self) -> str:
         label = self.sub_type or self.type

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from durable_core.model import (
-    NOTHING,
     ChainedInvokeOptions,
     CheckpointRequest,
     OperationAction,
     OperationType,
     OperationUpdate,
 )
+from durable_core.values import NOTHING
 from durable_core.wire.values import (
     Json,
     as_object,

@@ -29,8 +29,9 @@ from durable_core.raised import told
 from durable_core.runtimes.aws_python.attach import attached_sdk
 from durable_core.runtimes.aws_python.installed import SdkChanged, found_below, is_aws_handler
 from durable_core.runtimes.aws_python.replay_attach import VerifyingClient, load_parts, running
-from durable_core.runtimes.aws_python.replay_run import BEGAN, ReplayRun
-from durable_core.runtimes.lambda_environment import REQUEST_ID
+from durable_core.runtimes.aws_python.replay_run import ReplayRun
+from durable_core.runtimes.aws_python.replay_shapes import as_sdk
+from durable_core.runtimes.lambda_environment import BEGAN, REQUEST_ID
 from durable_core.sandbox.threads.patches import schedulable
 from durable_core.sandbox.threads.scheduler import Scheduler
 from durable_core.sandbox.threads.tasks import Stuck
@@ -110,7 +111,7 @@ class AwsReplayer:
             durable_execution_arn=arn,
             checkpoint_token="verified",
             initial_execution_state=self._sdk.initial_state(
-                operations=[run.as_sdk(execution)], next_marker=""
+                operations=[as_sdk(self._sdk, execution)], next_marker=""
             ),
             service_client=VerifyingClient(self._sdk, self._parts, run),
             **({"updated_operation_ids": []} if "updated_operation_ids" in known else {}),

@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from durable_core.ids import Path
 from durable_core.model import (
-    CompletionReason,
     ContextDetails,
-    ErrorObject,
     Operation,
     OperationStatus,
     OperationType,
-    SubType,
 )
 from durable_core.raised import is_from_outside, told
 from durable_core.runtimes.aws_python.decisions import options_asked
 from durable_core.runtimes.aws_python.given import handed_by_executor, handed_to_units
 from durable_core.runtimes.aws_python.replay_attach import Parts, SerDesCall
-from durable_core.safe_text import plain, shown
+from durable_core.runtimes.aws_python.replay_shapes import (
+    as_sdk,
+    batch_result,
+    completed_context,
+    identity_of,
+    name_of,
+    recorded_error,
+    summarizes,
+    uses_own_serdes,
+)
 from durable_core.verifying.contexts import (
     AnswerFrom,
     after_body,
@@ -47,17 +52,11 @@ from durable_core.verifying.recorded_tree import planted
 from durable_core.verifying.session import Examination
 from durable_core.verifying.traces import Answer, Ended, Outcome, Trace, UnitAnswer
 from durable_core.verifying.units import (
-    UnitResult,
     doubt_form,
     examine_units,
     lost_unit,
     rebuilt_units,
 )
-from durable_core.verifying.verification import Identity
-from durable_core.wire import operation_to_wire
-
-BEGAN: Final = datetime(2026, 1, 1, tzinfo=UTC)
-"""When everything that is planted happened: long ago, so that nothing is due."""
 
 
 class ReplayRun:
@@ -102,7 +101,7 @@ class ReplayRun:
         if unit is not None:
             return self._unit(executor, original, unit)
         virtual = bool(getattr(executor, "is_virtual", False))
-        identity = _identity(executor, virtual)
+        identity = identity_of(executor, virtual=virtual)
         trace = self._issued.get(operation_id, self.examination.root)
         if identity.type == OperationType.CHAINED_INVOKE:
             self._write_payload(executor, original, trace)
@@ -155,7 +154,7 @@ class ReplayRun:
     ) -> Any:
         """Let the SDK return what is recorded, or raise it."""
         self._plant(executor, operation)
-        with self._reading(answer, _is_default(executor)):
+        with self._reading(answer, uses_own_serdes(executor)):
             return original(executor)
 
     @contextmanager
@@ -220,34 +219,28 @@ class ReplayRun:
         return self.examination.missing.serialize(lambda: json.dumps(value))
 
     def _plant(self, executor: Any, operation: Operation) -> None:
-        executor.state._operations[operation.id] = self.as_sdk(operation)
-
-    def as_sdk(self, operation: Operation) -> Any:
-        """Return an operation as the SDK's own, nothing in it due."""
-        wire = operation_to_wire(operation)
-        for key in ("StartTimestamp", "EndTimestamp"):
-            if key in wire:
-                wire[key] = BEGAN
-        for details, key in (("StepDetails", "NextAttemptTimestamp"), _WAIT_END):
-            if key in wire.get(details, {}):
-                wire[details][key] = BEGAN
-        return self.sdk.operation.from_dict(wire)
+        executor.state._operations[operation.id] = as_sdk(self.sdk, operation)
 
     def look(self, trace: Trace, body: Callable[[], Any]) -> Ended:
         """Run a body to its end, or until it asks for what isn't recorded."""
         token = running_body.set(trace.path or None)
         try:
-            ended = Ended(Outcome.RETURNED, body())
-        except self.parts.suspend:
-            ended = Ended(Outcome.SUSPENDED)
-        except BaseException as error:
-            if is_from_outside(error):
-                raise
-            ended = Ended(Outcome.RAISED, error=error)
+            ended = self._ended(body)
         finally:
             running_body.reset(token)
         note_end(self.examination, trace, ended)
         return ended
+
+    def _ended(self, work: Callable[[], Any]) -> Ended:
+        """Do what may suspend or raise, and return how it ended."""
+        try:
+            return Ended(Outcome.RETURNED, work())
+        except self.parts.suspend:
+            return Ended(Outcome.SUSPENDED)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            return Ended(Outcome.RAISED, error=error)
 
     # -- contexts ------------------------------------------------------------------------------
 
@@ -260,7 +253,7 @@ class ReplayRun:
     ) -> Any:
         examination = self.examination
         operation_id = executor.operation_identifier.operation_id
-        plan = plan_context(examination, answer, summarizes=_summarizes(executor, answer))
+        plan = plan_context(examination, answer, summarizes=summarizes(executor, answer.identity))
         if plan.trace is None:
             raise self.parts.suspend("not recorded any further")
         self._traces[operation_id] = plan.trace
@@ -273,7 +266,7 @@ class ReplayRun:
             self._unread.add(operation_id)
         with examination.watched(answer, executor.func):
             ended = self.look(plan.trace, executor.func)
-        is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
+        is_batch = answer.identity.is_batch
         written = None if is_batch else partial(self._written, executor, ended)
         source = after_body(examination, answer, plan, ended, written)
         if source is AnswerFrom.NOTHING:
@@ -290,15 +283,14 @@ class ReplayRun:
     ) -> bool:
         """Return True for a completed map or parallel whose result can't be had."""
         recorded = answer.recorded
-        is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)
-        if not is_batch or recorded is None or operation.status is not OperationStatus.SUCCEEDED:
+        if recorded is None or operation.status is not OperationStatus.SUCCEEDED:
             return False
-        if self.examination.is_stripped(recorded):
+        if not answer.identity.is_batch or self.examination.is_stripped(recorded):
             return False
         if recorded.is_lost:
             self.examination.take_payload(answer)  # before any unit runs on it
             return True
-        if _is_default(executor):
+        if uses_own_serdes(executor):
             doubt_form(self.examination, answer)
             return False
         try:
@@ -350,9 +342,8 @@ class ReplayRun:
             return ended.value
 
         if not getattr(executor, "is_virtual", False):
-            self._plant_context(
-                executor, ContextDetails(True, operation.result if operation else "")
-            )
+            details = ContextDetails(True, operation.result if operation else "")
+            self._plant(executor, completed_context(executor, details))
         executor.func = again
         try:
             return original(executor)
@@ -360,27 +351,9 @@ class ReplayRun:
             if ended.error is None:
                 raise
         # What it was to write is how the context failed: from there on it has.
-        error = _error_object(self.parts.error_object.from_exception(ended.error))
-        self._plant_context(executor, ContextDetails(error=error))
+        details = ContextDetails(error=recorded_error(self.parts, ended.error))
+        self._plant(executor, completed_context(executor, details))
         return original(executor)
-
-    def _plant_context(self, executor: Any, details: ContextDetails) -> None:
-        identifier = executor.operation_identifier
-        has_failed = details.error is not None
-        self._plant(
-            executor,
-            Operation(
-                id=identifier.operation_id,
-                type=OperationType.CONTEXT,
-                status=OperationStatus.FAILED if has_failed else OperationStatus.SUCCEEDED,
-                start_timestamp=BEGAN,
-                parent_id=identifier.parent_id,
-                name=_name(identifier.name),
-                sub_type=_sub_type(executor),
-                end_timestamp=BEGAN,
-                context_details=details,
-            ),
-        )
 
     # -- units ---------------------------------------------------------------------------------
 
@@ -388,7 +361,7 @@ class ReplayRun:
         """Run the units of a map or parallel that are recorded to have ended, and freeze them."""
         answer = self._batches[context._step_id_prefix]
         executables = concurrent.executables
-        names = [_name(concurrent.get_iteration_name(each.index)) for each in executables]
+        names = [name_of(concurrent.get_iteration_name(each.index)) for each in executables]
         is_flat = concurrent.nesting_type.name == "FLAT"
         if self.examination.on_handed is not None:
             handed = partial(handed_to_units, concurrent)
@@ -402,7 +375,7 @@ class ReplayRun:
         results = rebuilt_units(self.examination, found, ends, is_unread=is_unread)
         if results is None:
             raise self.parts.suspend("which of its units ended, and how, can't be known")
-        return self._result(found.reason, results)
+        return batch_result(self.parts, found.reason, results)
 
     def _run_unit(self, concurrent: Any, context: Any, executable: Any, unit: UnitAnswer) -> Ended:
         if not unit.runs:
@@ -410,15 +383,8 @@ class ReplayRun:
         unit_id = context._create_step_id_for_logical_step(executable.index)
         self._units[unit_id] = unit
         self._traces[unit_id] = unit.trace
-        try:
-            value = concurrent._execute_item_in_child_context(context, executable)
-        except self.parts.suspend:
-            return Ended(Outcome.SUSPENDED)
-        except BaseException as error:
-            if is_from_outside(error):
-                raise
-            return Ended(Outcome.RAISED, error=error)
-        return Ended(Outcome.RETURNED, value)
+        run = concurrent._execute_item_in_child_context
+        return self._ended(partial(run, context, executable))
 
     def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
         """Run a unit's body; return what it is recorded to have come to, where it is."""
@@ -431,7 +397,7 @@ class ReplayRun:
         compare_unit(self.examination, unit, ended, partial(self._written, executor, ended))
         recorded = None if unit.node is None else unit.node.recorded
         identifier = executor.operation_identifier
-        identity = _identity(executor, virtual=False)
+        identity = identity_of(executor)
         operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
         assert operation is not None
         self._plant(executor, operation)
@@ -449,76 +415,9 @@ class ReplayRun:
             recorded = None if unit.node is None else unit.node.recorded
             if recorded is None or recorded.operation.status is OperationStatus.SUCCEEDED:
                 self.examination.unreadable(
-                    unit.trace.identity, unit.trace.path, error, is_default=_is_default(executor)
+                    unit.trace.identity,
+                    unit.trace.path,
+                    error,
+                    is_default=uses_own_serdes(executor),
                 )
             raise
-
-    def _result(self, reason: CompletionReason | None, units: Sequence[UnitResult]) -> Any:
-        parts = self.parts
-        items = [
-            parts.batch_item(
-                unit.index, parts.batch_status(unit.status.value), unit.value, self._error_of(unit)
-            )
-            for unit in units
-        ]
-        completed = "ALL_COMPLETED" if reason is None else reason.value
-        return parts.batch_result(items, parts.completion_reason(completed))
-
-    def _error_of(self, unit: UnitResult) -> Any:
-        error, raised = unit.error, unit.raised
-        if error is not None:
-            return self.parts.error_object(
-                message=error.message,
-                type=error.type,
-                data=error.data,
-                stack_trace=list(error.stack_trace) if error.stack_trace else None,
-            )
-        if raised is None:
-            return None
-        if getattr(raised, "error_type", None) is not None:  # what escaped an inner operation
-            return self.parts.error_object(
-                message=getattr(raised, "message", None),
-                type=getattr(raised, "error_type", None),
-                data=getattr(raised, "data", None),
-                stack_trace=getattr(raised, "stack_trace", None),
-            )
-        return self.parts.error_object.from_exception(raised)
-
-
-_WAIT_END: Final = ("WaitDetails", "ScheduledEndTimestamp")
-
-
-def _sub_type(executor: Any) -> str | None:
-    """Return the sub-type that an operation records. Before 3.0 a child's may be in its config."""
-    found = getattr(executor, "sub_type", None) or executor.operation_identifier.sub_type
-    return None if found is None else str(getattr(found, "value", found))
-
-
-def _name(name: Any) -> str | None:
-    """Return a name as text. One that is no text is never the recorded one: it has its type."""
-    if name is None or isinstance(name, str):
-        return plain(name) if name else None
-    return f"{shown(name)} ({type(name).__name__})"
-
-
-def _error_object(error: Any) -> ErrorObject:
-    return ErrorObject(error.message, error.type, error.data, tuple(error.stack_trace or ()))
-
-
-def _is_default(executor: Any) -> bool:
-    """Return True for an operation that the SDK's own SerDes reads."""
-    config = getattr(executor, "config", None)
-    named = (getattr(config, each, None) for each in ("serdes", "serdes_result"))
-    return all(each is None for each in named)
-
-
-def _identity(executor: Any, virtual: bool) -> Identity:
-    identifier = executor.operation_identifier
-    return Identity(
-        str(identifier.type.value), _sub_type(executor), _name(identifier.name), virtual
-    )
-
-
-def _summarizes(executor: Any, answer: Answer) -> bool:
-    is_batch = answer.identity.sub_type in (SubType.MAP, SubType.PARALLEL)  # these always do
-    return not is_batch and getattr(executor.config, "summary_generator", None) is not None

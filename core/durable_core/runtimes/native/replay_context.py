@@ -22,20 +22,17 @@ from durable_core.exceptions import (
 )
 from durable_core.ids import Path
 from durable_core.model import (
-    CompletionReason,
-    ErrorObject,
     Operation,
     OperationStatus,
     OperationType,
 )
-from durable_core.native.batch_result import BatchItem, BatchResult
+from durable_core.native.batch_result import BatchResult
 from durable_core.native.call import Call, called
 from durable_core.native.config import ChildConfig
 from durable_core.native.context import DurableContext
 from durable_core.native.execution import Scope
 from durable_core.native.logger import Logger, LoggerInterface
 from durable_core.native.operations import batch as batches
-from durable_core.native.operations.batch_payload import read_inline
 from durable_core.native.operations.units import Unit
 from durable_core.native.retries import RetryDecision, RetryStrategy
 from durable_core.native.serdes import SerDes, SerDesContext, deserialize, serialize
@@ -43,6 +40,12 @@ from durable_core.raised import is_from_outside
 from durable_core.runtimes.native.asked_options import backoff_of, options_asked
 from durable_core.runtimes.native.call_lines import Arguments, handed_by, notes_lines
 from durable_core.runtimes.native.replay_call import VerifyingCall, VerifyingExecution, end_look
+from durable_core.runtimes.native.stored_batches import (
+    has_unknown,
+    read_first,
+    rebuilt_result,
+    whole_result,
+)
 from durable_core.runtimes.native.unmuted_logger import UnmutedLogger
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.signals import InvocationEnding
@@ -58,14 +61,13 @@ from durable_core.verifying.contexts import (
     settled,
     settled_unit,
 )
-from durable_core.verifying.differences import compare_flat_results, note_end, returned
+from durable_core.verifying.differences import note_end
 from durable_core.verifying.leaks import running_body
-from durable_core.verifying.missing_values import NotDone, UnknownValue, is_unknown
+from durable_core.verifying.missing_values import NotDone, is_unknown
 from durable_core.verifying.option_changes import Backoff
 from durable_core.verifying.recorded_tree import planted
 from durable_core.verifying.traces import Ended, Outcome, Trace, UnitAnswer
 from durable_core.verifying.units import (
-    UnitResult,
     examine_units,
     lost_unit,
     rebuilt_units,
@@ -269,13 +271,13 @@ class VerifyingContext(DurableContext):
         if not is_entered(answer):
             await self._forever(call)
         names: list[str | None] = [unit.name for unit in planned]
-        inline = self._inline_first(call, options)
+        inline = read_first(call, options)
         is_unread = needs_body(examination, answer, inline)
         found = examine_units(
             examination, answer, names, is_flat=options.is_flat, is_unread=is_unread
         )
         ends: list[Ended] = [_NOT_RUN] * len(planned)
-        if runs_units(examination, answer, lacks_values=_has_unknown(inline)):
+        if runs_units(examination, answer, lacks_values=has_unknown(inline)):
             units = batches.make_units(call, Scope(call.scope), planned, options)
             with examination.watched(answer, *(unit.body for unit in planned[:_MOST_WATCHED])):
                 await self._run_units(list(zip(units, found.units, strict=True)), ends, options)
@@ -285,7 +287,7 @@ class VerifyingContext(DurableContext):
         if recorded is None or recorded.status is not OperationStatus.SUCCEEDED:
             raise_recorded(recorded.error if recorded else None, ChildContextError)
         if not is_unread and not found.is_stripped:
-            return self._whole(call, options, inline, ends)
+            return whole_result(call, options, inline, ends)
         results = rebuilt_units(examination, found, ends, is_unread=is_unread)
         if results is None and is_unread:
             return cast("BatchResult[Any]", inline)
@@ -293,39 +295,7 @@ class VerifyingContext(DurableContext):
             await self._forever(call)
         if is_unread:
             examination.missing.rebuilt(call.path, answer.identity, None)
-        return _rebuilt(found.reason, results, planned)
-
-    def _whole(
-        self,
-        call: VerifyingCall,
-        options: batches.BatchOptions,
-        inline: BatchResult[Any] | UnknownValue | None,
-        ends: Sequence[Ended],
-    ) -> BatchResult[Any]:
-        """Return the stored result, and compare the values of FLAT units with it."""
-        if inline is None:
-            inline = self._inline(call, options)
-        # What a SerDes makes of it may be anything.
-        if not is_unknown(inline) and isinstance(inline, BatchResult):
-            inline = BatchResult(
-                [_known(item, ends) for item in inline.all], inline.completion_reason
-            )
-            was = {each.index: each.result for each in inline.succeeded()}
-            compare_flat_results(self._verified.examination, call.answer, was, returned(ends))
-        return cast("BatchResult[Any]", inline)
-
-    def _inline_first(
-        self, call: VerifyingCall, options: batches.BatchOptions
-    ) -> BatchResult[Any] | UnknownValue | None:
-        """Return the stored result where it may not be to be had, before any unit runs."""
-        answer, recorded = call.answer, call.answer.recorded
-        if recorded is None or recorded.operation.status is not OperationStatus.SUCCEEDED:
-            return None
-        if self._verified.examination.is_stripped(recorded) or not answer.is_terminal:
-            return None
-        if recorded.is_lost or options.serdes is not None or options.unit_serdes is not None:
-            return self._inline(call, options)
-        return None
+        return rebuilt_result(found.reason, results, planned)
 
     async def _run_units(
         self,
@@ -382,27 +352,6 @@ class VerifyingContext(DurableContext):
             ended = await look()
         return Ended(Outcome.RETURNED, settled_unit(examination, answer, value, ended))
 
-    def _inline(
-        self, call: VerifyingCall, options: batches.BatchOptions
-    ) -> BatchResult[Any] | UnknownValue:
-        examination = self._verified.examination
-        unknown = examination.take_payload(call.answer)
-        if unknown is not None:
-            return unknown
-        payload = call.recorded.result if call.recorded else None
-        if options.serdes is not None:
-            return cast("BatchResult[Any]", call.to_value(options.serdes, payload))
-        inline = read_inline(payload)
-        if inline is None:
-            examination.doubt(
-                f"the recorded result of {call.label} is not one of a map or parallel of this "
-                "runtime",
-                "give a history as the service returns it, of a handler of this runtime",
-                call.path,
-            )
-            return BatchResult([], CompletionReason.ALL_COMPLETED)
-        return batches.inline_result(call, inline, options)
-
 
 _NOT_RUN = Ended(Outcome.NOT_RUN)
 _MOST_WATCHED: Final = 50
@@ -416,21 +365,6 @@ def _failed_as_recorded(call: Call) -> Ended:
         raise_recorded(operation.error if operation else None, ChildContextError)
     except (ChildContextError, SerDesError) as error:
         return Ended(Outcome.RAISED, error=error)
-
-
-def _has_unknown(inline: BatchResult[Any] | UnknownValue | None) -> bool:
-    """Tell whether a stored result, or that of a unit in it, isn't to be had."""
-    if inline is None or is_unknown(inline):
-        return inline is not None
-    return isinstance(inline, BatchResult) and any(is_unknown(each.result) for each in inline.all)
-
-
-def _known(item: BatchItem[Any], ends: Sequence[Ended]) -> BatchItem[Any]:
-    """Return a unit's result, from its body where the record doesn't have it."""
-    if not is_unknown(item.result) or item.index >= len(ends):
-        return item
-    ended = ends[item.index]
-    return replace(item, result=ended.value) if ended.outcome is Outcome.RETURNED else item
 
 
 def _ended(task: asyncio.Task[Ended]) -> Ended:
@@ -449,20 +383,3 @@ def _written(
         return cast("str | NotDone | None", call.write(serdes, ended.value, path, label))
     except SerDesError as error:
         return NotDone(str(error))
-
-
-def _rebuilt(
-    reason: CompletionReason | None,
-    units: Sequence[UnitResult],
-    planned: Sequence[batches.PlannedUnit],
-) -> BatchResult[Any]:
-    """Return the result of a stripped map or parallel: frozen statuses, values of this run."""
-    items = [
-        BatchItem(unit.index, unit.status, unit.value, _error_of(unit), planned[unit.index].name)
-        for unit in units
-    ]
-    return BatchResult(items, reason or CompletionReason.ALL_COMPLETED)
-
-
-def _error_of(unit: UnitResult) -> ErrorObject | None:
-    return unit.error or (None if unit.raised is None else error_object(unit.raised))
