@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from durable_core import simulate
+from durable_core._version import __version__
 from durable_core.adapters.simulation_files import read_scenario_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,6 +156,11 @@ def test_each_link_of_a_page_leads_to_a_file_and_a_heading(name: str) -> None:
 def test_each_page_is_reached_from_the_first_one() -> None:
     linked = {path for path, _ in links_of("README.md")}
     assert linked >= {page.resolve() for page in doc_examples.PAGES[1:]}
+
+
+def test_the_wheel_that_the_first_page_installs_has_the_name_that_is_built() -> None:
+    wheels = set(re.findall(r"durable_cli-[\w.]+-py3-none-any\.whl", TEXTS["README.md"]))
+    assert wheels == {f"durable_cli-{__version__}-py3-none-any.whl"}
 
 
 def test_the_first_page_names_the_two_commands_that_do_everything() -> None:
