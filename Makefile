@@ -1,8 +1,9 @@
 # Two commands do everything on a machine with Python 3.11+, pip and make:
 #   make demo   sets up, simulates an overflow, and explains its history and a recorded one
 #   make test   sets up and runs all checks
+# `make docs-check` checks the pages alone: examples, JSON fields, links.
 # `make attack` runs what tries to break it, for two minutes or so.
-.PHONY: attack matrix demo test setup lint types layers unit bench clean
+.PHONY: attack matrix demo test setup lint types layers unit docs-check bench clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -39,6 +40,10 @@ layers: setup
 
 unit: setup
 	$(BIN)/pytest -q -n auto
+
+# README.md and docs/ alone; `unit` runs these tests too.
+docs-check: setup
+	$(BIN)/pytest -q -n auto tests/test_docs.py
 
 # The same handlers on every major version of AWS's SDK, each in an environment of its own.
 AWS_SDKS ?= 3.0.0 2.1.0 1.7.0

@@ -1,4 +1,4 @@
-"""The report of `durable inspect-batch` as a document, described in the README.
+"""The report of `durable inspect-batch` as a document, described in docs/json.md.
 
 Never changes meaning within a schema version: fields are only added.
 """

@@ -1,4 +1,4 @@
-"""Reports as JSON documents. Each carries a versioned `schema`; the README documents them.
+"""Reports as JSON documents. Each carries a versioned `schema`; docs/json.md describes them.
 
 A schema's version goes up when a field changes its meaning or goes away; new fields may come.
 """

@@ -1,4 +1,4 @@
-"""What verifying came to as JSON, schema `durable.verify/1`; the README documents it."""
+"""What verifying came to as JSON, schema `durable.verify/1`; docs/json.md describes it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The built wheel: exactly the two packages, and nobody's own package is shadowed by it."""
+"""What is built: exactly the two packages in the wheel, and nobody's own package is shadowed."""
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,11 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built without any network by the installed hatchling."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    return built(tmp_path_factory.mktemp("dist"), "wheel")
+
+
+def built(folder: Path, target: str) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    [built] = folder.glob("*.whl")
-    return built
+    [distribution] = folder.iterdir()
+    return distribution
 
 
 def names(wheel: Path) -> list[str]:
@@ -58,6 +62,20 @@ def test_the_wheel_brings_the_command_and_the_licence(wheel: Path) -> None:
     assert "Apache License" in texts["LICENSE"]
     assert "Name: durable-cli\n" in texts["METADATA"]
     assert "Requires-Python: >=3.11\n" in texts["METADATA"]
+
+
+def test_the_first_page_comes_with_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [metadata] = [each for each in archive.namelist() if each.endswith("/METADATA")]
+        described = archive.read(metadata).decode()
+    assert (ROOT / "README.md").read_text(encoding="utf-8").strip() in described
+
+
+def test_the_source_distribution_holds_the_manual_that_its_tests_read(tmp_path: Path) -> None:
+    with tarfile.open(built(tmp_path, "sdist")) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md")}
+    assert held >= {"README.md", "CHANGELOG.md", "LICENSE", "tests/test_docs.py", *pages}
 
 
 def test_a_users_own_core_tests_and_fixtures_are_the_users(wheel: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Nothing that could be secret survives a redaction, wherever in a history it stands.
 
 A canary is planted in one place after another, in every form in which data occurs there; none may
-be in what comes out. The places where names are kept are listed, as the README lists them.
+be in what comes out. The places where names are kept are listed, as docs/fetch.md lists them.
 """
 
 import base64
