@@ -74,13 +74,14 @@ def test_every_table_has_a_row_for_each_member(missing: dict[str, list[str]]) ->
         for member in members
         if member not in PARTIAL.get(table, "").split()
     ]
-    assert lacking == []
+    assert not lacking, "\n".join(lacking)
 
 
-def test_what_a_partial_table_is_without_is_told_as_it_is(missing: dict[str, list[str]]) -> None:
-    assert {table: missing[table] for table in PARTIAL} == {
-        table: members.split() for table, members in PARTIAL.items()
-    }
+def test_what_a_partial_table_is_said_to_be_without_it_is_without(
+    missing: dict[str, list[str]],
+) -> None:
+    for table, members in PARTIAL.items():
+        assert set(members.split()) <= set(missing[table]), table
 
 
 @pytest.mark.parametrize("kind", OperationType)
