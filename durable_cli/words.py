@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from durable_cli.escapes import clean
 from durable_cli.figures import metered_text, plural, size_text
 from durable_cli.outline import Line
@@ -12,15 +10,7 @@ from durable_core.excerpts import labelled
 from durable_core.explaining.report import LimitUse, PauseRow, Report, Row
 from durable_core.explaining.sentences import duration_text
 from durable_core.positions import label_of
-
-SDK_NAMES: Final = {
-    "python": "Python",
-    "javascript": "JavaScript",
-    "dotnet": ".NET",
-    "java": "Java",
-    "go": "Go",
-    "rust": "Rust",
-}
+from durable_core.sdks import ALL_SDKS
 
 
 def limit_text(use: LimitUse) -> str:
@@ -68,7 +58,7 @@ def sdk_text(report: Report) -> str:
     """Return which SDK wrote the history, and how that is known."""
     if not report.sdks:
         return "an SDK that can't be told (no id fits a scheme)" if report.rows else "-"
-    *others, last = (SDK_NAMES.get(sdk, sdk) for sdk in report.sdks)
+    *others, last = (ALL_SDKS[sdk].title for sdk in report.sdks)
     names = f"{', '.join(others)} or {last}" if others else last
     return f"{names} SDK (ids are {report.id_scheme} of the position)"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 
@@ -27,3 +28,11 @@ def _forget_modules_of_the_test(tmp_path_factory: pytest.TempPathFactory) -> Ite
         path = getattr(sys.modules[name], "__file__", None) or ""
         if path.startswith(folder):
             del sys.modules[name]
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Nothing is logged."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)

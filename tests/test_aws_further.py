@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -12,8 +10,8 @@ pytest.importorskip("aws_durable_execution_sdk_python", minversion="3.0")
 
 from conformance_cases import DOCUMENTED, FURTHER, Case
 from conformance_driver import runner_for, scenario_of, target_of
+from recording import history_of
 
-from durable_core.history import history_of_events
 from durable_core.runtimes.aws_python.replay import AwsReplayer
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.service.faults import NO_FAULTS, Faults
@@ -24,17 +22,12 @@ from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import verify_history
 from durable_core.verifying.verification import Verdict
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 EVERY = DOCUMENTED | FURTHER
 
 COUNTS_ATTEMPTS = {"at most once, retried"}
 """A crash takes an attempt of a step that runs at most once in each."""
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def run(case: Case, faults: Faults = NO_FAULTS) -> Simulation:
@@ -52,7 +45,7 @@ def run(case: Case, faults: Faults = NO_FAULTS) -> Simulation:
 @pytest.mark.parametrize("case", EVERY.values(), ids=EVERY)
 def test_unchanged_code_is_compatible_with_what_it_left_at_every_invocation(case: Case) -> None:
     simulation = run(case)
-    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    history = history_of(simulation)
     runner = runner_for("aws", case)
     assert isinstance(runner, AwsSdkRunner)
     replayer = AwsReplayer(runner.handler)

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import logging
 import queue
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,8 @@ from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate
 from durable_core.wire import update_from_wire
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 HOUR = Duration.from_hours(1)
 
 SDK = version("aws-durable-execution-sdk-python")
@@ -51,13 +52,6 @@ HOURLY = StepConfig(
         RetryStrategyConfig(max_attempts=3, initial_delay=HOUR, max_delay=HOUR, backoff_rate=1)
     )
 )
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def run(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,8 @@ from durable_core.runtimes.aws_python.stuck import HandlerStuck
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 SDK = version("aws-durable-execution-sdk-python")
 
 WAITS_FOR_LOST_UNITS = SDK.startswith(("0.", "1."))
@@ -41,13 +42,6 @@ WAITS_FOR_LOST_UNITS = SDK.startswith(("0.", "1."))
 TOO_LARGE = "x" * (LIMITS.payload_bytes + 1)
 
 Handler = Callable[[Any, DurableContext], Any]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def run(handler: Handler) -> Simulation:

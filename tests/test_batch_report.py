@@ -201,7 +201,7 @@ UPDATES = st.lists(
 GROUPS = st.lists(UPDATES, max_size=5)
 
 
-@given(GROUPS, st.sampled_from(Sdk), st.integers(0, 300))
+@given(GROUPS, st.sampled_from(list(SDKS)), st.integers(0, 300))
 def test_each_request_takes_the_bytes_of_its_updates_and_tokens(
     groups: Sequence[Sequence[OperationUpdate]], sdk: Sdk, token_length: int
 ) -> None:
@@ -245,7 +245,7 @@ def test_a_comparison_has_every_sdk_and_the_worst_underestimate() -> None:
     rules = replace(SDKS[Sdk.JAVA], max_operations=1)
     report = inspect([UpdateGroup(1, updates)], Origin.UPDATES, rules, compare=True)
     rows = {row.sdk: row for row in report.comparison}
-    assert list(rows) == list(Sdk)
+    assert list(rows) == list(SDKS)
     java = rows[Sdk.JAVA]
     assert java.requests == 2, "the inspected SDK keeps the caps that were asked for"
     assert rows[Sdk.DOTNET].requests == 1

@@ -45,7 +45,7 @@ RULES = st.builds(
     lambda sdk, max_bytes, max_operations: replace(
         SDKS[sdk], max_bytes=max_bytes, max_operations=max_operations
     ),
-    st.sampled_from(Sdk),
+    st.sampled_from(list(SDKS)),
     BYTES,
     OPERATIONS,
 )
@@ -219,7 +219,7 @@ def test_the_other_sdks_send_an_oversized_update_alone(sdk: Sdk) -> None:
 # -- the caps, to the byte ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sdk", Sdk)
+@pytest.mark.parametrize("sdk", SDKS)
 def test_a_request_may_reach_the_byte_cap_but_not_pass_it(sdk: Sdk) -> None:
     rules = SDKS[sdk]
     two = stream(1_000, 1_000)

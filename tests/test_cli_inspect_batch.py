@@ -10,7 +10,7 @@ import pytest
 from durable_cli.app import run
 from durable_cli.commands.inspect_batch import SdkName
 from durable_cli.output import cell_len
-from durable_core.sdks import Sdk
+from durable_core.sdks import SDKS
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SMALL = str(FIXTURES / "updates/small_updates.json")
@@ -166,7 +166,7 @@ def test_payloads_that_a_history_leaves_out_are_mentioned(call: Any, tmp_path: P
 
 
 def test_the_names_of_the_sdks_are_those_of_the_core() -> None:
-    assert [name.value for name in SdkName] == [sdk.value for sdk in Sdk]
+    assert [name.value for name in SdkName] == [sdk.value for sdk in SDKS]
 
 
 def test_the_ids_tell_whose_rules_apply_unless_one_asks_for_others(call: Any) -> None:
@@ -268,7 +268,7 @@ def test_compare_shows_every_estimate_beside_the_exact_bytes(call: Any) -> None:
     text = call(SMALL, "--compare", "--width", "120").out
     assert all(name in text for name in (".NET", "JAVA", "JAVASCRIPT", "PYTHON", "OFF BY"))
     rows = call(SMALL, "--compare", "--format", "json").document["comparison"]
-    assert [row["sdk"] for row in rows] == [sdk.value for sdk in Sdk]
+    assert [row["sdk"] for row in rows] == [sdk.value for sdk in SDKS]
 
 
 def test_thousands_of_requests_fold_unless_asked(call: Any, tmp_path: Path) -> None:

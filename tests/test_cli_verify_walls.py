@@ -70,7 +70,7 @@ async def in_a_thread(event, ctx):
 
 
 async def blinds_the_guard(event, ctx):
-    from durable_core.adapters import guard
+    from durable_core.processes import guard
 
     for name, value in list(vars(guard).items()):
         if callable(value) and getattr(value, "__module__", None) == guard.__name__:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,8 @@ from durable_core.simulation.outcome import InvocationEnd, Simulation
 from durable_core.simulation.scenario import CallbackScript, InvokeOutcome, InvokeScript, Scenario
 from durable_core.simulation.simulate import simulate
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 
 class Odd(BaseException):
     pass
@@ -28,13 +29,6 @@ STATUSES: dict[type[BaseException], str] = {
     KeyboardInterrupt: "signal: interrupt",
     Odd: "exit status 1",
 }
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 class Once:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import history_of
 
 from durable_core import DurableContext, Verification, verify
-from durable_core.history import history_of_events
 from durable_core.simulation.simulate import simulate
 
 pytestmark = [
@@ -46,7 +46,7 @@ def verified(attack: Attack) -> Verification:
         await ctx.wait(timedelta(seconds=1), name="breathe")
 
     recorded = simulate(breathes)
-    return verify(handler, history_of_events("recorded", recorded.events, arn=recorded.arn))
+    return verify(handler, history_of(recorded))
 
 
 def reasons(outcome: Verification) -> str:

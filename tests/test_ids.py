@@ -1,7 +1,7 @@
 """Laws of operation ids: every id that is made from a position is turned back into it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from aws_durable_execution_sdk_python.identifier import OperationIdNamespace
@@ -20,6 +20,7 @@ from durable_core.ids import (
     position_text,
 )
 from durable_core.positions import MOST_LEVELS, Placed, detect, locate, missing_parents, resolve
+from durable_core.sdks import Sdk, sdks_of
 
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 
@@ -146,7 +147,8 @@ def test_a_history_without_its_first_page_still_tells_the_scheme(scheme: IdSchem
 
 
 def test_go_has_javascripts_ids_and_rust_hashes_the_whole_path() -> None:
-    assert MD5.sdks == ("javascript", "go")
+    assert sdks_of(MD5) == (Sdk.JAVASCRIPT, Sdk.GO)
+    assert sdks_of(SHA256_AT_ROOT) == (Sdk.DOTNET, Sdk.JAVA, Sdk.RUST)
     # sha256("1-2"), where .NET and Java hash the parent's id and "-2".
     assert SHA256_OF_PATH.id_at((1, 2)).startswith("412a4789b02cad19")
     assert SHA256_OF_PATH.id_at((1,)) == SHA256.id_at((1,))
@@ -160,7 +162,7 @@ def test_units_of_rust_are_counted_from_where_they_are_seen_to_be() -> None:
             placed[SHA256_OF_PATH.id_at((1, number))] = Placed(batch, False, is_context=True)
         located = locate(placed)
         assert located.scheme is not None
-        assert (located.scheme.sdks, located.scheme.first_unit) == (("rust",), first)
+        assert (sdks_of(located.scheme), located.scheme.first_unit) == ((Sdk.RUST,), first)
 
 
 @pytest.mark.parametrize(
@@ -253,9 +255,7 @@ def counting(scheme: IdScheme, calls: list[int]) -> IdScheme:
         calls[0] += 1
         return scheme.digest(text)
 
-    return IdScheme(
-        scheme.name, scheme.sdks, digest, scheme.length, scheme.chained, scheme.first_unit
-    )
+    return replace(scheme, digest=digest)
 
 
 def wide(count: int, scheme: IdScheme) -> dict[str, Placed]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recording import history_of
 
 from durable_core import (
     BatchResult,
@@ -390,7 +391,7 @@ def test_every_run_verifies_as_compatible_with_its_own_handler(
     workflow: tuple[Node, ...], every_invocation: bool
 ) -> None:
     simulation = play(Player(workflow))
-    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    history = history_of(simulation)
     for deep in (True, False):
         options = VerifyOptions(deep=deep, every_invocation=every_invocation)
         outcome = verify_history(NativeReplayer(Player(workflow)), history, options)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from recording import history_of
 
 from durable_core import (
     CallbackConfig,
@@ -263,7 +264,7 @@ def recorded(make: Any, serdes: SerDes[Any], looks: bool) -> tuple[Handler, Reco
         text = f"[[callback]]\nname = 'made'\npayload = '''{payload}'''\n"
         scenario = read_scenario(text)
     simulation = simulate(handler, scenario=scenario)
-    return handler, history_of_events("recorded", simulation.events, arn=simulation.arn)
+    return handler, history_of(simulation)
 
 
 def verified(
@@ -437,7 +438,7 @@ def test_files_of_awss_file_system_serdes_are_neither_written_nor_the_handlers(
         return [one + "!", len(two.get_results()), kept]
 
     simulation = simulate(AwsSdkRunner(handler))
-    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    history = history_of(simulation)
     for here in (True, False):
         if not here:
             folder.rename(tmp_path / "gone")
@@ -494,7 +495,7 @@ def never(error: Exception, attempt: int) -> Any:
 
 def orders_history() -> RecordedHistory:
     simulation = simulate(orders, {"id": 1})
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
+    return history_of(simulation)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from recording import result_of
 
 from durable_core import (
     BatchResult,
@@ -48,11 +49,6 @@ when = "before"
 
 FLAT, NESTED = NestingType.FLAT, NestingType.NESTED
 both_nestings = pytest.mark.parametrize("nesting", [FLAT, NESTED])
-
-
-def result_of(simulation: Simulation) -> Any:
-    assert simulation.error is None, simulation.error
-    return json.loads(simulation.result or "null")
 
 
 def started(simulation: Simulation, name: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import result_of
 
 from durable_core import CompletionConfig, DurableContext, MapConfig, StepSemantics
 from durable_core.native.config import StepConfig
@@ -24,15 +24,10 @@ from durable_core.signals import (
     ProcessDied,
     UnitStopping,
 )
-from durable_core.simulation.outcome import InvocationEnd, Simulation
+from durable_core.simulation.outcome import InvocationEnd
 from durable_core.simulation.simulate import simulate
 
 ROOT = Path(__file__).parent.parent
-
-
-def result_of(simulation: Simulation) -> Any:
-    assert simulation.error is None, simulation.error
-    return json.loads(simulation.result or "null")
 
 
 # -- signals --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from recording import result_of
 
 from durable_core import (
     DurableContext,
@@ -39,11 +40,6 @@ from durable_core.simulation.simulate import simulate
 
 def event_types(simulation: Simulation) -> list[str]:
     return [event.event_type for event in simulation.events]
-
-
-def result_of(simulation: Simulation) -> Any:
-    assert simulation.error is None, simulation.error
-    return json.loads(simulation.result or "null")
 
 
 def delays(simulation: Simulation) -> list[int]:

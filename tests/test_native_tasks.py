@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from recording import history_of
 
-from durable_core.history import history_of_events
 from durable_core.native.context import DurableContext
 from durable_core.processes.verify import verify
 from durable_core.simulation.simulate import simulate
@@ -89,6 +89,6 @@ def test_a_replay_begins_what_runs_beside_where_the_first_run_did(
     simulation = simulate(handler, check_every_request=True)
     assert simulation.error is None, simulation.error
     assert [simulation.ran(name) for name in "bc"] == [1, 1]
-    history = history_of_events("recorded", simulation.events, simulation.arn)
+    history = history_of(simulation)
     for every in (False, True):
         verify(handler, history, every_invocation=every).check()

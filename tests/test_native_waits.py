@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from recording import result_of
 
 from durable_core import (
     CallbackConfig,
@@ -27,11 +28,6 @@ from durable_core.limits import LIMITS
 from durable_core.simulation.outcome import Simulation, Stopped
 from durable_core.simulation.scenario import Scenario, read_scenario
 from durable_core.simulation.simulate import simulate
-
-
-def result_of(simulation: Simulation) -> Any:
-    assert simulation.error is None, simulation.error
-    return json.loads(simulation.result or "null")
 
 
 def types(simulation: Simulation, *prefixes: str) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,8 @@ import pytest
 
 from durable_cli.app import run as run_cli
 from durable_core.safe_text import plain, shown
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 class Evil(str):
@@ -155,13 +155,6 @@ CASES = [
     ("handler error", "unsayable"),
     ("handler error", "evil argument"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize(("where", "value"), CASES)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import history_of
 
 from durable_cli.app import run
 from durable_core import (
@@ -79,7 +80,7 @@ async def handler(event: Any, ctx: DurableContext) -> Any:
 
 def history() -> RecordedHistory:
     simulation = simulate(handler, {"a": 1})
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
+    return history_of(simulation)
 
 
 def verified(recorded: RecordedHistory, **options: Any) -> Verification:

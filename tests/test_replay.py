@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import recorded, verified
 
 from durable_core import (
     ChildConfig,
@@ -36,7 +37,7 @@ from durable_core.simulation.scenario import Scenario
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Cause, NotCompatible, Verdict, Verification
+from durable_core.verifying.verification import Cause, NotCompatible, Verdict
 
 ROOT = Path(__file__).parents[1]
 HANDLERS = ROOT / "fixtures" / "handlers"
@@ -52,15 +53,6 @@ def fixtures_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "fixtures"))
     monkeypatch.syspath_prepend(str(HANDLERS))
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
-
-
-def recorded(handler: Callable[..., Any], event: Any = None, **given: Any) -> RecordedHistory:
-    simulation = simulate(handler, event, **given)
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
-
-
-def verified(handler: Callable[..., Any], history: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
 
 
 def test_a_history_of_rust_is_not_held_against_a_handler_whose_ids_begin_as_its() -> None:

@@ -9,26 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from recording import recorded, verified
 
 from durable_core import ChildConfig, CompletionConfig, DurableContext, MapConfig, NestingType
-from durable_core.history import RecordedHistory, history_of_events
+from durable_core.history import history_of_events
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import verify_history
 from durable_core.verifying.session import Examination
-from durable_core.verifying.verification import Verdict, Verification
+from durable_core.verifying.verification import Verdict
 
 Handler = Callable[..., Any]
-
-
-def recorded(handler: Any) -> RecordedHistory:
-    return history_of_events("recorded", simulate(handler).events)
-
-
-def verified(handler: Handler, history: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
 
 
 def child(ends: Callable[[], Any]) -> Handler:

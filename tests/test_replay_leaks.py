@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recording import deployed, history_of, verified
 
 from durable_core import (
     ChildConfig,
@@ -29,15 +30,14 @@ from durable_core import (
     with_retry,
 )
 from durable_core.fold import fold
-from durable_core.history import RecordedHistory, history_of_events
+from durable_core.history import history_of_events
 from durable_core.ids import SHA256
 from durable_core.model import Event
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import Simulation, simulate
-from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.recorded_tree import tree_of
 from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Fate, Verdict, Verification
+from durable_core.verifying.verification import Fate, Verdict
 
 Handler = Callable[[Any, DurableContext], Any]
 Make = Callable[[bool], Handler]
@@ -49,14 +49,6 @@ BIG = "x" * 300_000
 
 async def step(ctx: DurableContext, name: str) -> None:
     await ctx.step(lambda _: 1, name=name)
-
-
-def recorded(simulation: Simulation) -> RecordedHistory:
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
-
-
-def verified(handler: Handler, history: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
 
 
 def alert_if(is_new: bool, leaked: Any, ctx: DurableContext) -> Any:
@@ -335,24 +327,13 @@ def cuts(simulation: Simulation) -> Iterator[tuple[int, list[Event]]]:
         yield number, list(simulation.events[: end + 1])
 
 
-def deployed(make: Make, after: int) -> tuple[Simulation, int]:
-    """Run the old code for some invocations, then the new; return how many there were."""
-    invocations: list[int] = []
-
-    async def handler(event: Any, ctx: DurableContext) -> Any:
-        invocations.append(1)
-        return await make(len(invocations) > after)(event, ctx)
-
-    return simulate(handler), len(invocations)
-
-
 @pytest.mark.parametrize("name", LEAKS)
 @pytest.mark.parametrize("every_invocation", [False, True])
 def test_a_leak_that_a_replay_lacks_is_a_divergence_with_its_reason(
     name: str, every_invocation: bool
 ) -> None:
     make, reason = LEAKS[name]
-    history = recorded(simulate(make(False)))
+    history = history_of(simulate(make(False)))
     outcome = verified(make(True), history, every_invocation=every_invocation)
     assert outcome.verdict is Verdict.DIVERGED
     first = outcome.first
@@ -415,7 +396,7 @@ def virtual(is_new: bool) -> Handler:
 
 @pytest.mark.parametrize("make", [stripped, virtual])
 def test_a_body_that_a_replay_runs_leaks_for_real(make: Make) -> None:
-    assert verified(make(True), recorded(simulate(make(False)))).verdict is Verdict.COMPATIBLE
+    assert verified(make(True), history_of(simulate(make(False)))).verdict is Verdict.COMPATIBLE
 
 
 async def names_by_a_count(event: Any, ctx: DurableContext) -> None:
@@ -451,7 +432,7 @@ async def asks_in_a_later_invocation(event: Any, ctx: DurableContext) -> None:
 def test_bodies_run_with_what_others_left_behind_in_the_recorded_invocation(
     handler: Handler, every_invocation: bool
 ) -> None:
-    outcome = verified(handler, recorded(simulate(handler)), every_invocation=every_invocation)
+    outcome = verified(handler, history_of(simulate(handler)), every_invocation=every_invocation)
     assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
 
 
@@ -485,7 +466,7 @@ def test_a_leak_from_one_completed_context_into_another_breaks_those_inside_of_i
     waits: bool, position: str
 ) -> None:
     make = between_completed(waits=waits)
-    outcome = verified(make(True), recorded(simulate(make(False))))
+    outcome = verified(make(True), history_of(simulate(make(False))))
     first = outcome.first
     assert first is not None
     label = f'inside {position[0]} RunInChildContext "two"'
@@ -513,7 +494,7 @@ def test_a_leak_into_a_stripped_context_is_met_by_a_replay() -> None:
 
         return handler
 
-    first = verified(make(True), recorded(simulate(make(False)))).first
+    first = verified(make(True), history_of(simulate(make(False)))).first
     assert first is not None
     assert (first.position, first.breaks, first.found_by) == ("2.1", "past 2.1", "shallow")
 
@@ -531,7 +512,7 @@ def test_a_leak_that_does_no_harm_yet_is_a_note_with_both_lines() -> None:
             await step(ctx, "many")
         await ctx.wait(HOUR, name="settle")
 
-    outcome = verified(handler, recorded(simulate(handler)))
+    outcome = verified(handler, history_of(simulate(handler)))
     first = handler.__code__.co_firstlineno
     assert outcome.verdict is Verdict.COMPATIBLE
     (note,) = [each for each in outcome.notes if "changes seen" in each]
@@ -550,7 +531,7 @@ def test_a_variable_that_only_bodies_use_is_not_noted() -> None:
         await ctx.run_in_child_context(body, name="child")
         await ctx.wait(HOUR, name="settle")
 
-    outcome = verified(handler, recorded(simulate(handler)))
+    outcome = verified(handler, history_of(simulate(handler)))
     assert not [each for each in outcome.notes if "changes seen" in each]
 
 
@@ -608,7 +589,7 @@ def environment_variable(is_new: bool) -> Handler:
 
 @pytest.mark.parametrize("make", [cached_result, result_that_is_kept, environment_variable])
 def test_what_one_run_left_in_the_process_hides_nothing_in_the_next(make: Make) -> None:
-    history = recorded(simulate(closure(False)))
+    history = history_of(simulate(closure(False)))
     remembered.cache_clear()
     kept.cache_clear()
     replayer = NativeReplayer(make(True))
@@ -632,7 +613,7 @@ def test_a_client_that_is_made_once_and_kept_is_not_made_again() -> None:
         await ctx.wait(HOUR, name="settle")
         await step(ctx, "close")
 
-    history = recorded(simulate(closure(False)))
+    history = history_of(simulate(closure(False)))
     client.cache_clear()
     infos = []
     replayer = NativeReplayer(handler)
@@ -655,7 +636,7 @@ def test_each_run_begins_with_the_modules_data_as_it_was() -> None:
             await step(ctx, "never in a process of its own")
         await ctx.wait(HOUR, name="settle")
 
-    history = recorded(simulate(closure(False)))
+    history = history_of(simulate(closure(False)))
     FOUND.clear()
     replayer = NativeReplayer(handler)
     outcomes = [verify_history(replayer, history).compared for _ in range(3)]
@@ -680,7 +661,7 @@ def ends(*names: str, inner: tuple[str, ...] = ("check",)) -> Handler:
 
 
 def test_what_comes_after_the_recorded_end_breaks_nobody() -> None:
-    history = recorded(simulate(ends("close")))
+    history = history_of(simulate(ends("close")))
     outcome = verified(ends("close", "audit"), history)
     assert outcome.verdict is Verdict.COMPATIBLE
     assert [(each.position, str(each)) for each in outcome.differences] == [
@@ -690,7 +671,7 @@ def test_what_comes_after_the_recorded_end_breaks_nobody() -> None:
 
 
 def test_code_that_ends_before_the_recorded_end_breaks_those_past_it() -> None:
-    first = verified(ends(), recorded(simulate(ends("close")))).first
+    first = verified(ends(), history_of(simulate(ends("close")))).first
     assert first is not None
     assert (first.position, first.breaks) == ("3", "past 3")
 
@@ -732,10 +713,10 @@ def test_what_a_context_without_an_operation_asks_for_at_its_end_breaks_nobody(k
 
         return handler
 
-    first = verified(made("check", "more"), recorded(simulate(made("check")))).first
+    first = verified(made("check", "more"), history_of(simulate(made("check")))).first
     assert first is not None
     assert (first.position, first.breaks) == ("1.1.2", None)
-    renamed = verified(made("look", "more"), recorded(simulate(made("check")))).first
+    renamed = verified(made("look", "more"), history_of(simulate(made("check")))).first
     assert renamed is not None
     assert renamed.breaks is not None
 

@@ -12,6 +12,7 @@ pytest.importorskip("aws_durable_execution_sdk_python")
 
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python.config import Duration
+from recording import history_of
 
 from durable_core.history import history_of_events
 from durable_core.runtimes.aws_python.replay import AwsReplayer
@@ -122,7 +123,7 @@ def test_unchanged_code_that_names_steps_by_a_count_is_compatible() -> None:
         ctx.run_in_child_context(body, name="c")
 
     old = simulate(AwsSdkRunner(durable_execution(handler)))
-    history = history_of_events("recorded", old.events, arn=old.arn)
+    history = history_of(old)
     outcome = verify_history(AwsReplayer(durable_execution(handler)), history)
     assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
     assert any("changes count at" in each for each in outcome.notes)

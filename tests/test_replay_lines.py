@@ -9,11 +9,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from recording import recorded
 
 from durable_core import DurableContext
-from durable_core.history import RecordedHistory, history_of_events
 from durable_core.runtimes.native.replay import NativeReplayer
-from durable_core.simulation.simulate import simulate
 from durable_core.verifying.replay import verify_history
 
 Start = Callable[[DurableContext], Any]
@@ -97,10 +96,6 @@ SHAPES = [
     children,
     maps,
 ]
-
-
-def recorded(handler: Any) -> RecordedHistory:
-    return history_of_events("recorded", simulate(handler).events)
 
 
 def handler_of(shape: Callable[..., Any], name: str) -> Any:

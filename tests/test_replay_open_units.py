@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from recording import deployed, verified
 
 from durable_core import (
     ChildConfig,
@@ -17,11 +18,8 @@ from durable_core import (
     ParallelConfig,
 )
 from durable_core.history import RecordedHistory, history_of_events
-from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import Simulation, simulate
-from durable_core.verifying.options import VerifyOptions
-from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Fate, Verdict, Verification
+from durable_core.verifying.verification import Fate, Verdict
 
 Handler = Callable[[Any, DurableContext], Any]
 Make = Callable[[bool], Handler]
@@ -35,27 +33,12 @@ async def step(ctx: DurableContext, name: str) -> None:
     await ctx.step(lambda _: 1, name=name)
 
 
-def verified(handler: Handler, history: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
-
-
 def cuts(simulation: Simulation) -> Iterator[RecordedHistory]:
     """Yield the history up to the end of each invocation."""
     events = simulation.events
     for at, event in enumerate(events, 1):
         if event.event_type == "InvocationCompleted":
             yield history_of_events(f"cut at {at}", events[:at], arn=simulation.arn)
-
-
-def deployed(make: Make, after: int) -> tuple[Simulation, int]:
-    """Run the old code for some invocations, then the new; return how many there were."""
-    invocations: list[int] = []
-
-    async def handler(event: Any, ctx: DurableContext) -> Any:
-        invocations.append(1)
-        return await make(len(invocations) > after)(event, ctx)
-
-    return simulate(handler), len(invocations)
 
 
 # -- changed code ----------------------------------------------------------------------------------

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 pytest.importorskip("aws_durable_execution_sdk_python", minversion="2")
 
-from aws_durable_execution_sdk_python import DurableContext, durable_execution
+from aws_durable_execution_sdk_python import DurableContext
+from recording import recorded_by_aws, verified_by_aws
 
-from durable_core.history import RecordedHistory, history_of_events
-from durable_core.runtimes.aws_python.replay import AwsReplayer
-from durable_core.runtimes.aws_python.runner import AwsSdkRunner
-from durable_core.simulation.simulate import simulate
-from durable_core.verifying.options import VerifyOptions
-from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Verdict, Verification
+from durable_core.verifying.verification import Verdict
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 Handler = Callable[[Any, DurableContext], Any]
 
 TOO_LARGE = "x" * 300_000
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
-
-
-def recorded(handler: Handler) -> RecordedHistory:
-    simulation = simulate(AwsSdkRunner(durable_execution(handler)), None)
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
-
-
-def verified(handler: Handler, history: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(
-        AwsReplayer(durable_execution(handler)), history, VerifyOptions(**options)
-    )
 
 
 def step_too_large(_event: Any, context: DurableContext) -> int:
@@ -70,9 +48,9 @@ def result_too_large(_event: Any, context: DurableContext) -> str:
 def test_unchanged_code_is_compatible_with_a_history_that_a_refusal_ended(
     handler: Handler, every_invocation: bool
 ) -> None:
-    history = recorded(handler)
+    history = recorded_by_aws(handler)
     assert "CheckpointError" in json.dumps(str(history.events[-1]))
-    outcome = verified(handler, history, every_invocation=every_invocation, strict=True)
+    outcome = verified_by_aws(handler, history, every_invocation=every_invocation, strict=True)
     assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
     assert outcome.differences == ()
     assert any("refused a checkpoint" in note for note in outcome.notes)
@@ -83,7 +61,7 @@ def test_what_was_recorded_before_the_refusal_is_verified() -> None:
         context.step(lambda _: 1, name="renamed")
         return len(context.step(lambda _: TOO_LARGE, name="large"))
 
-    outcome = verified(renamed, recorded(step_too_large))
+    outcome = verified_by_aws(renamed, recorded_by_aws(step_too_large))
     assert outcome.verdict is Verdict.DIVERGED
     assert 'Step "first" is now named "renamed"' in str(outcome)
 
@@ -95,7 +73,7 @@ def test_an_error_of_the_codes_own_is_no_such_end() -> None:
     def goes_on(_event: Any, context: DurableContext) -> None:
         context.step(lambda _: 1, name="new")
 
-    outcome = verified(goes_on, recorded(fails))
+    outcome = verified_by_aws(goes_on, recorded_by_aws(fails))
     assert outcome.verdict is Verdict.COMPATIBLE  # it breaks nobody
     assert ('goes on after the recorded end: Step "new"') in [
         str(each) for each in outcome.differences
@@ -108,7 +86,7 @@ def test_a_result_that_cannot_become_json_is_compared_as_the_error_that_the_sdk_
     def returns_a_set(_event: Any, _context: DurableContext) -> Any:
         return {1}
 
-    outcome = verified(returns_a_set, recorded(returns_a_set), strict=True)
+    outcome = verified_by_aws(returns_a_set, recorded_by_aws(returns_a_set), strict=True)
     assert outcome.verdict is Verdict.COMPATIBLE
     assert outcome.differences == ()
 
@@ -121,9 +99,9 @@ def invokes_with_a_set(_event: Any, context: DurableContext) -> Any:
 def test_an_invoke_whose_payload_cannot_be_written_is_none_when_it_was_recorded_and_none_now() -> (
     None
 ):
-    history = recorded(invokes_with_a_set)
+    history = recorded_by_aws(invokes_with_a_set)
     assert [event.event_type for event in history.events if event.name == "ask"] == []
-    outcome = verified(invokes_with_a_set, history, strict=True)
+    outcome = verified_by_aws(invokes_with_a_set, history, strict=True)
     assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
     assert outcome.differences == ()
 
@@ -133,7 +111,7 @@ def test_an_invoke_whose_payload_can_be_written_by_now_is_new() -> None:
         context.step(lambda _: 1, name="first")
         return context.invoke("target", [1], name="ask")
 
-    outcome = verified(invokes_with_a_list, recorded(invokes_with_a_set))
+    outcome = verified_by_aws(invokes_with_a_list, recorded_by_aws(invokes_with_a_set))
     assert outcome.verdict is Verdict.COMPATIBLE
     assert [str(each) for each in outcome.differences] == [
         'goes on after the recorded end: ChainedInvoke "ask"'

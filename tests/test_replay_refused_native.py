@@ -8,28 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from recording import recorded, verified
 
 from durable_core import CheckpointError, DurableContext
-from durable_core.history import RecordedHistory, history_of_events
 from durable_core.limits import LIMITS
-from durable_core.runtimes.native.replay import NativeReplayer
-from durable_core.simulation.simulate import simulate
-from durable_core.verifying.options import VerifyOptions
-from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Verdict, Verification
+from durable_core.verifying.verification import Verdict
 
 Handler = Callable[[Any, DurableContext], Any]
 
 FEW = replace(LIMITS, operations=3)
-
-
-def recorded(handler: Handler) -> RecordedHistory:
-    simulation = simulate(handler, None, limits=FEW)
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
-
-
-def verified(handler: Handler, history: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(NativeReplayer(handler), history, VerifyOptions(**options))
 
 
 async def more_than_the_cap(_event: Any, ctx: DurableContext) -> None:
@@ -67,7 +54,7 @@ async def step_too_large(_event: Any, ctx: DurableContext) -> None:
 def test_unchanged_code_is_compatible_with_a_history_that_a_refusal_ended(
     handler: Handler, every_invocation: bool
 ) -> None:
-    history = recorded(handler)
+    history = recorded(handler, limits=FEW)
     outcome = verified(handler, history, every_invocation=every_invocation, strict=True)
     assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
     assert outcome.differences == ()
@@ -79,7 +66,7 @@ def test_what_was_recorded_before_the_refusal_is_verified() -> None:
         for index in range(6):
             await ctx.step(lambda _: 1, name="renamed" if index == 1 else "s")
 
-    outcome = verified(renamed, recorded(more_than_the_cap))
+    outcome = verified(renamed, recorded(more_than_the_cap, limits=FEW))
     assert outcome.verdict is Verdict.DIVERGED
     assert outcome.first is not None
     assert outcome.first.position == "2"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -14,25 +13,15 @@ import pytest
 
 pytest.importorskip("aws_durable_execution_sdk_python")
 
-from aws_durable_execution_sdk_python import DurableContext, durable_execution
+from aws_durable_execution_sdk_python import DurableContext
 from aws_durable_execution_sdk_python.config import Duration
+from recording import recorded_by_aws, verified_by_aws
 
-from durable_core.history import RecordedHistory, history_of_events
-from durable_core.runtimes.aws_python.replay import AwsReplayer
-from durable_core.runtimes.aws_python.runner import AwsSdkRunner
-from durable_core.simulation.simulate import simulate
-from durable_core.verifying.options import VerifyOptions
-from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Verdict, Verification
+from durable_core.verifying.verification import Verdict
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 Handler = Callable[[Any, DurableContext], Any]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def step(context: DurableContext, name: str) -> str:
@@ -113,17 +102,6 @@ def units_with_threads(name: str) -> Handler:
     return handler
 
 
-def recorded(handler: Handler) -> RecordedHistory:
-    simulation = simulate(AwsSdkRunner(durable_execution(handler)), None)
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
-
-
-def verified(handler: Handler, history: RecordedHistory) -> Verification:
-    return verify_history(
-        AwsReplayer(durable_execution(handler)), history, VerifyOptions(every_invocation=True)
-    )
-
-
 MAKERS = [threads, a_pool, coroutines_in_threads, units_with_threads]
 
 
@@ -131,16 +109,18 @@ MAKERS = [threads, a_pool, coroutines_in_threads, units_with_threads]
 def test_unchanged_code_is_compatible_each_time_whichever_thread_comes_first(
     made: Callable[[str], Handler],
 ) -> None:
-    history = recorded(made("check"))
+    history = recorded_by_aws(made("check"))
     for _ in range(12):
-        outcome = verified(made("check"), history)
+        outcome = verified_by_aws(made("check"), history, every_invocation=True)
         assert outcome.verdict is Verdict.COMPATIBLE, str(outcome)
 
 
 @pytest.mark.parametrize("made", MAKERS)
 def test_a_change_in_a_thread_is_told_the_same_each_time(made: Callable[[str], Handler]) -> None:
-    history = recorded(made("check"))
-    told = {str(verified(made("look"), history).first) for _ in range(6)}
+    history = recorded_by_aws(made("check"))
+    told = {
+        str(verified_by_aws(made("look"), history, every_invocation=True).first) for _ in range(6)
+    }
     assert len(told) == 1
     assert 'Step "check" is now named "look"' in told.pop()
 
@@ -162,7 +142,7 @@ def test_a_change_is_told_where_the_handler_waits_for_a_thread_that_suspends() -
 
         return handler
 
-    history = recorded(threads("check"))
-    outcome = verified(made("look"), history)
+    history = recorded_by_aws(threads("check"))
+    outcome = verified_by_aws(made("look"), history, every_invocation=True)
     assert outcome.verdict is Verdict.DIVERGED
     assert 'Step "check" is now named "look"' in str(outcome.first)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from recording import history_of, recorded
 
 from durable_core import (
     CallbackConfig,
@@ -38,11 +39,6 @@ class Refused(Exception):
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
-
-
-def recorded(handler: Callable[..., Any]) -> RecordedHistory:
-    simulation = simulate(handler, None)
-    return history_of_events("recorded", simulation.events, arn=simulation.arn)
 
 
 def told(handler: Callable[..., Any], history: RecordedHistory) -> list[tuple[Any, ...]]:
@@ -256,7 +252,7 @@ def test_steps_and_polls_of_awss_sdk_are_decided_likewise() -> None:
 
     first = handler_of(5, 2)
     simulation = simulate(AwsSdkRunner(first))
-    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    history = history_of(simulation)
     assert verify_history(AwsReplayer(first), history).differences == ()
     changed = verify_history(AwsReplayer(handler_of(50, 1)), history)
     assert changed.verdict is Verdict.COMPATIBLE, str(changed)
@@ -429,7 +425,7 @@ def test_another_backoff_of_a_block_of_awss_sdk_is_told() -> None:
 
     first = handler_of(8, AwsJitter.NONE)
     simulation = simulate(AwsSdkRunner(first))
-    history = history_of_events("recorded", simulation.events, arn=simulation.arn)
+    history = history_of(simulation)
     for same in (first, handler_of(8, AwsJitter.FULL), handler_of(16, AwsJitter.HALF)):
         assert verify_history(AwsReplayer(same), history).differences == ()
     changed = verify_history(AwsReplayer(handler_of(60, AwsJitter.HALF, 30)), history)

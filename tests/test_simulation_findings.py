@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +34,8 @@ from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.report import report_of
 from durable_core.simulation.simulate import simulate
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 SDK = version("aws-durable-execution-sdk-python")
 HOUR = Duration.from_hours(1)
 
@@ -47,13 +48,6 @@ class Utf8(SerDes[Any]):
 
     def deserialize(self, data: str, _: Any) -> Any:
         return json.loads(data)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable()
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def run(handler: Callable[..., Any], limits: ServiceLimits = LIMITS) -> Simulation:

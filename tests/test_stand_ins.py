@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import verified
 
 from durable_cli.app import run
 from durable_core import DurableContext, SerDes, StepConfig, StepError
@@ -18,11 +19,10 @@ from durable_core.adapters.history_file import history_of_document
 from durable_core.history import RecordedHistory
 from durable_core.redaction.keep_paths import parse_keep_path
 from durable_core.redaction.redact import redact
-from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import verify_history
-from durable_core.verifying.verification import Cause, Verdict, Verification
+from durable_core.verifying.verification import Cause, Verdict
 from durable_core.wire import event_to_wire
 
 ROOT = Path(__file__).parents[1]
@@ -41,10 +41,6 @@ def redacted(handler: Handler, event: Any, *keep: str, events: int | None = None
 
 def history(handler: Handler, event: Any, *keep: str, events: int | None = None) -> RecordedHistory:
     return history_of_document("it", redacted(handler, event, *keep, events=events))
-
-
-def verified(handler: Handler, recorded: RecordedHistory, **options: Any) -> Verification:
-    return verify_history(NativeReplayer(handler), recorded, VerifyOptions(**options))
 
 
 async def ships(event: Any, ctx: DurableContext) -> Any:

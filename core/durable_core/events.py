@@ -150,10 +150,9 @@ INVOCATION_COMPLETED: Final = "InvocationCompleted"
 
 EXECUTION_ENDS: Final[Mapping[str, ExecutionStatus]] = MappingProxyType(
     {
-        "ExecutionSucceeded": ExecutionStatus.SUCCEEDED,
-        "ExecutionFailed": ExecutionStatus.FAILED,
-        "ExecutionTimedOut": ExecutionStatus.TIMED_OUT,
-        "ExecutionStopped": ExecutionStatus.STOPPED,
+        event_type: ExecutionStatus(spec.status.text)
+        for event_type, spec in EVENTS.items()
+        if spec.operation is OperationType.EXECUTION and spec.status and spec.status.is_terminal
     }
 )
 

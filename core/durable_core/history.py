@@ -23,6 +23,7 @@ from durable_core.model import (
     SubType,
 )
 from durable_core.positions import may_lack_parents, missing_parents, places_of, places_of_events
+from durable_core.transitions import MUST_START
 from durable_core.values import dataclass
 
 CLOCK_SKEW: Final = timedelta(seconds=5)
@@ -196,12 +197,6 @@ class Trace:
     ended: Event | None = None
 
 
-_MUST_START: Final = frozenset(
-    {OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE}
-)
-"""The types that can't end without a start (`transitions`); a step or a context can."""
-
-
 def check_events(events: Sequence[Event]) -> Mapping[str, Trace]:
     """Check that the ordered events can have happened, and return what they say of each operation.
 
@@ -316,7 +311,7 @@ def _clip(text: str, limit: int = 16) -> str:
 
 
 def _warn_of_missing_starts(traces: Mapping[str, Trace]) -> Iterable[str]:
-    orphans = [t for t in traces.values() if t.type in _MUST_START and not t.started]
+    orphans = [t for t in traces.values() if t.type in MUST_START and not t.started]
     if orphans:
         yield (
             f"{_count(len(orphans), 'operation')} without a start, the first is "

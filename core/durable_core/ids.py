@@ -1,4 +1,4 @@
-"""Operation ids: the scheme of every SDK, as one table.
+"""Operation ids, by the schemes that SDKs have. Whose each one is stands in `sdks`.
 
 An id is the hash of a position: the n-th operation of a context. `positions` finds the way back.
 Sources: `identifier.py` of AWS's Python SDK 3.0.0 (`context.py` of 1.x), `hashId` of AWS's
@@ -44,15 +44,16 @@ class IdScheme:
     """How one family of SDKs makes the id of the n-th operation of a context.
 
     `chained` says whether the parent goes in as its hashed id (True) or as its plain path (False).
-    `first_unit` is the number of the first unit of a map or parallel.
+    `first_unit` is the number of the first unit of a map or parallel. `at_root` is True where only
+    ids at the root are known, which don't tell chained ones from others.
     """
 
     name: str
-    sdks: tuple[str, ...]
     digest: Callable[[str], str]
     length: int
     chained: bool
     first_unit: int
+    at_root: bool = False
 
     def child(self, prefix: str | None, number: int | str) -> tuple[str, str]:
         """Return the id of a context's n-th operation, and the prefix of *its* operations.
@@ -65,8 +66,8 @@ class IdScheme:
         return operation_id, operation_id if self.chained else text
 
     def is_like(self, other: IdScheme) -> bool:
-        """Return True when both make the same ids."""
-        return (self.digest, self.chained) == (other.digest, other.chained)
+        """Return True when both make the same ids, as far as they are known."""
+        return self.digest is other.digest and (self.at_root or self.chained is other.chained)
 
     def id_at(self, path: Iterable[int]) -> str:
         """Return the id of the operation at a position, such as (2, 1, 3)."""
@@ -77,11 +78,11 @@ class IdScheme:
         return operation_id
 
 
-SHA256: Final = IdScheme("SHA-256", ("dotnet", "java"), _sha256, 64, True, 1)
-BLAKE2B: Final = IdScheme("BLAKE2b", ("python",), _blake2b, 64, True, 0)
-MD5: Final = IdScheme("MD5", ("javascript", "go"), _md5, 16, False, 1)
-SHA256_OF_PATH: Final = IdScheme("unchained SHA-256", ("rust",), _sha256, 64, False, 1)
-SHA256_AT_ROOT: Final = replace(SHA256, sdks=(*SHA256.sdks, *SHA256_OF_PATH.sdks))
+SHA256: Final = IdScheme("SHA-256", _sha256, 64, True, 1)
+BLAKE2B: Final = IdScheme("BLAKE2b", _blake2b, 64, True, 0)
+MD5: Final = IdScheme("MD5", _md5, 16, False, 1)
+SHA256_OF_PATH: Final = IdScheme("unchained SHA-256", _sha256, 64, False, 1)
+SHA256_AT_ROOT: Final = replace(SHA256, at_root=True)
 """What a history follows that has nothing inside of a context: there both SHA-256 schemes agree."""
 
 SCHEMES: Final = (BLAKE2B, SHA256, MD5, SHA256_OF_PATH)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import field, fields
 
 from durable_core.model import OperationType
+from durable_core.operation_types import OPERATION_TYPES
 from durable_core.values import dataclass
 
 AS_OF = "2026-11"
@@ -117,14 +118,7 @@ LIMITS = ServiceLimits()
 
 def payload_key(kind: OperationType) -> str:
     """Return the key of the limit that the payload of an operation of this type has."""
-    return _PAYLOAD_KEYS.get(kind, "payload_bytes")
-
-
-_PAYLOAD_KEYS = {
-    OperationType.EXECUTION: "execution_payload_bytes",
-    OperationType.CHAINED_INVOKE: "invoke_payload_bytes",
-    OperationType.CALLBACK: "callback_payload_bytes",
-}
+    return OPERATION_TYPES[kind].payload_limit
 
 
 def payload_limit(kind: OperationType, limits: ServiceLimits = LIMITS) -> int:

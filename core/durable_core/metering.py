@@ -92,17 +92,7 @@ def metered_kind(each: Recorded) -> MeteredKind:
     operation = each.operation
     if operation.type is OperationType.STEP and _is_condition(each):
         return MeteredKind.WAIT_FOR_CONDITION
-    return _KINDS[operation.type]
-
-
-_KINDS: Final[Mapping[OperationType, MeteredKind]] = {
-    OperationType.EXECUTION: MeteredKind.EXECUTION,
-    OperationType.CONTEXT: MeteredKind.CONTEXT,
-    OperationType.STEP: MeteredKind.STEP,
-    OperationType.WAIT: MeteredKind.WAIT,
-    OperationType.CALLBACK: MeteredKind.CALLBACK,
-    OperationType.CHAINED_INVOKE: MeteredKind.CHAINED_INVOKE,
-}
+    return MeteredKind[operation.type.name]
 
 
 def _is_condition(each: Recorded) -> bool:

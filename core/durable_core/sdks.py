@@ -1,8 +1,8 @@
-"""What each AWS SDK does with checkpoints, as one row of data for each.
+"""What tells the SDKs apart, as one row of data for each.
 
 Sources: the estimates, caps and queues are those of AWS's Python SDK 3.0.0 (`state.py`) and its
 JavaScript SDK 2.4.0 (`index.mjs`), read from the packages, and of the .NET and Java SDKs of
-2026-11. The native runtime keeps .NET's row.
+2026-11. The native runtime keeps .NET's row. Nothing is known of the requests of Go's and Rust's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from durable_core.ids import BLAKE2B, MD5, SHA256, SHA256_OF_PATH, IdScheme
 from durable_core.limits import LIMITS
 from durable_core.model import OperationUpdate
 from durable_core.sizes import (
@@ -27,16 +28,19 @@ from durable_core.sizes import (
     update_bytes,
     utf8_bytes,
 )
+from durable_core.summaries.values import SummaryForm
 from durable_core.values import dataclass
 
 
 class Sdk(StrEnum):
-    """An AWS SDK, by the name that `--sdk` takes."""
+    """An SDK, by the name that `--sdk` takes where its requests are known."""
 
     DOTNET = "dotnet"
     JAVA = "java"
     JAVASCRIPT = "javascript"
     PYTHON = "python"
+    GO = "go"
+    RUST = "rust"
 
 
 class ResultUnit(Enum):
@@ -46,8 +50,18 @@ class ResultUnit(Enum):
     CHARACTERS = "characters"
 
 
-@dataclass(frozen=True, slots=True)
-class SdkRules:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkRow:
+    """How people call an SDK, how it makes ids, and in which forms it stores results of units."""
+
+    sdk: Sdk
+    title: str
+    ids: IdScheme
+    forms: frozenset[SummaryForm]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkRules(SdkRow):
     """How one SDK estimates, caps and queues its updates, and when it strips a result.
 
     `max_bytes` and `max_operations` cap one request; with `dataclasses.replace` a what-if sets
@@ -60,8 +74,6 @@ class SdkRules:
     execution.
     """
 
-    sdk: Sdk
-    title: str
     max_bytes: int
     max_operations: int
     estimate: Callable[[OperationUpdate], int]
@@ -97,47 +109,69 @@ class SdkRules:
         return measured > limit or (self.strips_at_limit and measured == limit)
 
 
-SDKS: Final[Mapping[Sdk, SdkRules]] = MappingProxyType(
-    {
-        Sdk.DOTNET: SdkRules(
-            sdk=Sdk.DOTNET,
-            title=".NET",
-            max_bytes=LIMITS.request_bytes,
-            max_operations=200,
-            estimate=dotnet_estimate,
-            style=COMPACT_UTF8,
-            base_bytes=4_096,  # kept for the token, the ARN and the framing
-        ),
-        Sdk.JAVA: SdkRules(
-            sdk=Sdk.JAVA,
-            title="Java",
-            max_bytes=LIMITS.request_bytes,
-            max_operations=200,
-            estimate=java_estimate,
-            style=COMPACT_UTF8,
-            strips_at_limit=True,
-        ),
-        Sdk.JAVASCRIPT: SdkRules(
-            sdk=Sdk.JAVASCRIPT,
-            title="JavaScript",
-            max_bytes=LIMITS.request_bytes,
-            max_operations=250,
-            estimate=javascript_estimate,
-            style=COMPACT_UTF8,
-            base_bytes=100,
-            counts_token=True,
-        ),
-        Sdk.PYTHON: SdkRules(
-            sdk=Sdk.PYTHON,
-            title="Python",
-            max_bytes=LIMITS.request_bytes,
-            max_operations=250,
-            estimate=python_estimate,
-            style=SPACED_ASCII,
-            hangs_on_oversized=True,
-            result_unit=ResultUnit.CHARACTERS,
-            invalid_token="Invalid checkpoint token",
-        ),
-    }
+_F: Final = SummaryForm
+
+_ROWS: Final[tuple[SdkRow, ...]] = (
+    SdkRules(
+        sdk=Sdk.DOTNET,
+        title=".NET",
+        ids=SHA256,
+        forms=frozenset({_F.DOTNET, _F.COMPACT}),
+        max_bytes=LIMITS.request_bytes,
+        max_operations=200,
+        estimate=dotnet_estimate,
+        style=COMPACT_UTF8,
+        base_bytes=4_096,  # kept for the token, the ARN and the framing
+    ),
+    SdkRules(
+        sdk=Sdk.JAVA,
+        title="Java",
+        ids=SHA256,
+        forms=frozenset({_F.JAVA, _F.DAG}),
+        max_bytes=LIMITS.request_bytes,
+        max_operations=200,
+        estimate=java_estimate,
+        style=COMPACT_UTF8,
+        strips_at_limit=True,
+    ),
+    SdkRules(
+        sdk=Sdk.JAVASCRIPT,
+        title="JavaScript",
+        ids=MD5,
+        forms=frozenset({_F.JAVASCRIPT, _F.JAVASCRIPT_OLD, _F.DAG, _F.INLINE}),
+        max_bytes=LIMITS.request_bytes,
+        max_operations=250,
+        estimate=javascript_estimate,
+        style=COMPACT_UTF8,
+        base_bytes=100,
+        counts_token=True,
+    ),
+    SdkRules(
+        sdk=Sdk.PYTHON,
+        title="Python",
+        ids=BLAKE2B,
+        forms=frozenset({_F.PYTHON, _F.PYTHON_1, _F.DAG, _F.INLINE}),
+        max_bytes=LIMITS.request_bytes,
+        max_operations=250,
+        estimate=python_estimate,
+        style=SPACED_ASCII,
+        hangs_on_oversized=True,
+        result_unit=ResultUnit.CHARACTERS,
+        invalid_token="Invalid checkpoint token",
+    ),
+    SdkRow(sdk=Sdk.GO, title="Go", ids=MD5, forms=frozenset({_F.JAVASCRIPT, _F.INLINE})),
+    SdkRow(sdk=Sdk.RUST, title="Rust", ids=SHA256_OF_PATH, forms=frozenset({_F.INLINE})),
 )
-"""Every SDK's rules. Dated 2026-11, like the limits."""
+"""Every SDK. Dated 2026-11, like the limits."""
+
+ALL_SDKS: Final[Mapping[Sdk, SdkRow]] = MappingProxyType({row.sdk: row for row in _ROWS})
+
+SDKS: Final[Mapping[Sdk, SdkRules]] = MappingProxyType(
+    {row.sdk: row for row in _ROWS if isinstance(row, SdkRules)}
+)
+"""The SDKs whose requests are known."""
+
+
+def sdks_of(scheme: IdScheme) -> tuple[Sdk, ...]:
+    """Return the SDKs that make ids so."""
+    return tuple(row.sdk for row in _ROWS if scheme.is_like(row.ids))

@@ -75,6 +75,16 @@ def _reachable() -> dict[OperationType, frozenset[OperationStatus]]:
 STATUSES: Final[Mapping[OperationType, frozenset[OperationStatus]]] = MappingProxyType(_reachable())
 """Every status that an operation of a type can have."""
 
+MUST_START: Final = frozenset(
+    kind
+    for kind in OperationType
+    if {action for of, before, action in MOVES if of is kind and before is None} == {_A.START}
+)
+"""The types that can't end without a start; a step or a context can."""
+
+WAITS: Final = frozenset(move for move in BACKEND if move[0] is not OperationType.EXECUTION)
+"""Where an operation waits for the service and not for the handler."""
+
 
 def after(
     kind: OperationType, status: OperationStatus | None, action: OperationAction

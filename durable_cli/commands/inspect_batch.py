@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 
 class SdkName(StrEnum):
-    """Whose rules: the members of `durable_core.sdks.Sdk`, which starting up doesn't import."""
+    """Whose rules: the keys of `durable_core.sdks.SDKS`, which starting up doesn't import."""
 
     DOTNET = "dotnet"
     JAVA = "java"
@@ -180,17 +180,17 @@ def _rules(
     """Return the rules to plan by, and how they were chosen where nobody asked for them."""
     from dataclasses import replace
 
-    from durable_cli.words import SDK_NAMES
     from durable_core.batches.report import written_by
-    from durable_core.sdks import SDKS, Sdk
+    from durable_core.sdks import ALL_SDKS, SDKS, Sdk, sdks_of
 
     notes: list[str] = []
     if name is not None:
         rules = SDKS[Sdk(name.value)]
     elif scheme := written_by(update for group in groups for update in group.updates):
-        known = [sdk for sdk in Sdk if sdk in scheme.sdks]
+        sdks = sdks_of(scheme)
+        known = [sdk for sdk in sdks if sdk in SDKS]
         rules = SDKS[known[0] if known else Sdk.DOTNET]
-        others = [SDK_NAMES[sdk] for sdk in scheme.sdks if sdk not in known[:1]]
+        others = [ALL_SDKS[sdk].title for sdk in sdks if sdk not in known[:1]]
         also = "'s are too" if known else "'s"
         unknown = "" if known else ", whose requests aren't known"
         notes.append(

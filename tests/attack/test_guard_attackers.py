@@ -62,7 +62,7 @@ def collected(name):
 
 
 def hook():
-    from durable_core.adapters import guard_hook
+    from durable_core.sandbox import guard_hook
     return guard_hook.hook_of_process()
 
 
@@ -85,14 +85,14 @@ AFTERWARDS: Final = {
     ),
     "has its verdict rewritten": (
         "attempt()\nfrom dataclasses import replace\n"
-        "from durable_core.adapters import verify_worker as worker\n"
+        "from durable_core.processes import worker_process as worker\n"
         "from durable_core.verifying.verification import Verdict\n"
         "verified = worker._verified\n"
         "worker._verified = lambda *given: replace("
         "verified(*given), verdict=Verdict.COMPATIBLE, doubts=())"
     ),
     "clears what was attempted between two runs": (
-        "from durable_core.adapters import verify_worker as worker\n"
+        "from durable_core.processes import worker_process as worker\n"
         "guards = objects('Guard')\nassert guards\n"
         "def between(canary):\n"
         "    attempt()\n    [each._late.clear() for each in guards]\n    return True\n"
@@ -122,7 +122,7 @@ PAST_IT: Final = {
         "attempt()\nattempts._HARMLESS['open'] = kept"
     ),
     "replaces a function for a while": (
-        "from durable_core.adapters import guard_hook\n"
+        "from durable_core.sandbox import guard_hook\n"
         "kept = guard_hook.is_harmless\nguard_hook.is_harmless = lambda *_: True\n"
         "attempt()\nguard_hook.is_harmless = kept"
     ),

@@ -12,6 +12,7 @@ from datetime import datetime
 from durable_core.limits import AS_OF, LIMITS
 from durable_core.metering import Metered
 from durable_core.model import ErrorObject, NestingType, Word
+from durable_core.sdks import Sdk
 from durable_core.values import dataclass
 
 
@@ -231,7 +232,7 @@ class Report:
     arn: str | None
     function: str | None
     version: str | None
-    sdks: tuple[str, ...]
+    sdks: tuple[Sdk, ...]
     id_scheme: str | None
     status: str
     started: datetime | None

@@ -99,7 +99,7 @@ class UserRunner(Runner):
     @property
     def sdk(self) -> Sdk:
         """The SDK whose spelling of messages the service uses."""
-        return Sdk.PYTHON if self.kind is HandlerKind.AWS_SDK else Sdk.DOTNET
+        return self.kind.sdk
 
     def restart(self, now: datetime = STARTS_AT) -> None:
         """Forget all that the user's modules hold, as a new process does: it is `now`."""
@@ -289,7 +289,7 @@ class _Target(Runner):
 
     @property
     def sdk(self) -> Sdk:
-        return Sdk.PYTHON if self._kind is HandlerKind.AWS_SDK else Sdk.DOTNET
+        return self._kind.sdk
 
     def invoke(
         self, given: InvocationInput, link: ServiceLink, options: InvocationOptions

@@ -20,6 +20,8 @@ from durable_core.ids import IdScheme
 from durable_core.model import CompletionReason, OperationType, UnitStatus, stores_summary
 from durable_core.redaction.disguise import Fate
 from durable_core.redaction.envelope import TAG, TAGS, VALUE
+from durable_core.sdks import ALL_SDKS, Sdk, sdks_of
+from durable_core.summaries.values import SummaryForm
 from durable_core.values import dataclass
 
 
@@ -68,9 +70,10 @@ def form_of(sub_type: object, payload: object, scheme: IdScheme | None) -> Form 
         document = json.loads(payload, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError):
         return None
-    for writers, form, agrees in _FORMS:
-        is_writer = scheme is None or not writers.isdisjoint(scheme.sdks)
-        if is_writer and _fits(form, document) and agrees(document, sub_type):
+    sdks = Sdk if scheme is None else sdks_of(scheme)
+    written = {form for sdk in sdks for form in ALL_SDKS[sdk].forms}
+    for name, form, agrees in _FORMS:
+        if name in written and _fits(form, document) and agrees(document, sub_type):
             return form
     return None
 
@@ -328,29 +331,23 @@ def _always(document: Mapping[str, Any], sub_type: str) -> bool:
     return True
 
 
-_PYTHON_SDK: Final = frozenset({"python"})
-_JAVASCRIPT_AND_GO: Final = frozenset({"javascript", "go"})
-_DOTNET_SDK: Final = frozenset({"dotnet"})
-_JAVA_SDK: Final = frozenset({"java"})
-_DAG_SDKS: Final = _PYTHON_SDK | _JAVASCRIPT_AND_GO | _JAVA_SDK
-_INLINE_SDKS: Final = _PYTHON_SDK | _JAVASCRIPT_AND_GO | {"rust"}
 _LISTS: Final[Mapping[str, Form]] = {
     "startedIndexes": Items(_COUNT),
     "completedIndexes": Items(_COUNT),
 }
 _DAGS_OWN: Final[Mapping[str, Form]] = {**_OF_JAVASCRIPT, "skippedCount": _COUNT}
 
-_FORMS: Final[Sequence[tuple[frozenset[str], Form, Agrees]]] = (
-    (_PYTHON_SDK, Fields(_PYTHON, {**_LISTS, "summary": _USERS}), _python),
-    (_PYTHON_SDK, Fields(_JAVASCRIPT, {"startedCount": _COUNT}), _counted),  # 1.x
-    (_PYTHON_SDK, _TAGGED_RESULT, _tagged_units),
-    (_JAVASCRIPT_AND_GO, Fields(_JAVASCRIPT, _OF_JAVASCRIPT), _counted),
-    (_DAG_SDKS, Fields(_DAG, _DAGS_OWN), _counted),
-    (_INLINE_SDKS, _inline(_MADE_UP_NAME), _named_by_index),
-    (_INLINE_SDKS, _inline(_USERS), _inline_units),
-    (_DOTNET_SDK, _DOTNET, _dotnet_units),
-    (_DOTNET_SDK, _COMPACT, _compact_runs),
-    (_JAVA_SDK, _JAVA_MAP, _always),
-    (_JAVA_SDK, _JAVA_PARALLEL, _java_parallel),
+_FORMS: Final[Sequence[tuple[SummaryForm, Form, Agrees]]] = (
+    (SummaryForm.PYTHON, Fields(_PYTHON, {**_LISTS, "summary": _USERS}), _python),
+    (SummaryForm.PYTHON_1, Fields(_JAVASCRIPT, {"startedCount": _COUNT}), _counted),
+    (SummaryForm.PYTHON, _TAGGED_RESULT, _tagged_units),
+    (SummaryForm.JAVASCRIPT, Fields(_JAVASCRIPT, _OF_JAVASCRIPT), _counted),
+    (SummaryForm.DAG, Fields(_DAG, _DAGS_OWN), _counted),
+    (SummaryForm.INLINE, _inline(_MADE_UP_NAME), _named_by_index),
+    (SummaryForm.INLINE, _inline(_USERS), _inline_units),
+    (SummaryForm.DOTNET, _DOTNET, _dotnet_units),
+    (SummaryForm.COMPACT, _COMPACT, _compact_runs),
+    (SummaryForm.JAVA, _JAVA_MAP, _always),
+    (SummaryForm.JAVA, _JAVA_PARALLEL, _java_parallel),
 )
-"""Whose SDK writes the form (`IdScheme.sdks`), the form, and what has to agree in it."""
+"""Which form it is (an SDK's row has those it writes), its shape, and what has to agree in it."""

@@ -36,6 +36,7 @@ from durable_core.runtimes.handler_modules import (
 )
 from durable_core.runtimes.handler_place import Place, place_of
 from durable_core.sandbox.user_code import raising_line, users_traceback
+from durable_core.sdks import Sdk
 from durable_core.values import dataclass
 
 __all__ = [
@@ -60,6 +61,11 @@ class HandlerKind(StrEnum):
     AWS_SDK = "aws-sdk"
     PLAIN = "plain"
     """An ordinary Lambda function: no durable execution of its own."""
+
+    @property
+    def sdk(self) -> Sdk:
+        """Whose SDK's rules its requests follow."""
+        return Sdk.PYTHON if self is HandlerKind.AWS_SDK else Sdk.DOTNET
 
 
 # -- what is loaded ----------------------------------------------------------------------------

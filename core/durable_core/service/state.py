@@ -10,20 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from durable_core.model import Operation, OperationStatus, OperationType
+from durable_core.model import Operation, OperationType
 from durable_core.sizes import error_bytes, utf8_bytes
-
-_STARTED = OperationStatus.STARTED
-
-_WAITS_IN: Mapping[OperationType, OperationStatus] = MappingProxyType(
-    {
-        OperationType.STEP: OperationStatus.PENDING,
-        OperationType.WAIT: _STARTED,
-        OperationType.CALLBACK: _STARTED,
-        OperationType.CHAINED_INVOKE: _STARTED,
-    }
-)
-"""The status in which an operation waits for the service and not for the handler."""
+from durable_core.transitions import WAITS
 
 FRAME_BYTES = 256
 """What an operation takes in a page of state beside its texts: ids, timestamps and field names."""
@@ -31,7 +20,7 @@ FRAME_BYTES = 256
 
 def is_waiting(operation: Operation) -> bool:
     """Return True where the service, and not the handler, makes the next move."""
-    return _WAITS_IN.get(operation.type) is operation.status
+    return (operation.type, operation.status) in WAITS
 
 
 def hides_children(operation: Operation) -> bool:

@@ -15,6 +15,7 @@ from durable_core.model import (
     OperationType,
     SubType,
 )
+from durable_core.operation_types import OPERATION_TYPES
 from durable_core.positions import locate, places_of
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import Crash, Invocation
@@ -28,15 +29,6 @@ from durable_core.simulation.scenario import (
     invoke_text,
 )
 
-_NOUNS = {
-    OperationType.STEP: "step",
-    OperationType.WAIT: "wait",
-    OperationType.CALLBACK: "callback",
-    OperationType.CHAINED_INVOKE: "invoke",
-    OperationType.CONTEXT: "context",
-    OperationType.EXECUTION: "execution",
-}
-
 _WOKEN = {
     OperationStatus.READY: "is due for its next attempt",
     OperationStatus.SUCCEEDED: "succeeded",
@@ -48,7 +40,7 @@ _WOKEN = {
 
 def label_of(operation: Operation) -> str:
     """Return an operation as a person would name it: `wait 'boundary'`."""
-    noun = _NOUNS[operation.type]
+    noun = OPERATION_TYPES[operation.type].noun
     return f"{noun} {short_name(operation.name)!r}" if operation.name else f"{noun} without a name"
 
 
@@ -113,7 +105,7 @@ def waiting_for(waiting: Sequence[Operation], service: SimulatedService) -> tupl
     located = locate(places_of(service.operations.values()))
     found = []
     for operation in waiting:
-        if operation.type not in (OperationType.CALLBACK, OperationType.CHAINED_INVOKE):
+        if not OPERATION_TYPES[operation.type].is_answered:
             continue
         position = located.text(operation.id)
         place = f" ({position})" if position else ""

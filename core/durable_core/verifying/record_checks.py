@@ -7,14 +7,13 @@ explanation still; a handler can't be verified against it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from durable_core.events import EVENTS, EXECUTION_ENDS, EXECUTION_STARTED
 from durable_core.excerpts import labelled
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory, may_start_again
 from durable_core.model import Event, Operation, OperationType
-from durable_core.transitions import STATUSES
+from durable_core.transitions import MUST_START, STATUSES
 from durable_core.verifying.payloads import not_json
 from durable_core.verifying.verification import Doubt
 
@@ -45,14 +44,9 @@ def _missing_from(events: Sequence[Event], folded: Folded) -> Iterator[Doubt]:
         yield Doubt(f"the history begins with {first}, not with {EXECUTION_STARTED}", _REMEDY)
     for each in folded.operations.values():
         operation = each.operation
-        if each.attempts == 0 and operation.type in _MUST_START:
+        if each.attempts == 0 and operation.type in MUST_START:
             yield Doubt(f"{_described(operation)} has no start", _REMEDY)
             return
-
-
-_MUST_START: Final = frozenset(
-    {OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE}
-)
 
 
 def _described(operation: Operation) -> str:

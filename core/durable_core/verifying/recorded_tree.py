@@ -7,7 +7,7 @@ history context by context, whatever the order in which concurrent contexts wrot
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import field, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -17,16 +17,12 @@ from durable_core.ids import IdScheme, Path
 from durable_core.model import (
     BATCH_SUB_TYPES,
     UNIT_SUB_TYPES,
-    CallbackDetails,
-    ChainedInvokeDetails,
-    ContextDetails,
     Operation,
     OperationStatus,
     OperationType,
-    StepDetails,
     SubType,
-    WaitDetails,
 )
+from durable_core.operation_types import OPERATION_TYPES
 from durable_core.positions import Placed, detect, resolve
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import replay_children_of
@@ -218,7 +214,7 @@ def planted(
         status=OperationStatus.SUCCEEDED if operation.is_terminal else OperationStatus.STARTED,
         start_timestamp=operation.start_timestamp,
         end_timestamp=operation.end_timestamp,
-        **_DETAILS[kind](operation.result),
+        **_ended_details(kind, operation.result),
         **changes,
     )
 
@@ -235,21 +231,17 @@ def invented(identity: Identity) -> Recorded:
             end_timestamp=_LONG_AGO,
             name=identity.name,
             sub_type=identity.sub_type,
-            **_DETAILS[kind]("null"),
+            **_ended_details(kind, "null"),
         )
     )
 
 
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
-_DETAILS: Mapping[OperationType, Any] = {
-    OperationType.STEP: lambda result: {"step_details": StepDetails(attempt=1, result=result)},
-    OperationType.CONTEXT: lambda result: {"context_details": ContextDetails(None, result)},
-    OperationType.WAIT: lambda result: {"wait_details": WaitDetails()},
-    OperationType.CALLBACK: lambda result: {
-        "callback_details": CallbackDetails("verified", result)
-    },
-    OperationType.CHAINED_INVOKE: lambda result: {
-        "chained_invoke_details": ChainedInvokeDetails(result)
-    },
-}
+
+def _ended_details(kind: OperationType, result: str | None) -> dict[str, Any]:
+    """Return the details of an operation of that type that ended with that result."""
+    row = OPERATION_TYPES[kind]
+    values = {"attempt": 1, "callback_id": "verified", "result": result}
+    names = {each.name for each in fields(row.details)} & values.keys()
+    return {row.details_field: row.details(**{name: values[name] for name in names})}

@@ -10,6 +10,7 @@ from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme, position_text
 from durable_core.patterns import pattern
+from durable_core.sdks import sdks_of
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.findings import leaks_of, parting_of
 from durable_core.verifying.passes import Passes
@@ -52,8 +53,8 @@ def scheme_doubt(tree: RecordedTree, handlers: IdScheme) -> Doubt | None:
         )
     if tree.scheme is not handlers:
         return Doubt(
-            f"the history was written by another SDK ({', '.join(tree.scheme.sdks)}: ids are "
-            f"{tree.scheme.name}) than the handler's ({', '.join(handlers.sdks)}: "
+            f"the history was written by another SDK ({', '.join(sdks_of(tree.scheme))}: ids are "
+            f"{tree.scheme.name}) than the handler's ({', '.join(sdks_of(handlers))}: "
             f"{handlers.name})",
             "give the handler that the history is of",
         )

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final
 
-from durable_core.model import (
-    CallbackDetails,
-    ChainedInvokeDetails,
-    ContextDetails,
-    ExecutionDetails,
-    Operation,
-    OperationStatus,
-    OperationType,
-    StepDetails,
-    WaitDetails,
-)
+from durable_core.model import ErrorObject, Operation, OperationStatus, OperationType
+from durable_core.operation_types import OPERATION_TYPES, OperationTypeRow
 from durable_core.wire.values import (
     Json,
     as_object,
-    error_or_none,
+    error_to_wire,
     one_of,
     optional_error,
     optional_flag,
@@ -33,101 +25,80 @@ from durable_core.wire.values import (
     without_none,
 )
 
-
-def _execution_details(raw: Json, path: str) -> ExecutionDetails:
-    return ExecutionDetails(
-        input_payload=optional_text(raw, "InputPayload", path),
-        extra=unknown_fields(raw, frozenset({"InputPayload"})),
-    )
+Written = Callable[[datetime | None], Any]
+"""Returns a time as it is written; None for none."""
 
 
-def _context_details(raw: Json, path: str) -> ContextDetails:
-    return ContextDetails(
-        replay_children=optional_flag(raw, "ReplayChildren", path),
-        result=optional_text(raw, "Result", path),
-        error=optional_error(raw, path),
-        extra=unknown_fields(raw, frozenset({"ReplayChildren", "Result", "Error"})),
-    )
+def _error(raw: Json, _: str, path: str) -> ErrorObject | None:
+    return optional_error(raw, path)
 
 
-_STEP_KEYS: Final = frozenset({"Attempt", "NextAttemptTimestamp", "Result", "Error"})
+_FIELDS: Final[Mapping[str, tuple[str, Callable[[Json, str, str], Any]]]] = {
+    "input_payload": ("InputPayload", optional_text),
+    "replay_children": ("ReplayChildren", optional_flag),
+    "attempt": ("Attempt", optional_integer),
+    "next_attempt_timestamp": ("NextAttemptTimestamp", optional_timestamp),
+    "scheduled_end_timestamp": ("ScheduledEndTimestamp", optional_timestamp),
+    "callback_id": ("CallbackId", optional_text),
+    "result": ("Result", optional_text),
+    "error": ("Error", _error),
+}
+"""How the fields of details are named on the wire, and read."""
 
 
-def _step_details(raw: Json, path: str) -> StepDetails:
-    return StepDetails(
-        attempt=optional_integer(raw, "Attempt", path),
-        next_attempt_timestamp=optional_timestamp(raw, "NextAttemptTimestamp", path),
-        result=optional_text(raw, "Result", path),
-        error=optional_error(raw, path),
-        extra=unknown_fields(
-            raw, frozenset({"Attempt", "NextAttemptTimestamp", "Result", "Error"})
-        ),
-    )
+class _Shape:
+    """How one type's details stand on the wire."""
+
+    def __init__(self, row: OperationTypeRow) -> None:
+        self.key, self.field, self.details = row.details.__name__, row.details_field, row.details
+        names = [each.name for each in fields(row.details) if each.name != "extra"]
+        self.fields = [(name, *_FIELDS[name]) for name in names]
+        self.known = frozenset(key for _, key, _ in self.fields)
+
+    def read(self, raw: Json, path: str) -> Any:
+        values = {name: read(raw, key, path) for name, key, read in self.fields if key in raw}
+        return self.details(**values, extra=unknown_fields(raw, self.known))
+
+    def write(self, details: Any, written: Written) -> dict[str, Any]:
+        pairs = ((key, _written(getattr(details, name), written)) for name, key, _ in self.fields)
+        return without_none(pairs, details.extra)
 
 
-def _wait_details(raw: Json, path: str) -> WaitDetails:
-    return WaitDetails(
-        scheduled_end_timestamp=optional_timestamp(raw, "ScheduledEndTimestamp", path),
-        extra=unknown_fields(raw, frozenset({"ScheduledEndTimestamp"})),
-    )
+def _written(value: Any, written: Written) -> Any:
+    if isinstance(value, datetime):
+        return written(value)
+    return error_to_wire(value) if isinstance(value, ErrorObject) else value
 
 
-def _callback_details(raw: Json, path: str) -> CallbackDetails:
-    return CallbackDetails(
-        callback_id=optional_text(raw, "CallbackId", path),
-        result=optional_text(raw, "Result", path),
-        error=optional_error(raw, path),
-        extra=unknown_fields(raw, frozenset({"CallbackId", "Result", "Error"})),
-    )
-
-
-def _chained_invoke_details(raw: Json, path: str) -> ChainedInvokeDetails:
-    return ChainedInvokeDetails(
-        result=optional_text(raw, "Result", path),
-        error=optional_error(raw, path),
-        extra=unknown_fields(raw, frozenset({"Result", "Error"})),
-    )
-
-
-_DETAILS: Final[tuple[tuple[str, str, Callable[[Json, str], Any]], ...]] = (
-    ("ExecutionDetails", "execution_details", _execution_details),
-    ("ContextDetails", "context_details", _context_details),
-    ("StepDetails", "step_details", _step_details),
-    ("WaitDetails", "wait_details", _wait_details),
-    ("CallbackDetails", "callback_details", _callback_details),
-    ("ChainedInvokeDetails", "chained_invoke_details", _chained_invoke_details),
-)
+_SHAPES: Final = [_Shape(row) for row in OPERATION_TYPES.values()]
 
 _OPERATION_KEYS: Final = frozenset(
     {"Id", "ParentId", "Name", "Type", "SubType", "StartTimestamp", "EndTimestamp", "Status"}
-    | {key for key, _, _ in _DETAILS}
+    | {shape.key for shape in _SHAPES}
 )
 
 
 def operation_from_wire(raw: object, path: str = "Operation") -> Operation:
     """Read an Operation. Raises WireError."""
-    fields = as_object(raw, path)
+    given = as_object(raw, path)
     details = {
-        attribute: read(as_object(fields[key], f"{path}.{key}"), f"{path}.{key}")
-        for key, attribute, read in _DETAILS
-        if fields.get(key) is not None
+        shape.field: shape.read(as_object(given[shape.key], where), where)
+        for shape in _SHAPES
+        if given.get(shape.key) is not None
+        for where in [f"{path}.{shape.key}"]
     }
     return Operation(
-        id=required_text(fields, "Id", path),
-        type=one_of(OperationType, fields, "Type", path),
-        status=one_of(OperationStatus, fields, "Status", path),
-        start_timestamp=optional_timestamp(fields, "StartTimestamp", path),
-        parent_id=optional_text(fields, "ParentId", path),
-        name=optional_text(fields, "Name", path),
-        sub_type=optional_text(fields, "SubType", path),
-        end_timestamp=optional_timestamp(fields, "EndTimestamp", path),
-        extra=unknown_fields(fields, _OPERATION_KEYS),
+        id=required_text(given, "Id", path),
+        type=one_of(OperationType, given, "Type", path),
+        status=one_of(OperationStatus, given, "Status", path),
+        start_timestamp=optional_timestamp(given, "StartTimestamp", path),
+        parent_id=optional_text(given, "ParentId", path),
+        name=optional_text(given, "Name", path),
+        sub_type=optional_text(given, "SubType", path),
+        end_timestamp=optional_timestamp(given, "EndTimestamp", path),
+        extra=unknown_fields(given, _OPERATION_KEYS),
         **details,
     )
-
-
-Written = Callable[[datetime | None], Any]
-"""Returns a time as it is written; None for none."""
 
 
 def operation_to_wire(operation: Operation, written: Written = stamp) -> dict[str, Any]:
@@ -143,53 +114,11 @@ def operation_to_wire(operation: Operation, written: Written = stamp) -> dict[st
             ("StartTimestamp", written(operation.start_timestamp)),
             ("EndTimestamp", written(operation.end_timestamp)),
             ("Status", operation.status.text),
-            *_details_to_wire(operation, written),
+            *(
+                (shape.key, shape.write(details, written))
+                for shape in _SHAPES
+                if (details := getattr(operation, shape.field)) is not None
+            ),
         ),
         operation.extra,
     )
-
-
-def _details_to_wire(
-    operation: Operation, written: Written
-) -> Iterable[tuple[str, dict[str, Any]]]:
-    if execution := operation.execution_details:
-        pairs = (("InputPayload", execution.input_payload),)
-        yield "ExecutionDetails", without_none(pairs, execution.extra)
-    if context := operation.context_details:
-        yield (
-            "ContextDetails",
-            without_none(
-                (("ReplayChildren", context.replay_children), *_result_pairs(context)),
-                context.extra,
-            ),
-        )
-    if step := operation.step_details:
-        yield (
-            "StepDetails",
-            without_none(
-                (
-                    ("Attempt", step.attempt),
-                    ("NextAttemptTimestamp", written(step.next_attempt_timestamp)),
-                    *_result_pairs(step),
-                ),
-                step.extra,
-            ),
-        )
-    if wait := operation.wait_details:
-        ends = (("ScheduledEndTimestamp", written(wait.scheduled_end_timestamp)),)
-        yield "WaitDetails", without_none(ends, wait.extra)
-    if callback := operation.callback_details:
-        yield (
-            "CallbackDetails",
-            without_none(
-                (("CallbackId", callback.callback_id), *_result_pairs(callback)), callback.extra
-            ),
-        )
-    if invoke := operation.chained_invoke_details:
-        yield "ChainedInvokeDetails", without_none(_result_pairs(invoke), invoke.extra)
-
-
-def _result_pairs(
-    details: ContextDetails | StepDetails | CallbackDetails | ChainedInvokeDetails,
-) -> tuple[tuple[str, Any], ...]:
-    return (("Result", details.result), ("Error", error_or_none(details.error)))

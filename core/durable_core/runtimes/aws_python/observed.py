@@ -32,8 +32,8 @@ from durable_core.native.journal import Did, Note, Whole
 from durable_core.safe_text import shown
 from durable_core.sdks import SDKS, Sdk
 from durable_core.summaries.reading import read_summary
+from durable_core.transitions import MUST_START
 
-_BEGINS = frozenset({OperationType.WAIT, OperationType.CALLBACK, OperationType.CHAINED_INVOKE})
 _STEPS = frozenset({SubType.STEP, SubType.WAIT_FOR_CONDITION})
 
 Seen = tuple[Did, str, str, str | None, str | None, str | None, int | None]
@@ -215,7 +215,7 @@ class Observed:
             cut = Cut.OPERATIONS
         self._requests.append(SentRequest(len(updates), estimated, cut, sends, updates, refused))
         for update in updates:
-            if update.type in _BEGINS and update.action is OperationAction.START:
+            if update.type in MUST_START and update.action is OperationAction.START:
                 self._note(Did.BEGAN, update)
             elif update.replay_children:
                 self._note(Did.STRIPPED, update)
