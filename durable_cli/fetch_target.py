@@ -15,9 +15,9 @@ from durable_cli.whole_file import Spared, refuse_existing, write_whole
 from durable_core.arns import parse_execution_arn
 from durable_core.errors import SourceError, UsageError
 from durable_core.execution_document import ExecutionDocument
+from durable_core.frozen import dataclass
 from durable_core.redaction.identifiers import has_identifiers
 from durable_core.redaction.keep_paths import KeepPath
-from durable_core.values import dataclass
 from durable_core.wire import REDACTED
 
 

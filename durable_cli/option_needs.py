@@ -20,14 +20,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 if TYPE_CHECKING:
     from typer import Context
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CommandCall:
     """What a command was called with: values by the first spelling of each option, those of its
     arguments by their names. `given`: the options that were written out."""
 
@@ -39,14 +39,14 @@ class Call:
         return self.values.get(option) not in (None, False, [], ())
 
 
-Need = Callable[[Call], str | None]
+Need = Callable[[CommandCall], str | None]
 """Returns why an option has no effect in a call, to be read after its name; None: it has one."""
 
 
 def needs(*options: str) -> Need:
     """It has an effect only with one of these options."""
 
-    def need(call: Call) -> str | None:
+    def need(call: CommandCall) -> str | None:
         return None if any(map(call.has, options)) else f"has no effect without {_any_of(options)}"
 
     return need
@@ -55,7 +55,7 @@ def needs(*options: str) -> Need:
 def excludes(option: str, because: str = "") -> Need:
     """It has no effect with this option."""
 
-    def need(call: Call) -> str | None:
+    def need(call: CommandCall) -> str | None:
         return f"has no effect with {option}{because}" if call.has(option) else None
 
     return need
@@ -64,7 +64,7 @@ def excludes(option: str, because: str = "") -> Need:
 def in_format(*formats: str) -> Need:
     """It has an effect only where the report is written in one of these formats."""
 
-    def need(call: Call) -> str | None:
+    def need(call: CommandCall) -> str | None:
         format = call.values["--format"]
         if format in formats:
             return None
@@ -78,25 +78,25 @@ def _any_of(words: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _verdict_needs_handler(call: Call) -> str | None:
+def _verdict_needs_handler(call: CommandCall) -> str | None:
     format = call.values["--format"]
     if format not in ("junit", "github") or call.has("--handler"):
         return None
     return f"{format} needs --handler: there is no verdict without one"
 
 
-def _guards(call: Call) -> str | None:
+def _guards(call: CommandCall) -> str | None:
     return "has no effect with --guard off" if call.values["--guard"] == "off" else None
 
 
-def _secrets_are_withheld(call: Call) -> str | None:
+def _secrets_are_withheld(call: CommandCall) -> str | None:
     sets_one = any("=" in each for each in call.values["--env"])
     if call.values["--guard"] != "off" or sets_one:
         return None
     return "has no effect with --guard off, which withholds no variable"
 
 
-def _several_histories(call: Call) -> str | None:
+def _several_histories(call: CommandCall) -> str | None:
     """A folder or a pattern may hold any number: only what is one by its looks is refused."""
     import glob
     import os
@@ -107,7 +107,7 @@ def _several_histories(call: Call) -> str | None:
     return "has no effect with one history: it needs several, a folder or a pattern"
 
 
-def _source_in_aws(call: Call) -> str | None:
+def _source_in_aws(call: CommandCall) -> str | None:
     """Sources may be one (`source`) or several (`sources`)."""
     from durable_core.adapters.connection import Connection
     from durable_core.adapters.sources import is_execution
@@ -254,7 +254,7 @@ def refuse_without_effect(context: Context) -> None:
         for name, spelling in spellings.items()
         if name and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
-    call = Call(values, given)
+    call = CommandCall(values, given)
     rows = NEEDS.get(context.command.name or "", {})
     for option in given:
         for need in rows.get(option, ()):

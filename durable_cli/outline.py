@@ -10,7 +10,7 @@ from typing import Final
 
 from durable_cli.options import Only
 from durable_core.explaining.report import Replay, Row
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 LARGE_FRACTION: Final = 0.8
 FOLD_FROM_ROWS: Final = 100
@@ -32,7 +32,7 @@ _MATCHES: Final[dict[Only, Callable[[Row], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OutlineLine:
     """One line of the tree: a row, or `count` neighbours that are alike, from `row` to `last`.
 
     `guides` says for each level above whether another sibling follows there, `has_next` whether one
@@ -83,7 +83,7 @@ def outline(
     *,
     expand: bool,
     also: Callable[[Row], object] = lambda row: None,
-) -> list[Line]:
+) -> list[OutlineLine]:
     """Return the lines to show; with `expand` every row gets one.
 
     Otherwise, in a tree of more than 100 rows, runs of 10 or more neighbours become one line when
@@ -166,15 +166,15 @@ def _alike(
     return at, count
 
 
-def _with_guides(runs: Sequence[_Run]) -> list[Line]:
-    lines: list[Line] = []
+def _with_guides(runs: Sequence[_Run]) -> list[OutlineLine]:
+    lines: list[OutlineLine] = []
     follows: list[bool] = []
     for run in reversed(runs):
         depth = run.row.depth
         follows += [False] * (depth + 1 - len(follows))
         del follows[depth + 1 :]
         lines.append(
-            Line(
+            OutlineLine(
                 row=run.row,
                 last=run.last,
                 count=max(run.count, run.row.units),

@@ -18,9 +18,9 @@ from durable_cli.escapes import ESCAPE, clean
 from durable_cli.held_text import Text, pieces_of
 from durable_cli.whole_file import write_whole
 from durable_core.errors import SourceError
+from durable_core.frozen import dataclass
 from durable_core.processes.std_streams import Unwritten, lead_to_nothing
 from durable_core.safe_text import LineWatch, without_commands
-from durable_core.values import dataclass
 
 
 class Color(StrEnum):

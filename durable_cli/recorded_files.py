@@ -18,9 +18,9 @@ from durable_cli.whole_file import Spared, refuse_existing, write_whole
 from durable_core.adapters.simulation_files import history_texts, requests_text
 from durable_core.defects import defects_at
 from durable_core.errors import DurableError, UsageError
+from durable_core.frozen import dataclass
 from durable_core.service.faults import Faults
 from durable_core.simulation.scenario import Scenario, scenario_text
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ from durable_cli.figures import percent_text, plural
 from durable_cli.output import Span, Surface, bar, fit, join_lines, pad, wrap
 from durable_cli.table import Column, least_width, table
 from durable_core.batches.batching import Cut
-from durable_core.batches.findings import Finding, FindingKind, Severity
+from durable_core.batches.findings import BatchFindingKind, Finding, Severity
 from durable_core.batches.report import (
     BatchReport,
-    Comparison,
-    Origin,
     Request,
+    SdkComparison,
+    StreamOrigin,
 )
 from durable_core.excerpts import excerpt, labelled
+from durable_core.frozen import dataclass
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SDKS
-from durable_core.values import dataclass
 
 _SEVERITY_STYLES: Final = {
     Severity.REJECTED: "bad",
@@ -53,7 +53,7 @@ _KEY: Final = 12
 def _heading(source: str, report: BatchReport, surface: Surface) -> list[str]:
     out = [surface.line([(fit(clean(source), surface.width, surface.unicode), "title")])]
     for key, text, style in (
-        ("source", _origin(report), "warn" if report.origin is Origin.HISTORY else ""),
+        ("source", _origin(report), "warn" if report.origin is StreamOrigin.HISTORY else ""),
         ("rules", _rules(report), ""),
         ("requests", _total(report), ""),
         *(("note", clean(note), "dim") for note in report.notes),
@@ -76,10 +76,10 @@ def _origin(report: BatchReport) -> str:
 
 
 _HOW_GROUPED: Final = {
-    Origin.UPDATES: "taken as queued at once",
-    Origin.REQUESTS: "each recorded request cut by itself",
-    Origin.HISTORY: "worked out from a history: how they are grouped is a reconstruction, which "
-    "takes each invocation's updates as queued at once",
+    StreamOrigin.UPDATES: "taken as queued at once",
+    StreamOrigin.REQUESTS: "each recorded request cut by itself",
+    StreamOrigin.HISTORY: "worked out from a history: how they are grouped is a reconstruction, "
+    "which takes each invocation's updates as queued at once",
 }
 
 
@@ -95,7 +95,7 @@ def _rules(report: BatchReport) -> str:
 
 def _total(report: BatchReport) -> str:
     count = plural(len(report.requests), "request")
-    beside = "" if report.origin is Origin.REQUESTS else " besides the checkpoint tokens"
+    beside = "" if report.origin is StreamOrigin.REQUESTS else " besides the checkpoint tokens"
     left = report.updates - sum(request.updates for request in report.requests)
     stuck = f"; {plural(left, 'update')} never sent" if left else ""
     estimate = f"(estimated {report.estimated_bytes:,})"
@@ -155,7 +155,7 @@ def _requests(report: BatchReport, surface: Surface, expand: bool) -> list[str]:
     return lines
 
 
-_GROUP_HEADS: Final = {Origin.REQUESTS: "RECORDED", Origin.HISTORY: "INVOCATION"}
+_GROUP_HEADS: Final = {StreamOrigin.REQUESTS: "RECORDED", StreamOrigin.HISTORY: "INVOCATION"}
 _BAR_LEAST: Final = 6
 _BAR_MOST: Final = 30
 _WORDY_FROM_WIDTH: Final = 90
@@ -293,13 +293,13 @@ def _estimates(report: BatchReport, surface: Surface) -> list[str]:
     return out
 
 
-def _off_by(item: Comparison) -> str:
+def _off_by(item: SdkComparison) -> str:
     if not item.exact_bytes:
         return "-"
     return f"{(item.estimated_bytes - item.exact_bytes) / item.exact_bytes * 100:+,.1f} %"
 
 
-def _comparison_notes(item: Comparison) -> Iterator[str]:
+def _comparison_notes(item: SdkComparison) -> Iterator[str]:
     if item.worst_under:
         yield f"update {item.worst_under:,} is estimated {item.short_bytes:,} bytes short"
     if item.stuck:
@@ -326,7 +326,7 @@ def _findings(report: BatchReport, surface: Surface, expand: bool) -> list[str]:
 
 
 def _worst_first(finding: Finding) -> tuple[int, int]:
-    kinds, severities = list(FindingKind), list(Severity)
+    kinds, severities = list(BatchFindingKind), list(Severity)
     return severities.index(finding.severity), kinds.index(finding.kind)
 
 

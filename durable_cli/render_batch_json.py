@@ -10,9 +10,9 @@ from typing import Any, Final
 from durable_core.batches.findings import Finding
 from durable_core.batches.report import (
     BatchReport,
-    Comparison,
-    Origin,
     Request,
+    SdkComparison,
+    StreamOrigin,
     WeighedUpdate,
 )
 from durable_core.model import OperationUpdate
@@ -28,7 +28,7 @@ def as_document(source: str, report: BatchReport) -> dict[str, Any]:
         "schema": SCHEMA,
         "source": source,
         "origin": report.origin.value,
-        "reconstructed": report.origin is Origin.HISTORY,
+        "reconstructed": report.origin is StreamOrigin.HISTORY,
         "fine": report.is_fine,
         "sdk": rules.sdk.value,
         "max_bytes": rules.max_bytes,
@@ -79,7 +79,7 @@ def _weighed_document(item: WeighedUpdate) -> dict[str, Any]:
     }
 
 
-def _comparison_document(item: Comparison) -> dict[str, Any]:
+def _comparison_document(item: SdkComparison) -> dict[str, Any]:
     return {
         "sdk": item.sdk.value,
         "requests": item.requests,

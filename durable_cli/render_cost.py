@@ -10,7 +10,7 @@ from durable_cli.escapes import clean, markdown_text
 from durable_cli.figures import percent_text, plural, size_text
 from durable_cli.output import Surface, fit, pad, wrap
 from durable_cli.render_text import KEY_WIDTH, pair
-from durable_cli.words import label
+from durable_cli.text import label
 from durable_core.explaining.costs import (
     MILLION,
     Cost,

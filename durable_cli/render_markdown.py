@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from durable_cli.escapes import markdown_text
 from durable_cli.figures import bytes_text, percent_text, plural, size_text
-from durable_cli.outline import Line
+from durable_cli.outline import OutlineLine
 from durable_cli.output import join_lines
-from durable_cli.words import limit_text, line_label, line_position, line_why, sdk_text, totals_text
+from durable_cli.text import limit_text, line_label, line_position, line_why, sdk_text, totals_text
+from durable_core.explaining.messages import duration_text
 from durable_core.explaining.report import Report
-from durable_core.explaining.sentences import duration_text
 
 
-def render(report: Report, lines: Sequence[Line], cost: Sequence[str] = ()) -> str:
+def render(report: Report, lines: Sequence[OutlineLine], cost: Sequence[str] = ()) -> str:
     """Return the report as a heading, a table of operations and the lists below it.
 
     `cost` are the lines that say what it costs, if that is asked for.
@@ -48,7 +48,7 @@ def render(report: Report, lines: Sequence[Line], cost: Sequence[str] = ()) -> s
     return join_lines(out)
 
 
-def _table(lines: Sequence[Line]) -> list[str]:
+def _table(lines: Sequence[OutlineLine]) -> list[str]:
     out = [
         "| position | operation | status | time | bytes | of limit | what a replay does |",
         "|---|---|---|--:|--:|--:|---|",
@@ -69,7 +69,7 @@ def _table(lines: Sequence[Line]) -> list[str]:
     return out
 
 
-def _payload(line: Line) -> str:
+def _payload(line: OutlineLine) -> str:
     return (
         "" if line.row.payload is None else f"<br>= {markdown_text(line.row.payload, whole=True)}"
     )

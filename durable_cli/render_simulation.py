@@ -12,7 +12,7 @@ from durable_cli.outline import outline
 from durable_cli.output import Span, Surface, fit, join_lines
 from durable_cli.render_text import STATUS_STYLES, limit_lines, pair, tree
 from durable_cli.simulation_runs import SimulationRuns
-from durable_cli.simulation_words import (
+from durable_cli.simulation_text import (
     VERBS,
     did_text,
     finding_texts,
@@ -21,24 +21,24 @@ from durable_cli.simulation_words import (
     story_row,
     totals_text,
 )
-from durable_cli.words import pause_text
+from durable_cli.text import pause_text
 from durable_core.excerpts import excerpt
+from durable_core.explaining.messages import duration_text
 from durable_core.explaining.report import LimitUse
-from durable_core.explaining.sentences import duration_text
 from durable_core.model import ErrorObject
 from durable_core.sandbox.sources import Source
 from durable_core.simulation.crash_runs import CrashReport, fault_text
-from durable_core.simulation.determinism import DeterminismReport, Difference
+from durable_core.simulation.determinism import DeterminismReport, RunDifference
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.races import RaceReport
-from durable_core.simulation.report import Doing, InvocationBlock, SimulationReport
+from durable_core.simulation.report import ActivityNote, InvocationBlock, SimulationReport
 
 _DID_STYLES: Final = {
-    Doing.STRIPPED: "title",
-    Doing.RE_EXECUTED: "key",
-    Doing.SKIPPED: "info",
-    Doing.RETURNED: "dim",
-    Doing.RAISED: "bad",
+    ActivityNote.STRIPPED: "title",
+    ActivityNote.RE_EXECUTED: "key",
+    ActivityNote.SKIPPED: "info",
+    ActivityNote.RETURNED: "dim",
+    ActivityNote.RAISED: "bad",
 }
 _END_STYLES: Final = {
     InvocationEnd.SUCCEEDED: "good",
@@ -277,7 +277,7 @@ def _determinism(report: DeterminismReport, surface: Surface) -> list[str]:
     return out
 
 
-def _differences(found: Sequence[Difference], style: str, surface: Surface) -> list[str]:
+def _differences(found: Sequence[RunDifference], style: str, surface: Surface) -> list[str]:
     out = []
     for each in found[:_MOST_SHOWN]:
         for line in _difference(each):
@@ -300,7 +300,7 @@ def _races(report: RaceReport, surface: Surface) -> list[str]:
     return out + pair("", [(f"see it with --interleaving {first.interleaving}", "dim")], surface)
 
 
-def _difference(found: Difference) -> Iterator[str]:
+def _difference(found: RunDifference) -> Iterator[str]:
     what = found.operation or "the end of the execution"
     yield f"run {found.run}: {what}: {found.how}"
     if found.fed_by:

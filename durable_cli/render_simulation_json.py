@@ -22,11 +22,11 @@ from durable_core.model import ErrorObject
 from durable_core.native.journal import Note
 from durable_core.service.faults import Fault
 from durable_core.simulation.crash_runs import CrashReport, fault_text
-from durable_core.simulation.determinism import DeterminismReport, Difference
+from durable_core.simulation.determinism import DeterminismReport, RunDifference
 from durable_core.simulation.findings import SdkFinding
 from durable_core.simulation.outcome import WaitingFor
 from durable_core.simulation.races import RaceReport
-from durable_core.simulation.report import InvocationBlock, SimulationReport, Story
+from durable_core.simulation.report import InvocationBlock, OperationTimeline, SimulationReport
 from durable_core.wire import error_to_wire
 
 SCHEMA: Final = "durable.simulate/1"
@@ -142,7 +142,7 @@ def _note_document(note: Note, report: SimulationReport) -> dict[str, Any]:
     return shown
 
 
-def _story_document(story: Story) -> dict[str, Any]:
+def _story_document(story: OperationTimeline) -> dict[str, Any]:
     row = story.row
     return {
         **row_identity(row),
@@ -206,7 +206,7 @@ def _determinism_document(report: DeterminismReport | None) -> dict[str, Any] | 
     }
 
 
-def _difference_document(found: Difference) -> dict[str, Any]:
+def _difference_document(found: RunDifference) -> dict[str, Any]:
     return {
         "run": found.run,
         "operation": found.operation,

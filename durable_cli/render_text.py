@@ -8,9 +8,9 @@ from typing import Final
 
 from durable_cli.escapes import clean
 from durable_cli.figures import bytes_text, percent_text, plural, size_text
-from durable_cli.outline import Line
+from durable_cli.outline import OutlineLine
 from durable_cli.output import Span, Surface, bar, cell_len, chunks, fit, join_lines, pad, wrap
-from durable_cli.words import (
+from durable_cli.text import (
     cost_text,
     extended_timeout_text,
     limit_text,
@@ -22,9 +22,9 @@ from durable_cli.words import (
     totals_text,
 )
 from durable_core.events import format_timestamp
+from durable_core.explaining.messages import duration_text
 from durable_core.explaining.report import LimitUse, Replay, Report, Row
-from durable_core.explaining.sentences import duration_text
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 REPLAY_STYLES: Final = {
     Replay.FROM_CHECKPOINT: "dim",
@@ -56,7 +56,7 @@ STATUS_STYLES: Final = {
 
 
 def render(
-    report: Report, lines: Sequence[Line], surface: Surface, cost: Sequence[str] = ()
+    report: Report, lines: Sequence[OutlineLine], surface: Surface, cost: Sequence[str] = ()
 ) -> str:
     """Return the whole report, laid out for the surface.
 
@@ -180,7 +180,7 @@ _NARROWEST: Final = 24  # columns for a sentence below its row
 _WHY_MIN: Final = 44
 
 
-def _columns(lines: Sequence[Line], surface: Surface) -> _Columns:
+def _columns(lines: Sequence[OutlineLine], surface: Surface) -> _Columns:
     width = surface.width
     position = min(max(cell_len(line_position(line)) for line in lines), max(8, width // 6))
     position = max(position, len("POSITION"))
@@ -205,7 +205,9 @@ def _columns(lines: Sequence[Line], surface: Surface) -> _Columns:
     return _Columns(position, max(operation, 6), status, tries, time, size, meter, why)
 
 
-def tree(lines: Sequence[Line], surface: Surface, heading: str = "WHAT A REPLAY DOES") -> list[str]:
+def tree(
+    lines: Sequence[OutlineLine], surface: Surface, heading: str = "WHAT A REPLAY DOES"
+) -> list[str]:
     """Return the tree of operations and units; the last column, of that heading, is their `why`."""
     columns = _columns(lines, surface)
     out = [surface.line([("  " + _titles(columns, heading), "dim")])]
@@ -216,7 +218,7 @@ def tree(lines: Sequence[Line], surface: Surface, heading: str = "WHAT A REPLAY 
     return out
 
 
-def _payload(line: Line, columns: _Columns, surface: Surface) -> list[str]:
+def _payload(line: OutlineLine, columns: _Columns, surface: Surface) -> list[str]:
     """Return the stored result in full below its row."""
     margin = " " * (_margin(line, columns, surface))
     pieces = chunks(
@@ -229,7 +231,7 @@ def _payload(line: Line, columns: _Columns, surface: Surface) -> list[str]:
     ]
 
 
-def _margin(line: Line, columns: _Columns, surface: Surface) -> int:
+def _margin(line: OutlineLine, columns: _Columns, surface: Surface) -> int:
     margin = 2 + columns.position + 2 + min(len(_indent(line, surface)), surface.width // 3)
     return min(margin, surface.width - _NARROWEST)
 
@@ -250,7 +252,7 @@ def _titles(columns: _Columns, heading: str) -> str:
     return "  ".join(cells)
 
 
-def _indent(line: Line, surface: Surface) -> str:
+def _indent(line: OutlineLine, surface: Surface) -> str:
     depth = line.row.depth
     if depth == 0:
         return ""
@@ -261,7 +263,7 @@ def _indent(line: Line, surface: Surface) -> str:
     return f"{guides}{'├ ' if line.has_next else '└ '}{skipped}"
 
 
-def _tree_line(line: Line, columns: _Columns, surface: Surface) -> list[str]:
+def _tree_line(line: OutlineLine, columns: _Columns, surface: Surface) -> list[str]:
     row = line.row
     unicode = surface.unicode
     size = line.largest_bytes if row.id is not None else None
@@ -314,7 +316,7 @@ def _meter(row: Row, size: int | None, width: int, unicode: bool) -> Span:
     return ("  " + pad(text, width), style)
 
 
-def _why_spans(line: Line) -> list[Span]:
+def _why_spans(line: OutlineLine) -> list[Span]:
     style = REPLAY_STYLES[line.row.replay]
     text = line_why(line)
     if line.row.completion_reason:
@@ -332,7 +334,7 @@ def _beside(spans: list[Span], why: list[Span], columns: _Columns, surface: Surf
     ]
 
 
-def _below(why: list[Span], line: Line, columns: _Columns, surface: Surface) -> list[str]:
+def _below(why: list[Span], line: OutlineLine, columns: _Columns, surface: Surface) -> list[str]:
     text, style = why[0]
     arrow = "→ " if surface.unicode else "-> "
     margin = _margin(line, columns, surface)

@@ -24,7 +24,7 @@ from durable_cli.render_verify import (
 from durable_core.errors import DurableError
 from durable_core.excerpts import excerpt
 from durable_core.sandbox.user_code import CodeLine
-from durable_core.verifying.verification import Divergence, Doubt, Verdict, Verification
+from durable_core.verifying.verification import Divergence, Inconclusive, Verdict, Verification
 
 
 def _reason(outcome: Verification | DurableError, *, says_whom: bool = True) -> str:
@@ -45,7 +45,7 @@ def _breaks(found: Divergence) -> str:
     return "no execution" if found.breaks is None else f"executions {found.breaks}"
 
 
-def _doubt(doubt: Doubt) -> str:
+def _doubt(doubt: Inconclusive) -> str:
     place = f"{doubt.position}: " if doubt.position else ""
     return f"{place}{doubt.reason}"
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.errors import DurableError
-from durable_core.verifying.verification import Doubt, Verification
+from durable_core.verifying.verification import Inconclusive, Verification
 
 if TYPE_CHECKING:
     from durable_cli.render_verify import Result
@@ -59,5 +59,5 @@ def history_object(source: str, outcome: Verification | DurableError) -> dict[st
     }
 
 
-def _doubt(doubt: Doubt) -> dict[str, Any]:
+def _doubt(doubt: Inconclusive) -> dict[str, Any]:
     return {"reason": doubt.reason, "remedy": doubt.remedy, "position": doubt.position}

@@ -16,7 +16,8 @@ from durable_cli.handler_output import discarded, redirect_here, redirected, unw
 from durable_cli.output import error_lines, message
 from durable_cli.progress import Progress
 from durable_core.errors import SourceError
-from durable_core.explaining.sentences import duration_text
+from durable_core.explaining.messages import duration_text
+from durable_core.frozen import dataclass
 from durable_core.processes.runners import SimulationRequest, UserRunner, run_request
 from durable_core.processes.runs_again import Heard, RunsAgain
 from durable_core.runtimes.handler import HandlerError, HandlerLoader
@@ -32,7 +33,6 @@ from durable_core.simulation.outcome import (
     Stopped,
 )
 from durable_core.simulation.races import RaceReport
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

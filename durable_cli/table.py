@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from durable_cli.output import Span, Surface, cell_len, fit, pad
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

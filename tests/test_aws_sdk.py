@@ -29,7 +29,7 @@ from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create
 from durable_core.ids import position_text
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ExecutionStatus
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.runtimes.aws_python.attach import attach
 from durable_core.runtimes.aws_python.installed import SdkChanged, SdkMissing, is_aws_handler
 from durable_core.runtimes.aws_python.queue import UpdateQueue
@@ -454,13 +454,13 @@ def crashed_everywhere(handler: Callable[..., Any]) -> CrashReport:
 
 def test_a_step_that_is_at_most_once_is_seen_to_be_and_passes_every_crash() -> None:
     handler = charging(StepSemantics.AT_MOST_ONCE_PER_RETRY)
-    assert [note.once for note in run(handler).invocations[0].did(Did.RAN)] == [True]
+    assert [note.once for note in run(handler).invocations[0].did(Activity.RAN)] == [True]
     assert crashed_everywhere(handler).failures == ()
 
 
 def test_a_step_that_is_at_least_once_may_run_again() -> None:
     handler = charging(StepSemantics.AT_LEAST_ONCE_PER_RETRY)
-    assert [note.once for note in run(handler).invocations[0].did(Did.RAN)] == [False]
+    assert [note.once for note in run(handler).invocations[0].did(Activity.RAN)] == [False]
     assert crashed_everywhere(handler).failures == ()
 
 

@@ -28,8 +28,8 @@ from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitF
 
 from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus
+from durable_core.runtimes.aws_python.deadlock import HandlerStuck
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
-from durable_core.runtimes.aws_python.stuck import HandlerStuck
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate
 

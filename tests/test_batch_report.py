@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.batches.findings import Finding, FindingKind, Severity
-from durable_core.batches.report import BatchReport, Origin, UpdateGroup, inspect, written_by
+from durable_core.batches.findings import BatchFindingKind, Finding, Severity
+from durable_core.batches.report import BatchReport, StreamOrigin, UpdateGroup, inspect, written_by
 from durable_core.ids import BLAKE2B, MD5, SHA256, IdScheme
 from durable_core.limits import LIMITS, payload_limit
 from durable_core.model import (
@@ -29,10 +29,10 @@ def inspected(
     *updates: OperationUpdate, sdk: Sdk = Sdk.DOTNET, max_bytes: int = 768_000
 ) -> BatchReport:
     rules = replace(SDKS[sdk], max_bytes=max_bytes)
-    return inspect([UpdateGroup(1, updates)], Origin.UPDATES, rules)
+    return inspect([UpdateGroup(1, updates)], StreamOrigin.UPDATES, rules)
 
 
-def kinds(report: BatchReport) -> list[FindingKind]:
+def kinds(report: BatchReport) -> list[BatchFindingKind]:
     return [finding.kind for finding in report.findings]
 
 
@@ -48,7 +48,7 @@ def test_a_payload_of_256_kib_is_fine_and_one_byte_more_is_rejected() -> None:
     assert inspected(replace(STEP, payload="x" * KIB_256)).is_fine
     report = inspected(replace(STEP, payload="x" * (KIB_256 + 1)))
     finding = only(report)
-    assert finding.kind is FindingKind.PAYLOAD_TOO_LARGE
+    assert finding.kind is BatchFindingKind.PAYLOAD_TOO_LARGE
     assert (finding.update, finding.size, finding.limit) == (1, KIB_256 + 1, KIB_256)
     assert finding.operation == report.largest[0].update
     assert not report.is_fine
@@ -61,25 +61,25 @@ def test_a_payload_is_measured_in_utf8() -> None:
 
 def test_a_context_over_the_limit_is_stripped_and_not_rejected() -> None:
     report = inspected(replace(CONTEXT, payload="x" * (KIB_256 + 1)))
-    assert only(report).kind is FindingKind.STRIPPED
+    assert only(report).kind is BatchFindingKind.STRIPPED
     assert report.is_fine
 
 
 def test_a_context_that_is_stripped_already_and_still_too_large_is_rejected() -> None:
     report = inspected(replace(CONTEXT, payload="x" * (KIB_256 + 1), replay_children=True))
-    assert kinds(report) == [FindingKind.PAYLOAD_TOO_LARGE]
+    assert kinds(report) == [BatchFindingKind.PAYLOAD_TOO_LARGE]
 
 
 def test_python_counts_characters_so_that_a_long_non_ascii_result_is_rejected() -> None:
     wide = replace(CONTEXT, payload="é" * 200_000)
-    assert kinds(inspected(wide, sdk=Sdk.PYTHON)) == [FindingKind.PAYLOAD_TOO_LARGE]
+    assert kinds(inspected(wide, sdk=Sdk.PYTHON)) == [BatchFindingKind.PAYLOAD_TOO_LARGE]
     assert "200,000 characters" in only(inspected(wide, sdk=Sdk.PYTHON)).problem
-    assert kinds(inspected(wide, sdk=Sdk.DOTNET)) == [FindingKind.STRIPPED]
+    assert kinds(inspected(wide, sdk=Sdk.DOTNET)) == [BatchFindingKind.STRIPPED]
 
 
 def test_java_strips_at_the_limit_itself() -> None:
     exact = replace(CONTEXT, payload="x" * KIB_256)
-    assert kinds(inspected(exact, sdk=Sdk.JAVA)) == [FindingKind.STRIPPED]
+    assert kinds(inspected(exact, sdk=Sdk.JAVA)) == [BatchFindingKind.STRIPPED]
     assert kinds(inspected(exact, sdk=Sdk.JAVASCRIPT)) == []
 
 
@@ -96,7 +96,7 @@ def test_an_error_object_may_have_32768_bytes_of_json() -> None:
     fits = replace(STEP, error=ErrorObject("e" * (32_768 - frame)))
     assert inspected(fits).is_fine
     over = replace(STEP, error=ErrorObject("e" * (32_768 - frame + 1)))
-    assert only(inspected(over)).kind is FindingKind.ERROR_TOO_LARGE
+    assert only(inspected(over)).kind is BatchFindingKind.ERROR_TOO_LARGE
     assert only(inspected(over)).size == 32_769
 
 
@@ -135,7 +135,7 @@ def test_a_field_outside_of_the_service_model_is_rejected(
     update: OperationUpdate, problem: str
 ) -> None:
     finding = only(inspected(update))
-    assert finding.kind is FindingKind.BAD_FIELD
+    assert finding.kind is BatchFindingKind.BAD_FIELD
     assert finding.severity is Severity.REJECTED
     assert finding.problem.startswith(problem)
 
@@ -146,18 +146,22 @@ def test_a_field_outside_of_the_service_model_is_rejected(
 def test_an_execution_may_have_3000_operations() -> None:
     many = [replace(STEP, id=f"{number}") for number in range(3_000)]
     assert inspected(*many, replace(STEP, id="0", action=OperationAction.FAIL)).is_fine
-    assert kinds(inspected(*many, replace(STEP, id="more"))) == [FindingKind.TOO_MANY_OPERATIONS]
+    assert kinds(inspected(*many, replace(STEP, id="more"))) == [
+        BatchFindingKind.TOO_MANY_OPERATIONS
+    ]
 
 
 def test_an_execution_may_write_100_mb() -> None:
     row = replace(STEP, payload="x" * 250_000)
     assert inspected(*[row] * 400).is_fine
-    assert kinds(inspected(*[row] * 400, replace(STEP, payload="x"))) == [FindingKind.TOO_MUCH_DATA]
+    assert kinds(inspected(*[row] * 400, replace(STEP, payload="x"))) == [
+        BatchFindingKind.TOO_MUCH_DATA
+    ]
 
 
 def test_an_update_that_python_never_sends_hangs() -> None:
     report = inspected(STEP, replace(STEP, payload="x" * 768_000), sdk=Sdk.PYTHON)
-    assert kinds(report) == [FindingKind.PAYLOAD_TOO_LARGE, FindingKind.NEVER_SENT]
+    assert kinds(report) == [BatchFindingKind.PAYLOAD_TOO_LARGE, BatchFindingKind.NEVER_SENT]
     hang = report.findings[1]
     assert (hang.severity, hang.update, hang.limit) == (Severity.HANGS, 2, 768_000)
     assert hang.size == SDKS[Sdk.PYTHON].estimate(report.largest[0].update)
@@ -172,14 +176,14 @@ def test_a_small_update_that_is_stranded_behind_it_is_named_too() -> None:
         for finding in report.findings
         if finding.severity is Severity.HANGS
     }
-    assert stuck == {2: FindingKind.NEVER_SENT, 4: FindingKind.STRANDED}
+    assert stuck == {2: BatchFindingKind.NEVER_SENT, 4: BatchFindingKind.STRANDED}
 
 
 def test_a_request_over_the_cap_that_its_estimate_does_not_see_is_noticed() -> None:
     error = ErrorObject("e" * 30_000)
     report = inspected(*[replace(STEP, error=error)] * 30, sdk=Sdk.JAVA)
     finding = only(report)
-    assert finding.kind is FindingKind.REQUEST_OVER_CAP
+    assert finding.kind is BatchFindingKind.REQUEST_OVER_CAP
     assert (finding.request, finding.size) == (1, report.requests[0].exact_bytes)
     assert report.requests[0].estimated_bytes <= 768_000 < finding.size
     assert report.is_fine
@@ -210,7 +214,7 @@ def test_each_request_takes_the_bytes_of_its_updates_and_tokens(
         UpdateGroup(number, tuple(updates), token_length, client_token_length=9)
         for number, updates in enumerate(groups, 1)
     ]
-    report = inspect(given, Origin.REQUESTS, rules)
+    report = inspect(given, StreamOrigin.REQUESTS, rules)
     stream = [update for group in given for update in group.updates]
     stuck = {finding.update for finding in report.findings if finding.severity is Severity.HANGS}
     for request in report.requests:
@@ -223,14 +227,14 @@ def test_each_request_takes_the_bytes_of_its_updates_and_tokens(
 
 def test_updates_of_two_recorded_requests_are_never_merged() -> None:
     groups = [UpdateGroup(1, (STEP,)), UpdateGroup(2, (STEP, STEP))]
-    requests = inspect(groups, Origin.REQUESTS, SDKS[Sdk.JAVA]).requests
+    requests = inspect(groups, StreamOrigin.REQUESTS, SDKS[Sdk.JAVA]).requests
     assert [(request.group, request.updates) for request in requests] == [(1, 1), (2, 2)]
     assert [(request.first, request.last) for request in requests] == [(1, 1), (2, 3)]
 
 
 def test_the_largest_updates_come_first_and_ties_in_their_order() -> None:
     small, large = replace(STEP, payload="x"), replace(STEP, payload="x" * 9)
-    report = inspect([UpdateGroup(1, (small, large, small))], Origin.UPDATES, SDKS[Sdk.JAVA])
+    report = inspect([UpdateGroup(1, (small, large, small))], StreamOrigin.UPDATES, SDKS[Sdk.JAVA])
     assert [item.number for item in report.largest] == [2, 1, 3]
     assert [item.payload_bytes for item in report.largest] == [9, 1, 1]
 
@@ -243,7 +247,7 @@ def test_each_of_the_largest_has_the_estimate_of_every_sdk() -> None:
 def test_a_comparison_has_every_sdk_and_the_worst_underestimate() -> None:
     updates = (STEP, replace(STEP, error=ErrorObject("e" * 500)))
     rules = replace(SDKS[Sdk.JAVA], max_operations=1)
-    report = inspect([UpdateGroup(1, updates)], Origin.UPDATES, rules, compare=True)
+    report = inspect([UpdateGroup(1, updates)], StreamOrigin.UPDATES, rules, compare=True)
     rows = {row.sdk: row for row in report.comparison}
     assert list(rows) == list(SDKS)
     java = rows[Sdk.JAVA]
@@ -255,7 +259,7 @@ def test_a_comparison_has_every_sdk_and_the_worst_underestimate() -> None:
 
 
 def test_nothing_makes_an_empty_report() -> None:
-    report = inspect([], Origin.UPDATES, SDKS[Sdk.PYTHON], compare=True)
+    report = inspect([], StreamOrigin.UPDATES, SDKS[Sdk.PYTHON], compare=True)
     assert (report.updates, report.requests, report.largest) == (0, (), ())
     assert report.is_fine
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from durable_cli.app import run
-from durable_cli.commands.simulate import Crash, Runtime
+from durable_cli.commands.simulate import CrashChoice, RuntimeChoice
 from durable_cli.output import cell_len
 from durable_core.adapters.history_file import load_history
 from durable_core.arns import parse_execution_arn
@@ -321,8 +321,10 @@ def test_the_runtime_is_found_out_and_can_be_asked_for(call: Any) -> None:
 
 
 def test_options_name_every_member_of_what_they_stand_for() -> None:
-    assert {each.value for each in Crash} == {each.value for each in CrashMode}
-    assert {each.value for each in Runtime} == {each.value for each in HandlerKind} - {"plain"}
+    assert {each.value for each in CrashChoice} == {each.value for each in CrashMode}
+    assert {each.value for each in RuntimeChoice} == {each.value for each in HandlerKind} - {
+        "plain"
+    }
 
 
 # -- how it ends -------------------------------------------------------------------------------

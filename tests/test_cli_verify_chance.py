@@ -65,8 +65,8 @@ class Thing:
     pass
 
 
-def turned(is_turned):
-    return ["two", "one"] if is_turned else ["one", "two"]
+def turned(reversed_order):
+    return ["two", "one"] if reversed_order else ["one", "two"]
 
 
 def pairs(event):

@@ -14,7 +14,7 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext, StepConfig, StepSemantics
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.service.faults import Fault, FaultKind, Faults
 from durable_core.simulation.crash_runs import CrashMode, crash_runs, fault_text, judge, plans
 from durable_core.simulation.outcome import Simulation
@@ -109,7 +109,7 @@ def with_body_again(simulation: Simulation, *, once: bool) -> Simulation:
     """Return the simulation with the first step's body noted a second time, in an invocation that
     began when the step was complete."""
     first, second = simulation.invocations
-    (note,) = [each for each in first.notes if each.did is Did.RAN and each.name == "one"]
+    (note,) = [each for each in first.notes if each.did is Activity.RAN and each.name == "one"]
     first = replace(first, notes=(replace(note, once=once),))
     second = replace(second, notes=(replace(note, once=once),))
     return replace(simulation, invocations=(first, second))
@@ -140,7 +140,7 @@ def test_at_most_once_steps_really_are() -> None:
         return await ctx.step(lambda step: 1, "pay", StepConfig(step_semantics=semantics))
 
     clean = simulate(handler)
-    assert clean.invocations[0].did(Did.RAN)[0].once
+    assert clean.invocations[0].did(Activity.RAN)[0].once
     report = crash_runs(clean, CrashMode.EVERY_CHECKPOINT, lambda f: simulate(handler, faults=f))
     assert report.failures == ()
 

@@ -6,7 +6,16 @@ from itertools import product
 
 import pytest
 
-from durable_core.decide import Asked, Decision, Mismatch, Verb, Want, compare, decide, decide_unit
+from durable_core.decide import (
+    AskedOperation,
+    Mismatch,
+    ReplayDecision,
+    Verb,
+    Want,
+    compare,
+    decide,
+    decide_unit,
+)
 from durable_core.errors import ImpossibleOperation
 from durable_core.model import (
     CallbackDetails,
@@ -95,11 +104,11 @@ def recorded(kind: str, status: str) -> Operation:
     )
 
 
-def asked(kind: str, want: str = "operation", *, check: bool = True) -> Asked:
-    return Asked(OperationType(kind), "s", "n", "p", Want(want), check=check)
+def asked(kind: str, want: str = "operation", *, check: bool = True) -> AskedOperation:
+    return AskedOperation(OperationType(kind), "s", "n", "p", Want(want), check=check)
 
 
-def verb_of(operation: Operation | None, what: Asked, rebuilt: bool = False) -> str:
+def verb_of(operation: Operation | None, what: AskedOperation, rebuilt: bool = False) -> str:
     try:
         return decide(operation, what, replay_children=rebuilt).verb.value
     except ImpossibleOperation:
@@ -189,8 +198,8 @@ def test_an_impossible_state_is_told_with_the_operation_and_the_state() -> None:
 
 
 def test_every_difference_of_identity_is_told_in_order() -> None:
-    other = Asked(OperationType.WAIT, "S", "N", "P")
-    assert decide(recorded("STEP", "SUCCEEDED"), other) == Decision(
+    other = AskedOperation(OperationType.WAIT, "S", "N", "P")
+    assert decide(recorded("STEP", "SUCCEEDED"), other) == ReplayDecision(
         Verb.DIVERGE,
         mismatches=(
             Mismatch("type", "STEP", "WAIT"),
@@ -223,7 +232,7 @@ def test_a_unit_that_a_preview_of_the_dotnet_sdk_wrote_is_a_unit_of_a_map(
     recorded: str, asked: str, differs: bool
 ) -> None:
     unit = Operation("a", OperationType.CONTEXT, OperationStatus.STARTED, LATER, sub_type=recorded)
-    assert bool(compare(unit, Asked(OperationType.CONTEXT, asked))) is differs
+    assert bool(compare(unit, AskedOperation(OperationType.CONTEXT, asked))) is differs
 
 
 @pytest.mark.parametrize(
@@ -281,7 +290,7 @@ def test_a_unit_follows_its_frozen_status_unless_its_name_drifted(
 ) -> None:
     decision = decide_unit(frozen, before, now)
     if same:
-        assert decision == Decision(Verb(UNIT_TABLE[frozen]))
+        assert decision == ReplayDecision(Verb(UNIT_TABLE[frozen]))
     else:
         drift = (Mismatch("unit name", before, now),)
-        assert decision == Decision(Verb.DIVERGE, mismatches=drift)
+        assert decision == ReplayDecision(Verb.DIVERGE, mismatches=drift)

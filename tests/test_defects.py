@@ -14,8 +14,8 @@ import pytest
 from durable_cli.app import run
 from durable_core.errors import SourceDefect
 from durable_core.processes import worker_process
-from durable_core.processes.several_runs import combined
-from durable_core.processes.worker import Job, Lost, Task
+from durable_core.processes.merge_runs import merge_runs
+from durable_core.processes.worker import Job, LostRun, VerifyTask
 from durable_core.verifying.verification import Verdict, Verification
 
 HISTORY = Path(__file__).parent.parent / "fixtures" / "histories" / "step_retries_exhausted.json"
@@ -186,7 +186,7 @@ def test_a_defect_in_the_process_that_verifies_is_told_by_it(
     monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.setattr(worker_process, place, ours_breaks)
-    outcome = worker_process._verified(Task("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    outcome = worker_process._verified(VerifyTask("bad.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
     assert isinstance(outcome, SourceDefect)
     assert outcome.source == "bad.json"
 
@@ -204,14 +204,14 @@ def test_what_the_handlers_code_raises_is_no_defect_of_ours(
         raise ValueError("of the user's __eq__")
 
     monkeypatch.setattr(worker_process, "verify_history", users_breaks)
-    outcome = worker_process._verified(Task("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
-    assert isinstance(outcome, Lost)
+    outcome = worker_process._verified(VerifyTask("one.json"), Job("app:handler"), None, None)  # type: ignore[arg-type]
+    assert isinstance(outcome, LostRun)
 
 
 def test_a_defect_in_one_run_is_not_passed_over_for_what_the_others_say() -> None:
     defect = SourceDefect("bad.json", "KeyError", "planted")
-    assert combined({0: verified("bad.json"), 1: defect}, ()) is defect
-    assert combined({0: Lost("why", "what"), 1: defect}, ()) is defect
+    assert merge_runs({0: verified("bad.json"), 1: defect}, ()) is defect
+    assert merge_runs({0: LostRun("why", "what"), 1: defect}, ()) is defect
 
 
 def test_a_defect_while_outcomes_are_put_together_costs_no_other(
@@ -220,12 +220,12 @@ def test_a_defect_while_outcomes_are_put_together_costs_no_other(
     Path("app.py").write_text("async def handler(event, ctx): ...\n")
 
     def broken(answers: Any, *rest: Any, **options: Any) -> Any:
-        outcome = combined(answers, *rest, **options)
+        outcome = merge_runs(answers, *rest, **options)
         if is_bad(outcome):
             raise RuntimeError("planted")
         return outcome
 
-    monkeypatch.setattr("durable_core.processes.pool.combined", broken)
+    monkeypatch.setattr("durable_core.processes.pool.merge_runs", broken)
     call = ["replay", "one.json", "bad.json", "two.json", "--handler", "app.py", "--runs", "1"]
     assert run([*call, "--format", "json"]) == 70
     out, err = capsys.readouterr()
@@ -284,10 +284,10 @@ IN_THE_PROCESS = [
     "adapters.history_file:parts_of",
     "adapters.history_file:history_of_events",
     "verifying.replay:folded_of",
-    "verifying.replay:Examination.__init__",
-    "verifying.replay:divergences_of",
-    "verifying.session:Examination.follow",
-    "verifying.session:Examination.ask",
+    "verifying.replay:ReplaySession.__init__",
+    "verifying.replay:find_divergences",
+    "verifying.session:ReplaySession.follow",
+    "verifying.session:ReplaySession.ask",
     "runtimes.native.replay_context:options_asked",
     "runtimes.native.replay_context:VerifyingContext.step",
     "runtimes.native.replay:NativeReplayer.replay",
@@ -298,7 +298,7 @@ IN_THE_PROCESS = [
     "processes.guard:Guard.with_late",
     "processes.guard:Guard.__call__",
     "processes.given_notes:GivenNotes.take",
-    "sandbox.readings:Readings.forget_reads",
+    "sandbox.controlled_sources:ControlledSources.forget_reads",
     "processes.worker_process:recorded_variables",
     "processes.worker_process:_is_open",
     "processes.worker_process:_Answers.add",

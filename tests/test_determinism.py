@@ -14,9 +14,9 @@ import pytest
 
 from durable_cli.app import run
 from durable_core import DurableContext
-from durable_core.sandbox.sources import Read, Source
+from durable_core.sandbox.sources import NondeterministicRead, Source
 from durable_core.simulation.determinism import (
-    Difference,
+    RunDifference,
     Unclear,
     compare,
     fingerprint,
@@ -49,21 +49,21 @@ def test_equal_runs_have_no_difference() -> None:
 
 def test_the_first_operation_that_differs_is_named_with_both_names() -> None:
     found = compare(run_of("a"), run_of("b", seconds=9), 4)
-    assert found == Difference(4, 'Step "a" (1)', "its name was 'b', and 'a' in the first run")
+    assert found == RunDifference(4, 'Step "a" (1)', "its name was 'b', and 'a' in the first run")
 
 
 def test_what_an_operation_is_asked_is_compared() -> None:
-    assert compare(run_of(), run_of(seconds=9), 1) == Difference(
+    assert compare(run_of(), run_of(seconds=9), 1) == RunDifference(
         1, 'Wait "pause" (2)', "its wait was 9, and 1 in the first run"
     )
 
 
 def test_an_operation_too_many_and_one_too_few_are_differences() -> None:
     few, many = run_of(), run_of(more=True)
-    assert compare(few, many, 1) == Difference(
+    assert compare(few, many, 1) == RunDifference(
         1, 'Wait "more" (3)', "it was asked for, and wasn't in the first run"
     )
-    assert compare(many, few, 1) == Difference(1, 'Wait "more" (3)', "it wasn't asked for")
+    assert compare(many, few, 1) == RunDifference(1, 'Wait "more" (3)', "it wasn't asked for")
 
 
 def test_what_a_step_came_to_makes_the_rest_unclear_not_different() -> None:
@@ -75,11 +75,11 @@ def test_what_a_step_came_to_makes_the_rest_unclear_not_different() -> None:
 def test_another_result_is_a_difference_of_the_end() -> None:
     first = run_of()
     found = compare(first, replace(first, result="2"), 1)
-    assert found == Difference(1, None, "the result is 2, not 1")
+    assert found == RunDifference(1, None, "the result is 2, not 1")
 
 
 def test_a_fingerprint_survives_the_way_between_processes() -> None:
-    whole = replace(run_of(), reads=(Read(Source.TIME, "time.time", "app.py", 3),))
+    whole = replace(run_of(), reads=(NondeterministicRead(Source.TIME, "time.time", "app.py", 3),))
     assert fingerprint_from_json(json.loads(json.dumps(fingerprint_to_json(whole)))) == whole
 
 

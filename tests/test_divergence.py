@@ -4,7 +4,7 @@ import pytest
 
 from durable_core.verifying.divergence import Found, first_divergence
 from durable_core.verifying.matching import Alignment, Fit
-from durable_core.verifying.traces import Asked, ContextRun, Outcome
+from durable_core.verifying.traces import BodyEnd, ContextComparison, RequestedOperation
 from durable_core.verifying.unit_divergence import BatchRun, UnitRecord, batch_divergence
 from durable_core.verifying.verification import Cause, Identity
 
@@ -30,18 +30,22 @@ def steps(names: str) -> list[Identity | None]:
 def compared(
     recorded: list[Identity | None],
     asked: list[Identity | None],
-    outcome: Outcome = Outcome.RETURNED,
+    outcome: BodyEnd = BodyEnd.RETURNED,
     *,
     is_open: bool = False,
     succeeded: bool = True,
 ) -> Found | None:
     return first_divergence(
-        ContextRun(
+        ContextComparison(
             (2,),
             "the context",
             recorded,
             ["SUCCEEDED"] * len(recorded),
-            [Asked(each, moment=n) for n, each in enumerate(asked, 1) if each is not None],
+            [
+                RequestedOperation(each, moment=n)
+                for n, each in enumerate(asked, 1)
+                if each is not None
+            ],
             outcome,
             is_open=is_open,
             has_succeeded=succeeded,
@@ -116,27 +120,27 @@ def test_another_type_and_name_is_a_replacement() -> None:
 
 
 def test_beyond_the_record_of_an_open_context_is_the_frontier() -> None:
-    found = compared(steps("ab"), steps("abc"), Outcome.SUSPENDED, is_open=True, succeeded=False)
+    found = compared(steps("ab"), steps("abc"), BodyEnd.SUSPENDED, is_open=True, succeeded=False)
     assert found is None
 
 
 def test_what_an_open_context_recorded_must_still_be_reached() -> None:
-    found = compared(steps("ab"), steps("a"), Outcome.SUSPENDED, is_open=True, succeeded=False)
+    found = compared(steps("ab"), steps("a"), BodyEnd.SUSPENDED, is_open=True, succeeded=False)
     assert found is not None
     assert (found.divergence.cause, found.moment) == (Cause.WAITS, 100)
 
 
 def test_raising_where_more_is_recorded_is_told_as_that() -> None:
-    found = compared(steps("abc"), steps("a"), Outcome.RAISED)
+    found = compared(steps("abc"), steps("a"), BodyEnd.RAISED)
     assert found is not None
     assert (found.divergence.cause, found.divergence.position) == (Cause.RAISED, "2.2")
 
 
 def test_raising_after_all_operations_diverges_only_from_a_success() -> None:
-    found = compared(steps("ab"), steps("ab"), Outcome.RAISED)
+    found = compared(steps("ab"), steps("ab"), BodyEnd.RAISED)
     assert found is not None
     assert (found.divergence.cause, found.divergence.position) == (Cause.RAISED, "2.3")
-    assert compared(steps("ab"), steps("ab"), Outcome.RAISED, succeeded=False) is None
+    assert compared(steps("ab"), steps("ab"), BodyEnd.RAISED, succeeded=False) is None
 
 
 def test_a_virtual_context_fits_where_nothing_is_recorded() -> None:
@@ -249,7 +253,7 @@ def test_equal_code_is_answered_position_by_position() -> None:
 
 
 def test_a_renamed_operation_borrows_the_value_at_its_place() -> None:
-    assert followed("abc", "axc") == [(Fit.EXACT, 0), (Fit.BORROWED, 1), (Fit.EXACT, 2)]
+    assert followed("abc", "axc") == [(Fit.EXACT, 0), (Fit.SUBSTITUTED, 1), (Fit.EXACT, 2)]
 
 
 def test_after_an_insertion_everything_is_found_again() -> None:
@@ -257,7 +261,7 @@ def test_after_an_insertion_everything_is_found_again() -> None:
 
 
 def test_after_a_removal_everything_is_found_again() -> None:
-    assert followed("abc", "ac") == [(Fit.EXACT, 0), (Fit.ELSEWHERE, 2)]
+    assert followed("abc", "ac") == [(Fit.EXACT, 0), (Fit.DISPLACED, 2)]
 
 
 def test_swapped_operations_are_answered_with_their_own_values() -> None:

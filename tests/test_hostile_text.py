@@ -31,7 +31,7 @@ from durable_core.verifying.verification import (
     Cause,
     Difference,
     Divergence,
-    Doubt,
+    Inconclusive,
     Verdict,
     Verification,
 )
@@ -261,7 +261,7 @@ def test_verdicts(text: str, format: str) -> None:
     outcomes: list[Any] = [
         Verification(text, Verdict.COMPATIBLE, notes=(text, text), name=text, function=text),
         Verification(text, Verdict.DIVERGED, divergences=(seen,), status=text, runtime=text),
-        Verification(text, Verdict.CANNOT_VERIFY, doubts=(Doubt(text, text, text),)),
+        Verification(text, Verdict.CANNOT_VERIFY, doubts=(Inconclusive(text, text, text),)),
         Verification(text, Verdict.DIVERGED, differences=(Difference(text, text, text, text),)),
         SourceError(text, text, text),
         SourceDefect(text, text, text),

@@ -18,7 +18,7 @@ from conformance_driver import runner_in
 
 from durable_cli.app import run as run_cli
 from durable_core.model import ExecutionStatus
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.processes.isolated import IsolatedRunner
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
@@ -92,8 +92,8 @@ def test_a_process_that_ends_is_recorded_as_the_cloud_does_and_retried(
     how = "signal: killed" if kill else "exit status 7"
     assert first.error.message is not None
     assert first.error.message.endswith(f"Error: Runtime exited with error: {how}")
-    assert [note.name for note in first.did(Did.RAN)] == ["before"]
-    assert [note.name for note in second.did(Did.RAN)] == ["after"]
+    assert [note.name for note in first.did(Activity.RAN)] == ["before"]
+    assert [note.name for note in second.did(Activity.RAN)] == ["after"]
     assert simulation.checkpoints == (1, 1)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from durable_core.adapters import large_text
 from durable_core.adapters.history_file import load_history
-from durable_core.adapters.large_text import Items, LargeText, is_dense
+from durable_core.adapters.large_text import LargeItems, LargeText, is_dense
 from durable_core.adapters.updates_file import load_updates
 from durable_core.errors import SourceError
 
@@ -39,7 +39,7 @@ def piece_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 def whole(value: Any) -> Any:
     """Return a document with its lists as they are."""
-    if isinstance(value, Items):
+    if isinstance(value, LargeItems):
         value = list(value)
     if isinstance(value, dict):
         return {key: whole(each) for key, each in value.items()}

@@ -51,7 +51,7 @@ from durable_core.model import (
     OperationUpdate,
     SubType,
 )
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.service.faults import Faults, every_crash
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
@@ -435,7 +435,7 @@ def assert_at_most_once_bodies_ran_once(simulation: Simulation, workflow: Sequen
     ran = Counter(
         (note.id, note.attempt)
         for record in simulation.invocations
-        for note in record.did(Did.RAN)
+        for note in record.did(Activity.RAN)
         if note.name in names and note.type == OperationType.STEP
     )
     assert all(count == 1 for count in ran.values())

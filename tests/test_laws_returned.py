@@ -17,7 +17,7 @@ from conformance_driver import HERE, handler_in, run, runner_in
 from durable_core.explaining.explain import explain
 from durable_core.explaining.report import Replay
 from durable_core.history import history_of_events
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import NativeRunner, Runner, simulate
@@ -40,7 +40,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def returned(record: InvocationRecord) -> list[str]:
     """Return the ids of the operations that the invocation answered from checkpoints."""
-    return [note.id for note in record.did(Did.RETURNED, Did.RAISED)]
+    return [note.id for note in record.did(Activity.RETURNED, Activity.RAISED)]
 
 
 def explained(simulation: Simulation, number: int) -> set[str]:
@@ -112,5 +112,5 @@ def test_one_open_operation_does_not_hide_what_returned_after_it() -> None:
 
     scenario = read_scenario('[[callback]]\nname = "approval"\nafter_seconds = 60\n')
     simulation = simulate(AwsSdkRunner(handler), scenario=scenario)
-    names = [[note.name for note in each.did(Did.RETURNED)] for each in simulation.invocations]
+    names = [[note.name for note in each.did(Activity.RETURNED)] for each in simulation.invocations]
     assert names == [[], ["a", "w"], ["approval", "a", "w", "b"]]

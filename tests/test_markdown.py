@@ -27,7 +27,7 @@ from durable_core.verifying.verification import (
     Cause,
     Difference,
     Divergence,
-    Doubt,
+    Inconclusive,
     Verdict,
     Verification,
 )
@@ -225,7 +225,7 @@ def test_verdicts_are_nothing_but_their_report(text: str) -> None:
     outcomes: list[tuple[str, Verification | SourceError]] = [
         (text, Verification(text, Verdict.COMPATIBLE, notes=(text, text))),
         (text, Verification(text, Verdict.DIVERGED, divergences=(seen,))),
-        (text, Verification(text, Verdict.CANNOT_VERIFY, doubts=(Doubt(text, text, text),))),
+        (text, Verification(text, Verdict.CANNOT_VERIFY, doubts=(Inconclusive(text, text, text),))),
         (
             text,
             Verification(text, Verdict.DIVERGED, differences=(Difference(text, text, text, text),)),

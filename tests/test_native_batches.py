@@ -35,7 +35,7 @@ from durable_core import (
     continue_batch,
 )
 from durable_core.model import OperationAction, OperationStatus, OperationType
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate
@@ -146,7 +146,7 @@ def test_a_whole_result_is_the_same_on_a_replay(nesting: NestingType) -> None:
     live, replayed = seen
     assert replayed == live
     assert [item.status.value for item in live.all] == ["SUCCEEDED", "FAILED", "STARTED"]
-    assert simulation.invocations[1].did(Did.RAN, Did.RE_EXECUTED) == ()
+    assert simulation.invocations[1].did(Activity.RAN, Activity.RE_EXECUTED) == ()
 
 
 def test_an_empty_batch_completes_at_once() -> None:
@@ -252,7 +252,7 @@ def test_a_unit_that_waits_is_stopped_at_once(nesting: NestingType) -> None:
     simulation = simulate(handler)
     assert result_of(simulation) == ["STARTED", "SUCCEEDED"]
     assert len(simulation.invocations) == 1
-    stopped = simulation.invocations[0].did(Did.STOPPED)
+    stopped = simulation.invocations[0].did(Activity.STOPPED)
     assert [note.name for note in stopped] == ["map-item-0"]
 
 

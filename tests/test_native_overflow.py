@@ -38,7 +38,7 @@ from durable_core.model import (
     UnitStatus,
 )
 from durable_core.native.invocation import Invoked, invoke_handler
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.simulate import simulate
 from durable_core.summaries.reading import read_summary
@@ -65,7 +65,7 @@ def context_end(simulation: Simulation, name: str) -> OperationUpdate:
     return end
 
 
-def ran(simulation: Simulation, number: int, did: Did) -> list[str | None]:
+def ran(simulation: Simulation, number: int, did: Activity) -> list[str | None]:
     return [note.name for note in simulation.invocations[number - 1].did(did)]
 
 
@@ -97,14 +97,14 @@ def test_a_result_of_exactly_262144_bytes_is_stored_whole() -> None:
     end = context_end(simulation, "child")
     assert len(end.payload or "") == 262_144
     assert end.replay_children is None
-    assert ran(simulation, 2, Did.RE_EXECUTED) == []
+    assert ran(simulation, 2, Activity.RE_EXECUTED) == []
 
 
 def test_one_byte_more_is_stripped() -> None:
     simulation = simulate(lambda event, ctx: child_of(LIMIT - 1, "x", ctx))
     end = context_end(simulation, "child")
     assert (end.payload, end.replay_children) == ("", True)
-    assert ran(simulation, 2, Did.RE_EXECUTED) == ["child"]
+    assert ran(simulation, 2, Activity.RE_EXECUTED) == ["child"]
     assert simulation.result == str(LIMIT - 1)
 
 
@@ -161,8 +161,8 @@ def test_a_nested_unit_that_fits_returns_from_its_own_checkpoint() -> None:
         return len(result.get_results())
 
     simulation = simulate(handler)
-    assert ran(simulation, 2, Did.RE_EXECUTED) == ["both"]
-    assert ran(simulation, 2, Did.RETURNED)[:2] == ["a", "b"]
+    assert ran(simulation, 2, Activity.RE_EXECUTED) == ["both"]
+    assert ran(simulation, 2, Activity.RETURNED)[:2] == ["a", "b"]
 
 
 def test_a_summary_generator_writes_what_is_stored_of_a_large_child() -> None:
@@ -311,7 +311,7 @@ def test_a_unit_frozen_as_started_never_runs() -> None:
     assert [item.status for item in replayed.batch.all] == [S, S, STARTED]
     assert replayed.batch.completion_reason is minimum
     assert replayed.updates == []
-    skipped = [note for note in replayed.invoked.notes if note.did is Did.SKIPPED]
+    skipped = [note for note in replayed.invoked.notes if note.did is Activity.SKIPPED]
     assert [note.name for note in skipped] == ["c"]
 
 
@@ -441,7 +441,7 @@ def test_steps_inside_reexecuted_bodies_return_from_their_checkpoints() -> None:
     simulation = simulate(handler)
     assert len(simulation.invocations) == 4
     assert bodies == ["a", "b"]
-    assert ran(simulation, 4, Did.RE_EXECUTED) == ["both", "a", "b"]
+    assert ran(simulation, 4, Activity.RE_EXECUTED) == ["both", "a", "b"]
 
 
 # -- the scenario of the .NET change --------------------------------------------------------------
@@ -472,7 +472,7 @@ def test_the_integration_scenario_of_the_dotnet_change() -> None:
     assert [context.name for context in contexts] == ["parts"]
     steps = [o for o in simulation.operations.values() if o.name == "generate"]
     assert [step.parent_id for step in steps] == [contexts[0].id] * 3
-    assert ran(simulation, 3, Did.RE_EXECUTED) == ["parts", "a", "b", "c"]
+    assert ran(simulation, 3, Activity.RE_EXECUTED) == ["parts", "a", "b", "c"]
     assert simulation.invocations[2].requests == ()
 
 
@@ -604,6 +604,6 @@ def test_a_short_circuited_overflow_replays_what_it_returned_live() -> None:
         assert json.loads(simulation.result or "") == ["STARTED", "SUCCEEDED", "SUCCEEDED"]
         live, rebuilt = seen
         assert rebuilt == live
-        assert ran(simulation, 2, Did.SKIPPED) == ["map-item-0"]
+        assert ran(simulation, 2, Activity.SKIPPED) == ["map-item-0"]
         units = json.loads(context_end(simulation, "first two").payload or "")["Units"]
         assert [unit.get("Dispatched") for unit in units] == [None, None, None, False]

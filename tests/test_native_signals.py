@@ -16,7 +16,7 @@ from recording import result_of
 
 from durable_core import CompletionConfig, DurableContext, MapConfig, StepSemantics
 from durable_core.native.config import StepConfig
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.service.faults import Fault, FaultKind, Faults
 from durable_core.signals import (
     CheckpointFailed,
@@ -154,7 +154,7 @@ def test_an_invocation_may_take_900_seconds_of_virtual_time(
     first = simulate(handler).invocations[0]
     assert (first.error.type if first.error else None) == error
     assert (first.ended - first.began).total_seconds() == seconds
-    assert [note.name for note in first.did(Did.RAN)] == ["before"]
+    assert [note.name for note in first.did(Activity.RAN)] == ["before"]
 
 
 def test_a_lost_answer_is_asked_for_again_and_changes_nothing() -> None:

@@ -19,7 +19,7 @@ from scripted_lambda import ScriptedLambda, arn_of, ended, execution, steps
 from typer.main import get_command
 
 from durable_cli.app import app, run
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS: Final[Any] = get_command(app).commands  # type: ignore[attr-defined]

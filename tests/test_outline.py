@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from durable_cli.options import Only
-from durable_cli.outline import Line, outline, select
-from durable_cli.words import line_why
+from durable_cli.outline import OutlineLine, outline, select
+from durable_cli.text import line_why
 from durable_core.explaining.report import Replay, Row
 from durable_core.model import ErrorObject
 
@@ -61,7 +61,9 @@ def end_of(rows: Sequence[Row], start: int) -> int:
     return stop
 
 
-def covered(rows: Sequence[Row], lines: Sequence[Line]) -> list[tuple[Line, int, int]]:
+def covered(
+    rows: Sequence[Row], lines: Sequence[OutlineLine]
+) -> list[tuple[OutlineLine, int, int]]:
     """Give each line with the rows, from and to, that it stands for."""
     at = {row.id: index for index, row in enumerate(rows)}
     spans = []

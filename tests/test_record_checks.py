@@ -29,7 +29,7 @@ from durable_core.errors import DurableError
 from durable_core.fold import AttemptEnd
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
 from durable_core.model import ErrorObject, Event, OperationStatus
-from durable_core.raised import told
+from durable_core.raised import format_exception
 from durable_core.runtimes.native.replay import NativeReplayer
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying import option_changes as retry_differences
@@ -443,9 +443,9 @@ def test_an_error_is_made_again_where_its_text_then_is_the_recorded_one(
 
 def test_an_error_that_hides_its_name_is_told_all_the_same() -> None:
     error = Concealed.__new__(Concealed, "hidden")
-    assert told(error) == "Concealed: hidden"
+    assert format_exception(error) == "Concealed: hidden"
     textless: Callable[..., Any] = Textless
-    assert told(textless()) == "Textless: (its text can't be had: SystemExit)"
+    assert format_exception(textless()) == "Textless: (its text can't be had: SystemExit)"
 
 
 def test_a_class_of_ours_is_none_of_a_users_with_the_same_name() -> None:

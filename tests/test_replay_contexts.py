@@ -18,7 +18,7 @@ from durable_core.simulation.scenario import read_scenario
 from durable_core.simulation.simulate import simulate
 from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import verify_history
-from durable_core.verifying.session import Examination
+from durable_core.verifying.session import ReplaySession
 from durable_core.verifying.verification import Verdict
 
 Handler = Callable[..., Any]
@@ -340,10 +340,10 @@ def test_what_another_operation_came_to_is_not_blamed_on_the_code() -> None:
     script = read_scenario('[[invoke]]\nfunction = "bank"\nresult = \'{"paid": 5}\'')
     simulation = simulate(AwsSdkRunner(handler_of(True)), scenario=script)
     history = history_of_events("recorded", simulation.events)
-    seen: list[Examination] = []
+    seen: list[ReplaySession] = []
 
-    def watch(examination: Examination) -> Any:
-        seen.append(examination)
+    def watch(session: ReplaySession) -> Any:
+        seen.append(session)
         return nullcontext()
 
     outcome = verify_history(AwsReplayer(handler_of(False)), history, watch=watch)

@@ -11,7 +11,7 @@ import pytest
 from durable_core.sandbox import rules, seccomp
 from durable_core.sandbox.rules import Action, action_of, checks
 from durable_core.sandbox.seccomp import UNWATCHED, WATCHED, Answers, Instruction
-from durable_core.sandbox.system_calls import ARCHITECTURES, Architecture
+from durable_core.sandbox.system_calls import ARCHITECTURES, SystemCallTable
 
 PID: Final = 4321
 LISTED: Final = rules.ALLOWED | rules.ASKED | rules.ABSENT | rules.QUIET | checks(PID).keys()
@@ -45,7 +45,7 @@ class Filter:
     """The whole filter on a machine."""
 
     def __init__(self, machine: str, answers: Answers = UNWATCHED) -> None:
-        self.on: Architecture = ARCHITECTURES[machine]
+        self.on: SystemCallTable = ARCHITECTURES[machine]
         self.answers: Mapping[Action, int] = answers
         self.program = seccomp.program(self.on, checks(PID), answers)
         self.number = self.on.numbers

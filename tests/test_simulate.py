@@ -26,7 +26,7 @@ from durable_core import (
 from durable_core.errors import UsageError
 from durable_core.limits import LIMITS
 from durable_core.model import ExecutionStatus, OperationStatus
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.service.faults import every_crash
 from durable_core.simulation.outcome import InvocationEnd, Simulation, Stopped
 from durable_core.simulation.scenario import Scenario, read_scenario
@@ -126,12 +126,12 @@ def test_records_say_what_each_invocation_did() -> None:
     first, second, third = simulation.invocations
     assert first.began_because == "the execution started"
     assert first.ended_because == ("waits for 3 of wait 'boundary' (2 s)")
-    assert [note.name for note in second.did(Did.STRIPPED)] == ["parts"]
-    assert [note.size for note in second.did(Did.STRIPPED)] == [461_026]
+    assert [note.name for note in second.did(Activity.STRIPPED)] == ["parts"]
+    assert [note.size for note in second.did(Activity.STRIPPED)] == [461_026]
     assert third.began_because == "wait 'post-overflow' succeeded"
     assert third.ended_because == "the handler returned"
-    assert [note.path for note in third.did(Did.RE_EXECUTED)] == [(1,), (1, 1), (1, 2), (1, 3)]
-    assert len(third.did(Did.RETURNED)) == 7
+    assert [note.path for note in third.did(Activity.RE_EXECUTED)] == [(1,), (1, 1), (1, 2), (1, 3)]
+    assert len(third.did(Activity.RETURNED)) == 7
     assert (third.handed_operations, third.requests) == (8, ())
     assert [request.operations for request in second.requests] == [1, 1]
     assert all(request.estimated_bytes > 4_096 for request in second.requests)
@@ -214,7 +214,7 @@ def test_state_comes_in_pages() -> None:
     simulation = simulate(handler, limits=limits)
     assert simulation.result == str(sum(range(30)))
     assert simulation.ran() == 30 + 10 + 10 + 1
-    assert simulation.invocations[1].did(Did.RAN) == ()
+    assert simulation.invocations[1].did(Activity.RAN) == ()
 
 
 def test_an_event_that_is_not_json_is_refused() -> None:
@@ -250,9 +250,9 @@ def test_the_invariant_is_one_that_can_break() -> None:
 
 def test_stopped_and_skipped_units_are_noted() -> None:
     simulation = example("short_circuit")
-    (skipped,) = simulation.invocations[1].did(Did.SKIPPED)
+    (skipped,) = simulation.invocations[1].did(Activity.SKIPPED)
     assert (skipped.name, skipped.path, skipped.type) == ("slow", (1, 1), "CONTEXT")
-    (stopped,) = simulation.invocations[0].did(Did.STOPPED)
+    (stopped,) = simulation.invocations[0].did(Activity.STOPPED)
     assert stopped.name == "slow"
 
 

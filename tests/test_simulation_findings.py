@@ -27,7 +27,7 @@ from durable_cli.app import run as run_cli
 from durable_core import DurableContext as NativeContext
 from durable_core import MapConfig as NativeMapConfig
 from durable_core.limits import LIMITS, ServiceLimits
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
 from durable_core.simulation.findings import FindingKind, SdkFinding
 from durable_core.simulation.outcome import Simulation
@@ -78,7 +78,7 @@ def child(value: object, serdes: SerDes[Any] | None = None) -> Callable[..., Any
 
 def test_a_stripped_result_is_noted_with_its_size_as_it_was_serialized() -> None:
     simulation = run(child("漢" * 100_000))
-    (note,) = simulation.invocations[0].did(Did.STRIPPED)
+    (note,) = simulation.invocations[0].did(Activity.STRIPPED)
     assert note.size == 600_002  # the SDK's own form escapes: six ASCII characters each
     assert findings(simulation) == []
 

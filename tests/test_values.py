@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 def declared(with_: Callable[..., Any], **options: Any) -> Any:

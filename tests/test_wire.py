@@ -21,6 +21,7 @@ from durable_core.events import (
     parse_timestamp,
     payload_of,
 )
+from durable_core.frozen import NOTHING
 from durable_core.model import (
     CallbackDetails,
     ChainedInvokeDetails,
@@ -41,7 +42,6 @@ from durable_core.model import (
     StepDetails,
     WaitDetails,
 )
-from durable_core.values import NOTHING
 from durable_core.wire import (
     RECORD_KEYS,
     error_from_wire,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.patterns import pattern
-from durable_core.values import dataclass
 
 EXECUTION_ARN: Final = pattern(
     r"arn:(?P<partition>[a-zA-Z0-9-]+):lambda:(?P<region>[a-zA-Z0-9-]+):(?P<account_id>[0-9]{12})"

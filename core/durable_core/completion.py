@@ -10,8 +10,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from durable_core.exceptions import ValidationError
+from durable_core.frozen import dataclass
 from durable_core.model import CompletionReason, UnitStatus
-from durable_core.values import dataclass
 
 
 class CompletionOutcome(Enum):

@@ -1,8 +1,8 @@
 """The heart: what a replay does with one operation, given what is recorded and what is asked.
 
 `decide` is the single replay rule, for the native runtime, for the verifier and for the
-explanation of a history without its code. It is pure: a `Decision` says what should happen and
-nothing happens. It is complete over type x status x ReplayChildren x what is asked; a recorded
+explanation of a history without its code. It is pure: a `ReplayDecision` says what should happen
+and nothing happens. It is complete over type x status x ReplayChildren x what is asked; a recorded
 status that the service never writes for a type is an `ImpossibleOperation`.
 
 Sources: design section 1; the `operation/*.py` executors of AWS's Python SDK 3.0.0.
@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.errors import ImpossibleOperation
+from durable_core.frozen import dataclass
 from durable_core.model import (
     Operation,
     OperationStatus,
@@ -23,7 +24,6 @@ from durable_core.model import (
     Word,
 )
 from durable_core.transitions import STATUSES
-from durable_core.values import dataclass
 
 
 class Verb(Word):
@@ -61,7 +61,7 @@ class Want(Word):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedOperation:
     """What the code asks for at one position.
 
     `parent_id` and `name` are compared as they are; pass `check=False` to ask without identity
@@ -86,7 +86,7 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ReplayDecision:
     """What is to happen with an operation.
 
     `until` is when a suspended operation goes on by itself (None: on an answer from outside, or
@@ -99,10 +99,12 @@ class Decision:
     mismatches: tuple[Mismatch, ...] = ()
 
 
-_REUSE: Final = Decision(Verb.REUSE)
+_REUSE: Final = ReplayDecision(Verb.REUSE)
 
 
-def decide(recorded: Operation | None, asked: Asked, *, replay_children: bool = False) -> Decision:
+def decide(
+    recorded: Operation | None, asked: AskedOperation, *, replay_children: bool = False
+) -> ReplayDecision:
     """Return what a replay does with an operation.
 
     `recorded` is what the state holds at the position (None: nothing), `replay_children` whether
@@ -115,10 +117,10 @@ def decide(recorded: Operation | None, asked: Asked, *, replay_children: bool = 
     if asked.want not in _WANTS[asked.type]:
         raise ImpossibleOperation("?", f"{asked.type} can't be asked for as {asked.want}")
     if recorded is None:
-        return Decision(Verb.RUN, attempt=1 if asked.type is OperationType.STEP else None)
+        return ReplayDecision(Verb.RUN, attempt=1 if asked.type is OperationType.STEP else None)
     mismatches = compare(recorded, asked)
     if mismatches:
-        return Decision(Verb.DIVERGE, mismatches=mismatches)
+        return ReplayDecision(Verb.DIVERGE, mismatches=mismatches)
     if recorded.status not in STATUSES[recorded.type]:
         raise ImpossibleOperation(
             recorded.id, f"a {recorded.type} operation can't be {recorded.status}"
@@ -126,7 +128,7 @@ def decide(recorded: Operation | None, asked: Asked, *, replay_children: bool = 
     return _RULES[recorded.type](recorded, asked, replay_children)
 
 
-def compare(recorded: Operation, asked: Asked) -> tuple[Mismatch, ...]:
+def compare(recorded: Operation, asked: AskedOperation) -> tuple[Mismatch, ...]:
     """Return where the recorded operation's identity differs from what is asked.
 
     An absent name, sub-type or parent and an empty one are the same, and so are the two sub-types
@@ -154,7 +156,9 @@ def _current(sub_type: str | None) -> str | None:
     return SubType.MAP_ITERATION if sub_type == SubType.MAP_ITEM else sub_type
 
 
-def decide_unit(frozen: UnitStatus | None, recorded_name: str | None, name: str | None) -> Decision:
+def decide_unit(
+    frozen: UnitStatus | None, recorded_name: str | None, name: str | None
+) -> ReplayDecision:
     """Return what a replay of a stripped map or parallel does with one unit.
 
     `frozen` is the status in the summary (None: the summary doesn't tell how it ended), which is
@@ -163,13 +167,15 @@ def decide_unit(frozen: UnitStatus | None, recorded_name: str | None, name: str 
     compared.
     """
     if recorded_name is not None and recorded_name != (name or ""):
-        return Decision(Verb.DIVERGE, mismatches=(Mismatch("unit name", recorded_name, name),))
+        return ReplayDecision(
+            Verb.DIVERGE, mismatches=(Mismatch("unit name", recorded_name, name),)
+        )
     if frozen is UnitStatus.STARTED:
-        return Decision(Verb.SKIP)
-    return Decision(Verb.RE_EXECUTE)
+        return ReplayDecision(Verb.SKIP)
+    return ReplayDecision(Verb.RE_EXECUTE)
 
 
-def _step(recorded: Operation, asked: Asked, _: bool) -> Decision:
+def _step(recorded: Operation, asked: AskedOperation, _: bool) -> ReplayDecision:
     details = recorded.step_details
     attempt = ((details.attempt if details else None) or 0) + 1
     match recorded.status:
@@ -177,41 +183,41 @@ def _step(recorded: Operation, asked: Asked, _: bool) -> Decision:
             return _REUSE
         case OperationStatus.PENDING:
             until = details.next_attempt_timestamp if details else None
-            return Decision(Verb.SUSPEND, until=until, attempt=attempt)
+            return ReplayDecision(Verb.SUSPEND, until=until, attempt=attempt)
         case OperationStatus.READY:
-            return Decision(Verb.RUN, attempt=attempt)
+            return ReplayDecision(Verb.RUN, attempt=attempt)
         case OperationStatus.STARTED:
             once = asked.want is Want.AT_MOST_ONCE
-            return Decision(Verb.INTERRUPTED if once else Verb.RUN_AGAIN, attempt=attempt)
-    return Decision(Verb.RAISE)
+            return ReplayDecision(Verb.INTERRUPTED if once else Verb.RUN_AGAIN, attempt=attempt)
+    return ReplayDecision(Verb.RAISE)
 
 
-def _context(recorded: Operation, _: Asked, replay_children: bool) -> Decision:
+def _context(recorded: Operation, _: AskedOperation, replay_children: bool) -> ReplayDecision:
     match recorded.status:
         case OperationStatus.STARTED:
-            return Decision(Verb.RUN_AGAIN)
+            return ReplayDecision(Verb.RUN_AGAIN)
         case OperationStatus.SUCCEEDED:
-            return Decision(Verb.RE_EXECUTE if replay_children else Verb.REUSE)
-    return Decision(Verb.RAISE)
+            return ReplayDecision(Verb.RE_EXECUTE if replay_children else Verb.REUSE)
+    return ReplayDecision(Verb.RAISE)
 
 
-def _wait(recorded: Operation, _: Asked, __: bool) -> Decision:
+def _wait(recorded: Operation, _: AskedOperation, __: bool) -> ReplayDecision:
     match recorded.status:
         case OperationStatus.SUCCEEDED:
             return _REUSE
         case OperationStatus.CANCELLED:
-            return Decision(Verb.RAISE)
+            return ReplayDecision(Verb.RAISE)
     details = recorded.wait_details
-    return Decision(Verb.SUSPEND, until=details.scheduled_end_timestamp if details else None)
+    return ReplayDecision(Verb.SUSPEND, until=details.scheduled_end_timestamp if details else None)
 
 
-def _answer(recorded: Operation, asked: Asked, _: bool) -> Decision:
+def _answer(recorded: Operation, asked: AskedOperation, _: bool) -> ReplayDecision:
     """Decide for what is answered from outside: a callback or a chained invoke."""
     if asked.want is Want.CALLBACK_ID or recorded.status is OperationStatus.SUCCEEDED:
         return _REUSE
     if recorded.is_terminal:
-        return Decision(Verb.RAISE)
-    return Decision(Verb.SUSPEND)
+        return ReplayDecision(Verb.RAISE)
+    return ReplayDecision(Verb.SUSPEND)
 
 
 _RULES: Final = {

@@ -12,8 +12,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.model import Event, ExecutionStatus, OperationStatus, OperationType
-from durable_core.values import dataclass
 
 
 class Kind(Enum):

@@ -16,8 +16,8 @@ from durable_core.events import (
     format_timestamp,
     parse_timestamp,
 )
+from durable_core.frozen import dataclass
 from durable_core.model import ExecutionStatus
-from durable_core.values import dataclass
 
 Json = Mapping[str, Any]
 

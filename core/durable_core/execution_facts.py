@@ -18,15 +18,15 @@ from durable_core.events import (
     payload_of,
     seconds_after,
 )
-from durable_core.invocations import Invocation
+from durable_core.frozen import dataclass
+from durable_core.invocations import RecordedInvocation
 from durable_core.limits import LIMITS
 from durable_core.model import ErrorObject, Event, ExecutionStatus, Operation, OperationStatus
-from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class RecordedPause:
     """A time in which the service invoked nothing. `resumed` None: the execution is paused now.
 
     `timeout_paused`: the execution's timeout is extended by that time. `completed` are the ids of
@@ -67,11 +67,11 @@ class ExecutionFacts:
     timeout_seconds: int | None = None
     is_input_lost: bool = False
     is_end_lost: bool = False
-    pauses: tuple[Pause, ...] = ()
+    pauses: tuple[RecordedPause, ...] = ()
     expected_timeout: datetime | None = None
 
     @property
-    def open_pause(self) -> Pause | None:
+    def open_pause(self) -> RecordedPause | None:
         """The pause that the execution is in."""
         last = self.pauses[-1] if self.pauses else None
         return last if last is not None and last.resumed is None and self.status.is_open else None
@@ -101,7 +101,7 @@ class ExecutionFacts:
         return min(latest, seconds_after(self.started, self.timeout_seconds + extended))
 
 
-def has_suspended(invocation: Invocation, pauses: Iterable[Pause]) -> bool:
+def has_suspended(invocation: RecordedInvocation, pauses: Iterable[RecordedPause]) -> bool:
     """Return True for an invocation that waited for what was pending when it ended.
 
     One that crashed didn't, and one in which a pause was asked for may have been cut short.
@@ -111,7 +111,7 @@ def has_suspended(invocation: Invocation, pauses: Iterable[Pause]) -> bool:
     return not any(is_cut_short(invocation, pause) for pause in pauses)
 
 
-def is_cut_short(invocation: Invocation, pause: Pause) -> bool:
+def is_cut_short(invocation: RecordedInvocation, pause: RecordedPause) -> bool:
     """Tell whether a pause may have ended an invocation: it was asked for while that ran."""
     asked = pause.requested or pause.paused
     begins = invocation.started is None or invocation.started <= asked
@@ -121,7 +121,7 @@ def is_cut_short(invocation: Invocation, pause: Pause) -> bool:
 def facts_of_events(events: Sequence[Event]) -> ExecutionFacts:
     """Return what the events say of the execution, in the order of their ids."""
     facts = ExecutionFacts(last_event=events[-1].timestamp if events else None)
-    pauses: list[Pause] = []
+    pauses: list[RecordedPause] = []
     completed: list[str] = []
     for event in events:
         kind = event.event_type
@@ -161,9 +161,9 @@ def facts_of_events(events: Sequence[Event]) -> ExecutionFacts:
     return replace(facts, pauses=tuple(pauses))
 
 
-def _pause_of(event: Event) -> Pause:
+def _pause_of(event: Event) -> RecordedPause:
     asked, extends = detail(event, "PauseRequestTimestamp"), detail(event, "ExecutionTimeoutPaused")
-    return Pause(
+    return RecordedPause(
         paused=event.timestamp,
         requested=None if asked is None else parse_timestamp(asked),
         reason=_reason_of(event),
@@ -171,7 +171,9 @@ def _pause_of(event: Event) -> Pause:
     )
 
 
-def _resumed(last: Sequence[Pause], event: Event, completed: Sequence[str]) -> Sequence[Pause]:
+def _resumed(
+    last: Sequence[RecordedPause], event: Event, completed: Sequence[str]
+) -> Sequence[RecordedPause]:
     """Return the last pause with its end, if there is one that goes on."""
     if not last or last[0].resumed is not None:
         return last  # a pause that was cancelled before it began, or is on a missing page

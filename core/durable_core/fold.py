@@ -26,8 +26,9 @@ from durable_core.events import (
     seconds_after,
 )
 from durable_core.execution_facts import ExecutionFacts, facts_of_events, facts_of_state
+from durable_core.frozen import dataclass
 from durable_core.history import RecordedHistory
-from durable_core.invocations import Invocation, invocations
+from durable_core.invocations import RecordedInvocation, invocations
 from durable_core.model import (
     CallbackDetails,
     ChainedInvokeDetails,
@@ -42,7 +43,6 @@ from durable_core.model import (
     WaitDetails,
 )
 from durable_core.state_errors import error_in_state, lacks_message
-from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 
@@ -100,7 +100,7 @@ class Folded:
 
     execution: ExecutionFacts
     operations: Mapping[str, Recorded] = field(default_factory=dict)
-    invocations: tuple[Invocation, ...] = ()
+    invocations: tuple[RecordedInvocation, ...] = ()
 
 
 class _Builder:
@@ -382,7 +382,7 @@ def _from_state(operation: Operation) -> Recorded:
 # -- what an invocation finds --------------------------------------------------------------------
 
 
-def as_found_by(events: Sequence[Event], invocation: Invocation) -> Folded:
+def as_found_by(events: Sequence[Event], invocation: RecordedInvocation) -> Folded:
     """Return the operations as the invocation finds them when it begins, nothing pruned."""
     return fold(events[: invocation.found], now=invocation.started)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 Given = Mapping[tuple[str, int], str]
 """Digests of what is given, by the id of the operation and the number of its unit; -1: the

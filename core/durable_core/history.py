@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from durable_core.errors import HistoryError
 from durable_core.events import EVENTS, EventSpec, Kind, is_truncated, next_attempt_delay_of
+from durable_core.frozen import dataclass
 from durable_core.model import (
     Event,
     ExecutionRecord,
@@ -24,7 +25,6 @@ from durable_core.model import (
 )
 from durable_core.positions import may_lack_parents, missing_parents, places_of, places_of_events
 from durable_core.transitions import MUST_START
-from durable_core.values import dataclass
 
 CLOCK_SKEW: Final = timedelta(seconds=5)
 """How much earlier than its start an operation may end by the clock. Order is told by EventId; the
@@ -116,7 +116,9 @@ def history_of_operations(
 # -- parents -------------------------------------------------------------------------------------
 
 
-def _missing_parents(events: Sequence[Event], traces: Mapping[str, Trace]) -> dict[str, str]:
+def _missing_parents(
+    events: Sequence[Event], traces: Mapping[str, OperationTrace]
+) -> dict[str, str]:
     roots = [
         key
         for key, trace in traces.items()
@@ -186,7 +188,7 @@ def _count(number: int, noun: str) -> str:
 
 
 @dataclass(slots=True)
-class Trace:
+class OperationTrace:
     """What the events so far say of one operation."""
 
     id: str
@@ -197,14 +199,14 @@ class Trace:
     ended: Event | None = None
 
 
-def check_events(events: Sequence[Event]) -> Mapping[str, Trace]:
+def check_events(events: Sequence[Event]) -> Mapping[str, OperationTrace]:
     """Check that the ordered events can have happened, and return what they say of each operation.
 
     Raises HistoryError: an event without the Id of its operation, an Id with two types or two
     parents, an end before its start, a parent that is its own descendant. A parent that isn't in
     the history is fine, and so is a missing start: it may be on a page that isn't here.
     """
-    traces: dict[str, Trace] = {}
+    traces: dict[str, OperationTrace] = {}
     for position, event in enumerate(events, 1):
         spec = EVENTS.get(event.event_type)
         if spec is None or spec.operation is None:
@@ -217,7 +219,9 @@ def check_events(events: Sequence[Event]) -> Mapping[str, Trace]:
             )
         trace = traces.get(event.id)
         if trace is None:
-            trace = traces[event.id] = Trace(event.id, spec.operation, event, event.parent_id)
+            trace = traces[event.id] = OperationTrace(
+                event.id, spec.operation, event, event.parent_id
+            )
         elif trace.type is not spec.operation or event.parent_id != trace.parent_id:
             _check_identity(trace, event, spec.operation)
         if spec.status is OperationStatus.STARTED and trace.ended is None:
@@ -228,7 +232,7 @@ def check_events(events: Sequence[Event]) -> Mapping[str, Trace]:
     return traces
 
 
-def _check_identity(trace: Trace, event: Event, kind: OperationType) -> None:
+def _check_identity(trace: OperationTrace, event: Event, kind: OperationType) -> None:
     if trace.type is not kind:
         raise HistoryError(
             f"{event.event_type} for operation {_clip(trace.id)}, which is a {trace.type} since "
@@ -245,7 +249,7 @@ def _check_identity(trace: Trace, event: Event, kind: OperationType) -> None:
         trace.parent_id = event.parent_id
 
 
-def _check_moment(trace: Trace, event: Event, spec: EventSpec, is_gapless: bool) -> None:
+def _check_moment(trace: OperationTrace, event: Event, spec: EventSpec, is_gapless: bool) -> None:
     if spec.status is OperationStatus.STARTED:
         if trace.ended and not trace.started and is_gapless:
             raise HistoryError(
@@ -277,7 +281,7 @@ def may_start_again(event: Event) -> bool:
     return next_attempt_delay_of(event) is not None or event.sub_type == SubType.WAIT_FOR_CONDITION
 
 
-def _check_parents(traces: Mapping[str, Trace]) -> None:
+def _check_parents(traces: Mapping[str, OperationTrace]) -> None:
     cycle = find_cycle({trace.id: trace.parent_id for trace in traces.values()})
     if cycle:
         raise HistoryError(_describe_cycle(cycle), traces[cycle[0]].first.event_id)
@@ -310,7 +314,7 @@ def _clip(text: str, limit: int = 16) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."
 
 
-def _warn_of_missing_starts(traces: Mapping[str, Trace]) -> Iterable[str]:
+def _warn_of_missing_starts(traces: Mapping[str, OperationTrace]) -> Iterable[str]:
     orphans = [t for t in traces.values() if t.type in MUST_START and not t.started]
     if orphans:
         yield (

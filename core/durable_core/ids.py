@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 Path = tuple[int, ...]
 

@@ -12,13 +12,13 @@ from durable_core.events import (
     detail,
     parse_timestamp,
 )
+from durable_core.frozen import dataclass
 from durable_core.model import ErrorObject, Event
-from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class RecordedInvocation:
     """One invocation of the handler, as the events bound it.
 
     `number` counts from 1. `first` and `stop` are indexes into the events: its own are
@@ -39,13 +39,13 @@ class Invocation:
     is_timed: bool = False
 
 
-def invocations(events: Sequence[Event]) -> tuple[Invocation, ...]:
+def invocations(events: Sequence[Event]) -> tuple[RecordedInvocation, ...]:
     """Return the invocations that InvocationCompleted events bound, and one that is still open.
 
     What the service did by itself before an invocation's first own event, and not later than its
     StartTimestamp where that is recorded, was there when the invocation began.
     """
-    found: list[Invocation] = []
+    found: list[RecordedInvocation] = []
     first = 0
     for index, event in enumerate(events):
         if event.event_type == INVOCATION_COMPLETED:
@@ -64,7 +64,7 @@ def _is_backend(event: Event) -> bool:
 
 def _invocation(
     number: int, events: Sequence[Event], first: int, stop: int, completed: Event | None
-) -> Invocation:
+) -> RecordedInvocation:
     started, ended = _moment(completed, "StartTimestamp"), _moment(completed, "EndTimestamp")
     found = first
     while found < stop and events[found] is not completed and _is_backend(events[found]):
@@ -73,7 +73,7 @@ def _invocation(
         found += 1
     if number == 1 and found == first and first < stop:
         found = first + (events[first].event_type == EXECUTION_STARTED)
-    return Invocation(
+    return RecordedInvocation(
         number=number,
         first=first,
         found=found,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import field, fields
 
+from durable_core.frozen import dataclass
 from durable_core.model import OperationType
 from durable_core.operation_types import OPERATION_TYPES
-from durable_core.values import dataclass
 
 AS_OF = "2026-11"
 

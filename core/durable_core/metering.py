@@ -24,10 +24,10 @@ from types import MappingProxyType
 from typing import Final
 
 from durable_core.fold import AttemptEnd, Recorded
-from durable_core.invocations import Invocation
+from durable_core.frozen import dataclass
+from durable_core.invocations import RecordedInvocation
 from durable_core.model import OperationStatus, OperationType, SubType, Word
 from durable_core.sizes import error_bytes
-from durable_core.values import dataclass
 
 
 class MeteredKind(Word):
@@ -144,7 +144,7 @@ def metered_execution(stored_bytes: int) -> Metered:
     return Metered(METERING[MeteredKind.EXECUTION].operations, stored_bytes)
 
 
-def metered_retries(invocations: Iterable[Invocation]) -> Metered:
+def metered_retries(invocations: Iterable[RecordedInvocation]) -> Metered:
     """Return what is metered for the invocations that failed and were tried again.
 
     `invocations` are those after which another one began.

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from durable_core.values import NOTHING, dataclass
+from durable_core.frozen import NOTHING, dataclass
 
 
 class Word(StrEnum):

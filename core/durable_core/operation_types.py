@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.model import (
     CallbackDetails,
     ChainedInvokeDetails,
@@ -16,7 +17,6 @@ from durable_core.model import (
     StepDetails,
     WaitDetails,
 )
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeGuard
 
 from durable_core.events import EVENTS
 from durable_core.excerpts import labelled
+from durable_core.frozen import dataclass
 from durable_core.ids import (
     DAG_NODE,
     SCHEMES,
@@ -25,7 +26,6 @@ from durable_core.ids import (
     position_text,
 )
 from durable_core.model import Event, Operation, OperationType, OperationUpdate, is_batch
-from durable_core.values import dataclass
 
 _HEX = re.compile(r"[0-9a-f]+")
 

@@ -8,7 +8,7 @@ import threading
 from durable_core.model import ErrorObject
 
 
-def told(error: BaseException) -> str:
+def format_exception(error: BaseException) -> str:
     """Return an error's name and text. The text is the handler's: having it may raise anything."""
     name = class_name(type(error))
     try:
@@ -35,7 +35,7 @@ def module_of(kind: type) -> str:
 
 
 def told_as_recorded(error: ErrorObject) -> str:
-    """Return a recorded error in the words of `told`."""
+    """Return a recorded error in the words of `format_exception`."""
     name = (error.type or "Exception").rpartition(".")[2]
     return f"{name}: {error.message}" if error.message else name
 

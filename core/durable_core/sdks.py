@@ -12,6 +12,7 @@ from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.ids import BLAKE2B, MD5, SHA256, SHA256_OF_PATH, IdScheme
 from durable_core.limits import LIMITS
 from durable_core.model import OperationUpdate
@@ -29,7 +30,6 @@ from durable_core.sizes import (
     utf8_bytes,
 )
 from durable_core.summaries.values import SummaryForm
-from durable_core.values import dataclass
 
 
 class Sdk(StrEnum):

@@ -19,8 +19,8 @@ from json.encoder import encode_basestring as _quoted
 from json.encoder import encode_basestring_ascii as _quoted_ascii
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.model import ChainedInvokeOptions, ErrorObject, OperationUpdate
-from durable_core.values import dataclass
 from durable_core.wire import update_to_wire
 
 # -- text --------------------------------------------------------------------------------------

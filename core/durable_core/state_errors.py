@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.model import ErrorObject
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import typer
 
 from durable_cli.options import A_DAY, EndpointUrl, Profile, Region
 from durable_cli.output import Color, Output
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 if TYPE_CHECKING:
     from durable_cli.exits import Exit
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from durable_core.execution_document import ExecutionDocument
 
 
-class Format(StrEnum):
+class FetchFormat(StrEnum):
     """How a list is written."""
 
     TABLE = "table"
@@ -70,7 +70,9 @@ def command(
     list_only: Annotated[
         bool, typer.Option("--list", help="List the executions, and download none.")
     ] = False,
-    format: Annotated[Format, typer.Option("--format", help="Format of the list.")] = Format.TABLE,
+    format: Annotated[
+        FetchFormat, typer.Option("--format", help="Format of the list.")
+    ] = FetchFormat.TABLE,
     output: Annotated[
         str | None,
         typer.Option(
@@ -163,7 +165,7 @@ def command(
     from durable_core.redaction.keep_paths import parse_keep_path
 
     connection = Connection(profile, region, endpoint_url, max_rate, timeout)
-    asked = Asked(tuple(dict.fromkeys(arns or ())), latest, list_only, follow, with_children)
+    asked = FetchRequest(tuple(dict.fromkeys(arns or ())), latest, list_only, follow, with_children)
     query = _query(
         function_name,
         qualifier,
@@ -192,7 +194,7 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FetchRequest:
     """What the command line asks for, as far as parts of it exclude each other."""
 
     arns: tuple[str, ...]
@@ -214,12 +216,12 @@ def _query(
     from datetime import UTC, datetime
 
     from durable_core.adapters.lambda_api import ExecutionQuery
-    from durable_core.moments import parse_moment
+    from durable_core.times import parse_time
 
     if function_name is None:
         return None
     now = datetime.now(UTC)
-    after, before = (None if text is None else parse_moment(text, now) for text in started)
+    after, before = (None if text is None else parse_time(text, now) for text in started)
     return ExecutionQuery(
         function_name, qualifier, name, tuple(statuses), after, before, newest_first
     )
@@ -238,7 +240,9 @@ def _split(statuses: list[str] | None) -> list[str]:
     return found
 
 
-def _check(asked: Asked, query: ExecutionQuery | None, target: Target, endpoint: str) -> None:
+def _check(
+    asked: FetchRequest, query: ExecutionQuery | None, target: Target, endpoint: str
+) -> None:
     """Raise UsageError for what can't be, before anything is sent."""
     from durable_core.adapters.sources import is_execution
     from durable_core.arns import EXPECTED
@@ -256,7 +260,7 @@ def _check(asked: Asked, query: ExecutionQuery | None, target: Target, endpoint:
 
 
 def _list(
-    api: LambdaApi, query: ExecutionQuery, latest: int | None, format: Format, output: Output
+    api: LambdaApi, query: ExecutionQuery, latest: int | None, format: FetchFormat, output: Output
 ) -> Exit:
     from durable_cli.escapes import json_text
     from durable_cli.exits import Exit
@@ -264,7 +268,7 @@ def _list(
     from durable_core.adapters.downloads import executions
 
     found = list(executions(api, query, latest))
-    if format is Format.JSON:
+    if format is FetchFormat.JSON:
         output.write(json_text(executions_document(query.function_name, found)))
     else:
         output.write(executions_table(query.function_name, found, output.surface()))
@@ -272,7 +276,7 @@ def _list(
 
 
 def _found(
-    api: LambdaApi, asked: Asked, query: ExecutionQuery | None, progress: Progress
+    api: LambdaApi, asked: FetchRequest, query: ExecutionQuery | None, progress: Progress
 ) -> list[str]:
     from durable_core.adapters.downloads import executions
 

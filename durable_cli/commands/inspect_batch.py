@@ -13,11 +13,11 @@ from durable_cli.output import Color
 if TYPE_CHECKING:
     from durable_cli.held_text import Text
     from durable_core.adapters.updates_file import UpdateStream
-    from durable_core.batches.report import Origin, UpdateGroup
+    from durable_core.batches.report import StreamOrigin, UpdateGroup
     from durable_core.sdks import SdkRules
 
 
-class Format(StrEnum):
+class BatchFormat(StrEnum):
     """How the report is written."""
 
     TABLE = "table"
@@ -66,8 +66,8 @@ def command(
         ),
     ] = False,
     format: Annotated[
-        Format, typer.Option("--format", help="Format of the report.")
-    ] = Format.TABLE,
+        BatchFormat, typer.Option("--format", help="Format of the report.")
+    ] = BatchFormat.TABLE,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
@@ -110,7 +110,7 @@ def command(
         groups, origin, notes = _groups(stream)
         rules, how = _rules(groups, sdk, max_bytes, max_operations)
         report = inspect(groups, origin, rules, compare=compare, notes=(*notes, *how))
-        if format is Format.JSON:
+        if format is BatchFormat.JSON:
             text: Text = held_json(as_document(stream.source, report))
         else:
             text = render(stream.source, report, to.surface(), expand=expand)
@@ -128,15 +128,15 @@ def _refuse_terminal(source: str) -> None:
         raise UsageError("no updates: name a file, or pipe them into standard input")
 
 
-def _groups(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]:
+def _groups(stream: UpdateStream) -> tuple[list[UpdateGroup], StreamOrigin, list[str]]:
     """Return the updates in the groups that their source records, and what to say of that."""
-    from durable_core.batches.report import Origin, UpdateGroup
+    from durable_core.batches.report import StreamOrigin, UpdateGroup
     from durable_core.sizes import CLIENT_TOKEN_LENGTH
 
     if stream.history is not None:
         return _groups_of_history(stream)
     if stream.requests is None:
-        return [UpdateGroup(1, stream.updates)], Origin.UPDATES, []
+        return [UpdateGroup(1, stream.updates)], StreamOrigin.UPDATES, []
     groups = [
         UpdateGroup(
             number,
@@ -146,12 +146,12 @@ def _groups(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]
         )
         for number, request in enumerate(stream.requests, 1)
     ]
-    return groups, Origin.REQUESTS, []
+    return groups, StreamOrigin.REQUESTS, []
 
 
-def _groups_of_history(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin, list[str]]:
+def _groups_of_history(stream: UpdateStream) -> tuple[list[UpdateGroup], StreamOrigin, list[str]]:
     from durable_core.batches.reconstruct import updates_of
-    from durable_core.batches.report import Origin, UpdateGroup
+    from durable_core.batches.report import StreamOrigin, UpdateGroup
     from durable_core.errors import SourceError
 
     history = stream.history
@@ -166,7 +166,7 @@ def _groups_of_history(stream: UpdateStream) -> tuple[list[UpdateGroup], Origin,
         notes.append(f"{missing:,} {are} truncated in the history: sizes are too small")
     return (
         [UpdateGroup(invocation.number, invocation.updates) for invocation in found],
-        Origin.HISTORY,
+        StreamOrigin.HISTORY,
         notes,
     )
 

@@ -15,7 +15,7 @@ from durable_cli.output import Color, Output, join_lines
 
 if TYPE_CHECKING:
     from durable_cli.held_text import Text
-    from durable_cli.outline import Line
+    from durable_cli.outline import OutlineLine
     from durable_cli.output import Surface
     from durable_core.errors import DurableError
     from durable_core.explaining.costs import Cost
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Explained = Report | tuple[str, DurableError]
 
 
-class Format(StrEnum):
+class ReplayFormat(StrEnum):
     """How the report is written."""
 
     TABLE = "table"
@@ -134,9 +134,9 @@ def command(
         str | None, typer.Option(metavar="NAME", help="Skip histories of other functions.")
     ] = None,
     format: Annotated[
-        Format,
+        ReplayFormat,
         typer.Option("--format", help="Format of the report; junit and github need --handler."),
-    ] = Format.TABLE,
+    ] = ReplayFormat.TABLE,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
@@ -299,7 +299,7 @@ def _explained(
 def _rendered(
     results: Sequence[Explained],
     pricing: Callable[[Report], Cost] | None,
-    format: Format,
+    format: ReplayFormat,
     only: Only | None,
     depth: int | None,
     expand: bool,
@@ -313,10 +313,10 @@ def _rendered(
     reports = [each for each in results if not isinstance(each, tuple)]
     costs = [pricing(report) for report in reports] if pricing is not None else []
     together = _together(costs)
-    if format in (Format.JSON, Format.JSONL):
+    if format in (ReplayFormat.JSON, ReplayFormat.JSONL):
         return _as_json(results, rows, costs, together, format)
     shown = [(report, outline(rows(report), expand=expand)) for report in reports]
-    if format is Format.MARKDOWN:
+    if format is ReplayFormat.MARKDOWN:
         return _as_markdown(shown, costs, together)
     return _as_text(shown, costs, together, len(results) - len(reports), output)
 
@@ -331,7 +331,7 @@ def _together(costs: list[Cost]) -> Cost | None:
 
 
 def _as_text(
-    shown: list[tuple[Report, list[Line]]],
+    shown: list[tuple[Report, list[OutlineLine]]],
     costs: list[Cost],
     together: Cost | None,
     unread: int,
@@ -359,7 +359,7 @@ def _cost_lines(cost: Cost | None, surface: Surface) -> list[str]:
 
 
 def _as_markdown(
-    shown: list[tuple[Report, list[Line]]], costs: list[Cost], together: Cost | None
+    shown: list[tuple[Report, list[OutlineLine]]], costs: list[Cost], together: Cost | None
 ) -> str:
     from durable_cli.render_markdown import render
 
@@ -381,7 +381,7 @@ def _as_json(
     rows: Callable[[Report], tuple[Row, ...]],
     costs: list[Cost],
     together: Cost | None,
-    format: Format,
+    format: ReplayFormat,
 ) -> Text:
     from durable_cli.held_text import held_json, held_json_lines
     from durable_cli.render_json import (
@@ -399,7 +399,7 @@ def _as_json(
         else history_object(each, rows(each), next(left, None))
         for each in results
     )
-    if format is Format.JSON:
+    if format is ReplayFormat.JSON:
         return held_json(replay_document(histories, together))
     costs_together = [cost_line(together)] if together is not None else []
     return held_json_lines(chain(map(replay_line, histories), costs_together))

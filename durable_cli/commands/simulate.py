@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from durable_core.simulation.report import SimulationReport
 
 
-class Format(StrEnum):
+class SimulationFormat(StrEnum):
     """How the report is written."""
 
     TABLE = "table"
     JSON = "json"
 
 
-class Runtime(StrEnum):
+class RuntimeChoice(StrEnum):
     """Which runtime runs the handler."""
 
     NATIVE = "native"
@@ -41,7 +41,7 @@ class InvocationType(StrEnum):
     EVENT = "Event"
 
 
-class Crash(StrEnum):
+class CrashChoice(StrEnum):
     """The members of `CrashMode` in `simulation.crash_runs`, which starting up doesn't import."""
 
     EVERY_CHECKPOINT = "every-checkpoint"
@@ -89,7 +89,7 @@ def command(
         bool, typer.Option("--force", help="Overwrite files where they exist.")
     ] = False,
     crash: Annotated[
-        Crash | None,
+        CrashChoice | None,
         typer.Option(
             help="Run the handler again for each checkpoint, with this going wrong there."
         ),
@@ -128,7 +128,7 @@ def command(
         typer.Option(help="Seed of retry delays and ids (default: the scenario's, else 0)."),
     ] = None,
     runtime: Annotated[
-        Runtime | None,
+        RuntimeChoice | None,
         typer.Option(help="Runtime of the handler (default: found out by its decorator)."),
     ] = None,
     isolate: Annotated[
@@ -191,8 +191,8 @@ def command(
         bool, typer.Option("--verbose", help="Show what the handler logs, and its tracebacks.")
     ] = False,
     format: Annotated[
-        Format, typer.Option("--format", help="Format of the report.")
-    ] = Format.TABLE,
+        SimulationFormat, typer.Option("--format", help="Format of the report.")
+    ] = SimulationFormat.TABLE,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file."),
@@ -291,14 +291,14 @@ def _rendered(
     runs: SimulationRuns,
     report: SimulationReport,
     cost: Cost | None,
-    format: Format,
+    format: SimulationFormat,
     to: Output,
     *,
     expand: bool,
 ) -> str:
     from durable_cli.escapes import json_text
 
-    if format is Format.JSON:
+    if format is SimulationFormat.JSON:
         from durable_cli.render_simulation_json import as_document
 
         return json_text(as_document(runs, report, cost))

@@ -77,11 +77,11 @@ async def handler(event, ctx):
 
 AFTERWARDS: Final = {
     "clears doubts that it finds by frames": (
-        "attempt()\nfound = objects('Examination')\nassert found\n"
+        "attempt()\nfound = objects('ReplaySession')\nassert found\n"
         "for each in found:\n    each.doubts.clear()"
     ),
     "clears doubts that it finds by the collector": (
-        "attempt()\nfor each in collected('Examination'):\n    each.doubts.clear()"
+        "attempt()\nfor each in collected('ReplaySession'):\n    each.doubts.clear()"
     ),
     "has its verdict rewritten": (
         "attempt()\nfrom dataclasses import replace\n"

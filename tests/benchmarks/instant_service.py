@@ -22,9 +22,9 @@ from aws_durable_execution_sdk_python.lambda_service import (
 )
 
 from durable_core.runtimes.aws_python.client import Client
-from durable_core.runtimes.aws_python.desk import Desk
-from durable_core.runtimes.aws_python.observed import Observed
+from durable_core.runtimes.aws_python.invocation_observer import InvocationObserver
 from durable_core.runtimes.aws_python.runner import AwsSdkRunner
+from durable_core.runtimes.aws_python.service_endpoint import ServiceEndpoint
 from durable_core.sandbox.threads.patches import schedulable
 from durable_core.sandbox.threads.turns import first_come
 
@@ -53,8 +53,8 @@ class InstantRunner(AwsSdkRunner):
         operations = {"execution": _operation("execution", "EXECUTION", input=given)}
         while True:
             link: Any = SimpleNamespace(began=NOW, elapsed=None)
-            observed = Observed(())
-            desk = Desk(link, observed, self._scheduler)
+            observed = InvocationObserver(())
+            desk = ServiceEndpoint(link, observed, self._scheduler)
             client = InstantClient(self._sdk, self._convert, desk, observed)
             client.operations = operations
             handed = self._sdk.invocation_input(

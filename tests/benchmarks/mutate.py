@@ -36,8 +36,8 @@ from subjects import Subject, subjects
 from durable_core.ids import position_text
 from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import verify_history
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Outcome
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import BodyEnd
 from durable_core.verifying.verification import Cause, Verdict, Verification
 
 Seen = dict[Any, Any]
@@ -66,14 +66,14 @@ CAUSES: dict[str, set[Cause]] = {
 
 def verified(
     subject: Subject, tree: ast.Module, begin: Callable[[], None] = lambda: None
-) -> tuple[Verification, Examination]:
+) -> tuple[Verification, ReplaySession]:
     """Return the outcome for a changed source, and what its code asked for in the run that entered
     the most. `begin` is called before each run."""
-    seen: list[Examination] = []
+    seen: list[ReplaySession] = []
 
-    def watch(examination: Examination) -> Any:
+    def watch(session: ReplaySession) -> Any:
         begin()
-        seen.append(examination)
+        seen.append(session)
         return nullcontext()
 
     replayer = subject.replayer(subject.load(tree))
@@ -81,20 +81,20 @@ def verified(
     return outcome, max(reversed(seen), key=lambda each: len(each.entered))
 
 
-def seen_of(examination: Examination) -> Seen:
+def seen_of(session: ReplaySession) -> Seen:
     """Return all that a history could tell of what was asked for and of how contexts ended that it
     says succeeded, and of nothing else."""
     seen: Seen = {
         trace.path: (
-            trace.has_succeeded and trace.outcome is Outcome.RAISED,
+            trace.has_succeeded and trace.outcome is BodyEnd.RAISED,
             [
                 "virtual, without a name" if each.identity.virtual else str(each.identity)
                 for each in trace.asked
             ],
         )
-        for trace in examination.traces
+        for trace in session.traces
     }
-    for batch in examination.batches:
+    for batch in session.batches:
         count, known = len(batch.names), max(batch.units, default=-1) + 1
         names = [
             name or ""
@@ -108,7 +108,7 @@ def seen_of(examination: Examination) -> Seen:
     return seen
 
 
-def asked_positions(examination: Examination, file: str) -> dict[int, set[str]]:
+def asked_positions(session: ReplaySession, file: str) -> dict[int, set[str]]:
     """Return, for each line of the original, the position of the first operation asked for there.
 
     Of a line with several calls there is one for each operation and depth. Where the operation is
@@ -116,7 +116,7 @@ def asked_positions(examination: Examination, file: str) -> dict[int, set[str]]:
     too.
     """
     found: dict[tuple[int, int, str], tuple[int, set[str]]] = {}
-    for trace in examination.traces:
+    for trace in session.traces:
         sequence = [str(each.identity) for each in trace.asked]
         for index, asked in enumerate(trace.asked):
             recorded = index < len(trace.sequence) and trace.sequence[index] is not None
@@ -185,11 +185,11 @@ def results(of: str = "fixtures", handler: str | None = None) -> Iterator[Result
             if where is None:
                 continue  # the recorded run never came there
             try:
-                outcome, examination = verified(subject, mutant.tree)
+                outcome, session = verified(subject, mutant.tree)
             except Exception as error:
                 print(f"{subject.name}:{mutant.line} {mutant.kind}: {error!r}", file=sys.stderr)
                 continue
-            yield Result(subject, mutant, where, outcome, seen_of(examination) != before)
+            yield Result(subject, mutant, where, outcome, seen_of(session) != before)
 
 
 def allowed_results(of: str, handler: str | None) -> Iterator[tuple[str, str, Verification]]:
@@ -230,7 +230,7 @@ def print_allowed(of: str, handler: str | None, is_listing: bool) -> int:
 
 
 def _run_with(number: int, of: str, handler: str | None, pipe: Any) -> None:
-    from durable_core.sandbox.readings import readings_of_verification
+    from durable_core.sandbox.controlled_sources import readings_of_verification
 
     logging.disable()
     readings = readings_of_verification(number)
@@ -252,7 +252,7 @@ def chance_results(
     of: str, handler: str | None
 ) -> Iterator[tuple[str, str, list[str], Verification]]:
     """Yield kind, name, positions and outcome of what depends on chance or time, of two runs."""
-    from durable_core.processes.several_runs import combined
+    from durable_core.processes.merge_runs import merge_runs
 
     context = multiprocessing.get_context("spawn")
     pipes = []
@@ -264,7 +264,7 @@ def chance_results(
     while (first := pipes[0].recv()) is not None:
         second = pipes[1].recv()
         key, one, reads = first
-        outcome = combined({0: one, 1: second[1]}, reads)
+        outcome = merge_runs({0: one, 1: second[1]}, reads)
         assert isinstance(outcome, Verification)
         kind, name, line, positions = key
         yield kind, f"{name}:{line}", positions, outcome

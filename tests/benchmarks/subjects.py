@@ -50,7 +50,7 @@ class Subject:
         return names[self.function]
 
     def replayer(self, handler: Any) -> Replayer:
-        """Return what runs the handler under an examination."""
+        """Return what runs the handler under an session."""
         return replayer_of(handler)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

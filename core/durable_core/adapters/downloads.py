@@ -15,16 +15,16 @@ from typing import Any, Final
 
 from durable_core.adapters.lambda_api import (
     PAGE_ITEMS,
+    ApiPage,
     ExecutionQuery,
     LambdaApi,
     MarkerRefused,
-    Page,
 )
 from durable_core.errors import AwsError
 from durable_core.events import parse_timestamp
 from durable_core.execution_document import ExecutionDocument, has_ended, is_running
+from durable_core.frozen import dataclass
 from durable_core.limits import MIB
-from durable_core.values import dataclass
 
 MAX_PAGES: Final = 2_000
 """How many pages of one execution are read: two million events. An execution has at most 3,000
@@ -100,7 +100,7 @@ def _download(
     return ExecutionDocument(arn, record, [events[number] for number in sorted(events)])
 
 
-def _add(events: dict[int, Json], page: Page, heard: Heard) -> int:
+def _add(events: dict[int, Json], page: ApiPage, heard: Heard) -> int:
     before = len(events)
     for event in page.items:
         if events.setdefault(event["EventId"], event) != event:
@@ -110,8 +110,11 @@ def _add(events: dict[int, Json], page: Page, heard: Heard) -> int:
 
 
 def _pages(
-    ask: Callable[[str | None], Page], add: Callable[[Page], int], subject: str, max_pages: int
-) -> Iterator[Page]:
+    ask: Callable[[str | None], ApiPage],
+    add: Callable[[ApiPage], int],
+    subject: str,
+    max_pages: int,
+) -> Iterator[ApiPage]:
     """Yield page after page until there is no next one; `add` says how much of it is new."""
     marker: str | None = None
     seen: set[str] = set()
@@ -166,7 +169,7 @@ def _listed(
     size = min(limit or PAGE_ITEMS, PAGE_ITEMS)
     found: dict[str, Json] = {}
 
-    def add(page: Page) -> int:
+    def add(page: ApiPage) -> int:
         before = len(found)
         for item in page.items:
             found.setdefault(str(item.get("DurableExecutionArn")), item)
@@ -222,7 +225,7 @@ class Follower:
         last = max(self._events)
         new: dict[int, Json] = {}
 
-        def add(page: Page) -> int:
+        def add(page: ApiPage) -> int:
             fresh = {e["EventId"]: e for e in page.items if e["EventId"] > last}
             new.update(fresh)
             return len(page.items)
@@ -232,7 +235,7 @@ class Follower:
                 break
         return [new[number] for number in sorted(new)]
 
-    def _ask_newest(self, marker: str | None) -> Page:
+    def _ask_newest(self, marker: str | None) -> ApiPage:
         return self._api.history_page(
             self.arn, marker, include_data=self._include_data, newest_first=True, items=_NEWEST
         )
@@ -258,7 +261,7 @@ class Follower:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DownloadOutcome:
     """What became of one download: a document, or the error that there is none.
 
     `root` is the execution that was asked for, of which this is a child or a child's child;
@@ -284,7 +287,7 @@ def download_all(
     *,
     depth: int = 0,
     workers: int = 4,
-) -> Iterator[Outcome]:
+) -> Iterator[DownloadOutcome]:
     """Yield what becomes of each execution, as they are done, and of their children to a depth.
 
     Several are read at the same time, none twice, and MAX_CHILDREN of those that others invoked at
@@ -292,15 +295,15 @@ def download_all(
     the caller stops, nothing waits for what is still being read.
     """
     work: queue.Queue[str] = queue.Queue()
-    done: queue.Queue[Outcome] = queue.Queue(maxsize=workers)
+    done: queue.Queue[DownloadOutcome] = queue.Queue(maxsize=workers)
 
     def run() -> None:
         while True:
             arn = work.get()
             try:
-                outcome = Outcome(arn, roots[arn], document=read(arn))
+                outcome = DownloadOutcome(arn, roots[arn], document=read(arn))
             except Exception as error:
-                outcome = Outcome(arn, roots[arn], error=error)
+                outcome = DownloadOutcome(arn, roots[arn], error=error)
             done.put(outcome)
 
     depths = dict.fromkeys(arns, 0)
@@ -328,4 +331,4 @@ def download_all(
         first, others = left_out[0], f", and {len(left_out) - 1:,} more" if left_out[1:] else ""
         problem = f"not read{others}: {MAX_CHILDREN:,} invoked executions were"
         error = AwsError(first, problem, "name those that are wanted")
-        yield Outcome(first, first, error=error)
+        yield DownloadOutcome(first, first, error=error)

@@ -18,7 +18,7 @@ from durable_core.adapters.documents import (
     read_documents,
     source_name,
 )
-from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
+from durable_core.adapters.shapes import DocumentPart, Shape, blaming, parts_of, shape_of
 from durable_core.errors import SourceError
 from durable_core.garbage_collection import pausing_collection
 from durable_core.history import RecordedHistory, history_of_events, history_of_operations
@@ -69,7 +69,7 @@ def history_of_document(source: str, document: Mapping[str, Any]) -> RecordedHis
     return history_from_parts(source, parts_of(source, [document], _EXPECTED))
 
 
-def history_from_parts(source: str, parts: Iterable[Part]) -> RecordedHistory:
+def history_from_parts(source: str, parts: Iterable[DocumentPart]) -> RecordedHistory:
     """Return the history that the parts of a source make; each is let go of as soon as it is read.
 
     Raises SourceError.
@@ -97,10 +97,10 @@ class _Found:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.operations: list[Operation] = []
-        self.parts: list[Part] = []
+        self.parts: list[DocumentPart] = []
         self.shapes: list[Shape] = []
 
-    def take(self, source: str, part: Part) -> None:
+    def take(self, source: str, part: DocumentPart) -> None:
         if part.shape not in self.shapes:
             self.shapes.append(part.shape)
             shape_of(source, self.shapes)
@@ -134,7 +134,7 @@ def _marked_as_redacted(history: RecordedHistory, redacted: Any) -> RecordedHist
     return replace(history, is_redacted=True, kept=paths, warnings=warnings)
 
 
-def _fields_of_the_execution(source: str, parts: Sequence[Part]) -> dict[str, Any]:
+def _fields_of_the_execution(source: str, parts: Sequence[DocumentPart]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for part in parts:
         for key, value in part.fields.items():
@@ -154,7 +154,7 @@ def _execution_record(fields: Mapping[str, Any]) -> ExecutionRecord | None:
     return record if said else None
 
 
-def _warn_of_missing_pages(pages: Sequence[Part]) -> Iterator[str]:
+def _warn_of_missing_pages(pages: Sequence[DocumentPart]) -> Iterator[str]:
     if pages and all(any(page.fields.get(name) for name in _MARKERS) for page in pages):
         what = pages[0].shape.value
         yield f"incomplete: there are more {what}, since every page here names a next one"

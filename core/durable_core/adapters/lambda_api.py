@@ -25,7 +25,7 @@ from durable_core.adapters.bounded_calls import (
     ended_within,
 )
 from durable_core.adapters.connection import Connection
-from durable_core.adapters.lambda_errors import Answer, Call, error_code, is_cut, translate
+from durable_core.adapters.lambda_errors import Answer, ApiCall, error_code, is_cut, translate
 from durable_core.arns import (
     EXPECTED,
     is_local_execution,
@@ -33,7 +33,7 @@ from durable_core.arns import (
     region_of_function,
 )
 from durable_core.errors import AwsError, UsageError, WireError
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 from durable_core.wire import describe, events_from_wire
 from durable_core.wire.values import required_text
 
@@ -58,7 +58,7 @@ _OPERATIONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ApiPage:
     """One page of events or executions, as sent, and the marker of the next one. `size` is the
     bytes of the answer."""
 
@@ -151,7 +151,7 @@ class LambdaApi:
         include_data: bool = True,
         newest_first: bool = False,
         items: int = PAGE_ITEMS,
-    ) -> Page:
+    ) -> ApiPage:
         """Return one page of events. Raises AwsError, MarkerRefused for a marker that expired."""
         parameters: dict[str, Any] = {
             "DurableExecutionArn": arn,
@@ -162,7 +162,7 @@ class LambdaApi:
             parameters["ReverseOrder"] = True
         return self._page(arn, "get_durable_execution_history", parameters, marker, "Events")
 
-    def executions_page(self, query: ExecutionQuery, marker: str | None, items: int) -> Page:
+    def executions_page(self, query: ExecutionQuery, marker: str | None, items: int) -> ApiPage:
         """Return one page of the executions of a function. Raises AwsError."""
         optional = {
             "Qualifier": query.qualifier,
@@ -189,7 +189,7 @@ class LambdaApi:
         parameters: dict[str, Any],
         marker: str | None,
         name: str,
-    ) -> Page:
+    ) -> ApiPage:
         if marker is not None:
             parameters["Marker"] = marker
         answer, call, size = self._ask(subject, method, parameters)
@@ -202,16 +202,16 @@ class LambdaApi:
             _check(name, items)
         except WireError as error:
             raise call.unexpected(str(error)) from None
-        return Page(items, following or None, size)
+        return ApiPage(items, following or None, size)
 
     def _ask(
         self, subject: str, method: str, parameters: dict[str, Any]
-    ) -> tuple[dict[str, Any], Call, int]:
+    ) -> tuple[dict[str, Any], ApiCall, int]:
         """Return what was answered, to which call, and how many bytes it has. Raises AwsError."""
         client = self._client(subject)
         known = client.meta.service_model.operation_model(_OPERATIONS[method]).input_shape.members
         parameters = {name: value for name, value in parameters.items() if name in known}
-        call = Call(
+        call = ApiCall(
             subject,
             _OPERATIONS[method],
             str(client.meta.region_name),
@@ -237,7 +237,7 @@ class LambdaApi:
         raise AwsError(subject, "the answer was cut off, again and again", "try again later")
 
     def _answer(
-        self, client: Any, method: str, parameters: dict[str, Any], call: Call, sent: Sent
+        self, client: Any, method: str, parameters: dict[str, Any], call: ApiCall, sent: Sent
     ) -> Answer:
         """Return what was answered last, after botocore's retries. Raises AwsError, TooMuch."""
         from botocore.exceptions import BotoCoreError, ClientError
@@ -319,7 +319,7 @@ class LambdaApi:
                 said += ": expected a URL such as http://127.0.0.1:5000"
             raise UsageError(f"{subject}: {said}") from None
         except BotoCoreError as error:
-            raise translate(error, Call(subject, "", region or "", ""), None) from None
+            raise translate(error, ApiCall(subject, "", region or "", ""), None) from None
         self._check_age(client, subject)
         client._endpoint.http_session = _Bounded(client._endpoint.http_session)
         client.meta.events.register("before-send.lambda", self._before_send)

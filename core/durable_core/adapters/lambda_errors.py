@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from durable_core.errors import AwsError
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 Answer = tuple[int, Mapping[str, Any], Any]
 """The HTTP status, the headers and the body of the last answer."""
@@ -87,7 +87,7 @@ _EXCEPTIONS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One call of the API: what it asked for, of which operation, and where."""
 
     subject: str
@@ -141,7 +141,7 @@ def error_code(error: Exception) -> str:
     return str(said.get("Code") or "") if isinstance(said, Mapping) else ""
 
 
-def translate(error: Exception, call: Call, answer: Answer | None) -> AwsError:
+def translate(error: Exception, call: ApiCall, answer: Answer | None) -> AwsError:
     """Return what a failure of botocore means. `answer` is the last one that came, if any."""
     response = getattr(error, "response", None)
     if isinstance(response, Mapping) and "Error" in response:
@@ -158,7 +158,7 @@ def translate(error: Exception, call: Call, answer: Answer | None) -> AwsError:
     return AwsError(call.subject, f"{problem}{at}", advice)
 
 
-def _of_response(response: Mapping[str, Any], call: Call, answer: Answer | None) -> AwsError:
+def _of_response(response: Mapping[str, Any], call: ApiCall, answer: Answer | None) -> AwsError:
     error, metadata = response["Error"], response.get("ResponseMetadata") or {}
     code, status = str(error.get("Code") or ""), metadata.get("HTTPStatusCode")
     if not code or code.isdigit():

@@ -105,7 +105,7 @@ def check_density(name: str, data: bytes) -> None:
 _TOO_DENSE: Final = "{}, which would take many times that memory: no history has the like"
 
 
-class Items:
+class LargeItems:
     """The items of a list, each parsed when it is asked for, as often as that is."""
 
     def __init__(self, text: LargeText, spans: array[int], depth: int) -> None:
@@ -201,7 +201,7 @@ class LargeText:
                 raise self._wrong(at, "expected ',' or the end of a list")
         if at - start <= PIECE_BYTES:
             return self._parsed(start, at + 1), at + 1
-        return Items(self, spans, depth + 1), at + 1
+        return LargeItems(self, spans, depth + 1), at + 1
 
     def _split(self, start: int, end: int) -> Iterator[int]:
         """Yield where parts of a list begin and end, each of one item where they are large."""

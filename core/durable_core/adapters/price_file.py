@@ -15,8 +15,8 @@ from typing import Any, Final
 from durable_core.adapters.toml_text import line_of_key, text_of_toml
 from durable_core.errors import SourceError
 from durable_core.explaining.costs import Architecture, Price, Prices
+from durable_core.frozen import dataclass
 from durable_core.toml_document import read_toml
-from durable_core.values import dataclass
 
 DEFAULT: Final = "default"
 DEFAULT_FILE: Final = Path(__file__).with_name("prices.toml")

@@ -13,9 +13,9 @@ from enum import Enum
 from itertools import chain, islice
 from typing import Any, Final, TypeGuard
 
-from durable_core.adapters.large_text import Items
+from durable_core.adapters.large_text import LargeItems
 from durable_core.errors import HistoryError, SourceError, WireError
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 from durable_core.wire import describe
 
 
@@ -29,7 +29,7 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DocumentPart:
     """The items of one document.
 
     `items` are as parsed, of any JSON type. `fields` is the object that carries them: nothing for
@@ -52,7 +52,7 @@ _NAMES: Final = {shape: name for name, shape in _LISTS.items()}
 _STATES: Final = ("InitialExecutionState", "NewExecutionState")
 
 
-def parts_of(source: str, documents: Iterable[Any], expected: str) -> Iterator[Part]:
+def parts_of(source: str, documents: Iterable[Any], expected: str) -> Iterator[DocumentPart]:
     """Yield the parts of the documents, one after another; items that are documents of their own
     make parts of some of them.
 
@@ -65,7 +65,7 @@ def parts_of(source: str, documents: Iterable[Any], expected: str) -> Iterator[P
     for where, document in _flatten(documents):
         shape = _shape_of_item(document)
         if loose and (shape is not kind or len(loose) == _MOST_AT_ONCE) and kind is not None:
-            yield Part(kind, loose, _NAMES[kind], first=before.get(kind, 0))
+            yield DocumentPart(kind, loose, _NAMES[kind], first=before.get(kind, 0))
             before[kind] = before.get(kind, 0) + len(loose)
             loose = []
         kind = shape
@@ -78,7 +78,7 @@ def parts_of(source: str, documents: Iterable[Any], expected: str) -> Iterator[P
             raise SourceError(source, problem)
         yield _part_of(source, document, where, expected)
     if loose and kind is not None:
-        yield Part(kind, loose, _NAMES[kind], first=before.get(kind, 0))
+        yield DocumentPart(kind, loose, _NAMES[kind], first=before.get(kind, 0))
 
 
 _MOST_AT_ONCE: Final = 10_000
@@ -101,9 +101,9 @@ def _is_list_of_documents(value: object) -> bool:
     return is_list(value) and _is_carrier(next(iter(value), None))
 
 
-def is_list(value: object) -> TypeGuard[list[Any] | Items]:
+def is_list(value: object) -> TypeGuard[list[Any] | LargeItems]:
     """Tell whether a value is a JSON list, however it is held."""
-    return isinstance(value, list | Items)
+    return isinstance(value, list | LargeItems)
 
 
 def _is_carrier(value: object) -> bool:
@@ -123,13 +123,13 @@ def _shape_of_item(value: object) -> Shape | None:
     return None
 
 
-def _part_of(source: str, document: object, where: str, expected: str) -> Part:
+def _part_of(source: str, document: object, where: str, expected: str) -> DocumentPart:
     if is_list(document):
-        if not isinstance(document, Items) and not document:
-            return Part(Shape.EVENTS, [], f"{where}Events")
+        if not isinstance(document, LargeItems) and not document:
+            return DocumentPart(Shape.EVENTS, [], f"{where}Events")
         some = islice(document, _MOST_LOOKED_AT)
         if shape := next(filter(None, map(_shape_of_item, some)), None):
-            return Part(shape, document, f"{where}{_NAMES[shape]}")
+            return DocumentPart(shape, document, f"{where}{_NAMES[shape]}")
     if isinstance(document, dict):
         found = [name for name in (*_LISTS, *_STATES) if name in document]
         if len(found) > 1:
@@ -139,11 +139,11 @@ def _part_of(source: str, document: object, where: str, expected: str) -> Part:
         if found:
             return _part_in(source, document, found[0], where)
         if "DurableExecutionArn" in document and "Status" in document:
-            return Part(Shape.EXECUTION, [], where, document)
+            return DocumentPart(Shape.EXECUTION, [], where, document)
     raise SourceError(source, f"{where}not {expected}, found {_looks_like(document)}")
 
 
-def _part_in(source: str, document: dict[str, Any], name: str, where: str) -> Part:
+def _part_in(source: str, document: dict[str, Any], name: str, where: str) -> DocumentPart:
     path, holder, key = f"{where}{name}", document, name
     if name in _STATES:
         holder = document[name]
@@ -155,7 +155,7 @@ def _part_in(source: str, document: dict[str, Any], name: str, where: str) -> Pa
         items = []
     if not is_list(items):
         raise SourceError(source, f"expected a list, found {describe(items)}", path)
-    return Part(_LISTS[key], items, path, {**document, **holder})
+    return DocumentPart(_LISTS[key], items, path, {**document, **holder})
 
 
 def _looks_like(value: object) -> str:

@@ -12,12 +12,12 @@ from durable_core.adapters.documents import (
     source_name,
 )
 from durable_core.adapters.history_file import history_from_parts
-from durable_core.adapters.shapes import Part, Shape, blaming, parts_of, shape_of
+from durable_core.adapters.shapes import DocumentPart, Shape, blaming, parts_of, shape_of
 from durable_core.errors import SourceError
+from durable_core.frozen import dataclass
 from durable_core.garbage_collection import pausing_collection
 from durable_core.history import RecordedHistory
 from durable_core.model import CheckpointRequest, OperationUpdate
-from durable_core.values import dataclass
 from durable_core.wire import request_from_wire, update_from_wire
 
 _EXPECTED: Final = (
@@ -48,7 +48,7 @@ def load_updates(source: str) -> UpdateStream:
     name = source_name(source)
     with pausing_collection(), fitting_into_memory(name):
         parts = parts_of(name, read_documents(source), _EXPECTED)
-        head: list[Part] = []  # up to what says the shape
+        head: list[DocumentPart] = []  # up to what says the shape
         for part in parts:
             head.append(part)
             if part.shape is not Shape.EXECUTION and not _is_nothing(part):
@@ -62,11 +62,11 @@ def load_updates(source: str) -> UpdateStream:
         return UpdateStream(name, history=history_from_parts(name, chain(head, parts)))
 
 
-def _is_nothing(part: Part) -> bool:
+def _is_nothing(part: DocumentPart) -> bool:
     return part.shape is Shape.EVENTS and not part.items and not part.fields
 
 
-def _stream(source: str, parts: Iterable[Part]) -> UpdateStream:
+def _stream(source: str, parts: Iterable[DocumentPart]) -> UpdateStream:
     updates: list[OperationUpdate] = []
     requests: list[CheckpointRequest] = []
     shapes: list[Shape] = []
@@ -88,10 +88,10 @@ def _stream(source: str, parts: Iterable[Part]) -> UpdateStream:
     return UpdateStream(source, tuple(updates), tuple(requests) or None)
 
 
-def _bare_updates(part: Part) -> Iterator[OperationUpdate]:
+def _bare_updates(part: DocumentPart) -> Iterator[OperationUpdate]:
     for index, item in enumerate(part.items, part.first):
         yield update_from_wire(item, f"{part.path}[{index}]")
 
 
-def _path_of_request(part: Part) -> str:
+def _path_of_request(part: DocumentPart) -> str:
     return f"{part.path.removesuffix('Updates')}Request"

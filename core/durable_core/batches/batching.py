@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
+from durable_core.frozen import dataclass
 from durable_core.model import OperationUpdate
 from durable_core.sdks import SdkRules
-from durable_core.values import dataclass
 
 
 class Cut(StrEnum):

@@ -12,11 +12,11 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.limits import ServiceLimits, payload_limit
 from durable_core.model import OperationAction, OperationType, OperationUpdate
 from durable_core.sdks import ResultUnit, SdkRules
 from durable_core.sizes import error_bytes, utf8_bytes
-from durable_core.values import dataclass
 
 
 class Severity(StrEnum):
@@ -27,7 +27,7 @@ class Severity(StrEnum):
     NOTICE = "notice"
 
 
-class FindingKind(StrEnum):
+class BatchFindingKind(StrEnum):
     """What can be wrong with a stream of updates."""
 
     PAYLOAD_TOO_LARGE = "payload-too-large"
@@ -42,10 +42,10 @@ class FindingKind(StrEnum):
 
 
 _SEVERITIES: Final = {
-    FindingKind.NEVER_SENT: Severity.HANGS,
-    FindingKind.STRANDED: Severity.HANGS,
-    FindingKind.STRIPPED: Severity.NOTICE,
-    FindingKind.REQUEST_OVER_CAP: Severity.NOTICE,
+    BatchFindingKind.NEVER_SENT: Severity.HANGS,
+    BatchFindingKind.STRANDED: Severity.HANGS,
+    BatchFindingKind.STRIPPED: Severity.NOTICE,
+    BatchFindingKind.REQUEST_OVER_CAP: Severity.NOTICE,
 }
 
 
@@ -57,7 +57,7 @@ class Finding:
     that update. `size` and `limit` are in `unit`s: bytes, operations, characters or seconds.
     """
 
-    kind: FindingKind
+    kind: BatchFindingKind
     problem: str
     size: int
     limit: int
@@ -98,7 +98,7 @@ def _payload(update: OperationUpdate, rules: SdkRules, limits: ServiceLimits) ->
     )
     if strippable and rules.strips(update.payload, limit):
         return Finding(
-            FindingKind.STRIPPED,
+            BatchFindingKind.STRIPPED,
             f"its result overflows: {rules.title} stores it stripped, and a replay rebuilds it "
             "(planned as given, whole)",
             size,
@@ -106,7 +106,9 @@ def _payload(update: OperationUpdate, rules: SdkRules, limits: ServiceLimits) ->
         )
     if size <= limit:
         return None
-    return Finding(FindingKind.PAYLOAD_TOO_LARGE, _why_not_stripped(update, rules), size, limit)
+    return Finding(
+        BatchFindingKind.PAYLOAD_TOO_LARGE, _why_not_stripped(update, rules), size, limit
+    )
 
 
 def _why_not_stripped(update: OperationUpdate, rules: SdkRules) -> str:
@@ -130,7 +132,7 @@ def _error(update: OperationUpdate, limits: ServiceLimits) -> Finding | None:
     if size <= limits.error_bytes:
         return None
     problem = "its error object is too large"
-    return Finding(FindingKind.ERROR_TOO_LARGE, problem, size, limits.error_bytes)
+    return Finding(BatchFindingKind.ERROR_TOO_LARGE, problem, size, limits.error_bytes)
 
 
 _WORD: Final = re.compile(r"[a-zA-Z0-9\-_]*")
@@ -150,10 +152,10 @@ def _fields(update: OperationUpdate, limits: ServiceLimits) -> Iterator[Finding]
             continue
         if not 1 <= len(text) <= longest:
             problem = f"its {field} is {'too long' if text else 'empty'}"
-            yield Finding(FindingKind.BAD_FIELD, problem, len(text), longest, "characters")
+            yield Finding(BatchFindingKind.BAD_FIELD, problem, len(text), longest, "characters")
         elif pattern.fullmatch(text) is None:
             problem = f"its {field} has characters other than {allowed}"
-            yield Finding(FindingKind.BAD_FIELD, problem, len(text), longest, "characters")
+            yield Finding(BatchFindingKind.BAD_FIELD, problem, len(text), longest, "characters")
     least, most = limits.wait_min_seconds, limits.wait_max_seconds
     longest = limits.callback_timeout_seconds
     durations = (
@@ -165,7 +167,7 @@ def _fields(update: OperationUpdate, limits: ServiceLimits) -> Iterator[Finding]
     for field, seconds, low, high in durations:
         if seconds is not None and not low <= seconds <= high:
             problem = f"its {field} is out of range: at least {low:,}, at most {high:,}"
-            yield Finding(FindingKind.BAD_FIELD, problem, seconds, high, "seconds")
+            yield Finding(BatchFindingKind.BAD_FIELD, problem, seconds, high, "seconds")
 
 
 def findings_of_stream(
@@ -174,7 +176,7 @@ def findings_of_stream(
     """Yield what the whole stream is too much for, if it is of one execution."""
     if operations > limits.operations:
         yield Finding(
-            FindingKind.TOO_MANY_OPERATIONS,
+            BatchFindingKind.TOO_MANY_OPERATIONS,
             "an execution may not have so many operations",
             operations,
             limits.operations,
@@ -183,7 +185,7 @@ def findings_of_stream(
     stored = sum(_stored_bytes(update) for update in stream)
     if stored > limits.stored_bytes:
         yield Finding(
-            FindingKind.TOO_MUCH_DATA,
+            BatchFindingKind.TOO_MUCH_DATA,
             "an execution may not write so many bytes of payloads and errors",
             stored,
             limits.stored_bytes,

@@ -17,6 +17,7 @@ from durable_core.events import (
     next_attempt_delay_of,
     payload_of,
 )
+from durable_core.frozen import dataclass
 from durable_core.invocations import invocations
 from durable_core.limits import LIMITS
 from durable_core.model import (
@@ -33,7 +34,6 @@ from durable_core.model import (
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import replay_children_of
-from durable_core.values import dataclass
 from durable_core.wire import error_of
 
 

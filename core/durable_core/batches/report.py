@@ -13,12 +13,13 @@ from enum import StrEnum
 
 from durable_core.batches.batching import Cut, Plan, plan
 from durable_core.batches.findings import (
+    BatchFindingKind,
     Finding,
-    FindingKind,
     Severity,
     findings_of_stream,
     findings_of_updates,
 )
+from durable_core.frozen import dataclass
 from durable_core.ids import IdScheme
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
@@ -28,10 +29,9 @@ from durable_core.model import (
 from durable_core.positions import detect, places_of
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.sizes import CLIENT_TOKEN_LENGTH, request_bytes, utf8_bytes
-from durable_core.values import dataclass
 
 
-class Origin(StrEnum):
+class StreamOrigin(StrEnum):
     """What the updates were read from, and so how much of their grouping is recorded."""
 
     UPDATES = "updates"
@@ -92,7 +92,7 @@ class WeighedUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SdkComparison:
     """What the same stream is for one SDK, requests and tokens included.
 
     `exact_bytes` is what that SDK's own client sends. `worst_under` is the update whose estimate
@@ -114,14 +114,14 @@ class Comparison:
 class BatchReport:
     """All that `inspect-batch` says of a stream."""
 
-    origin: Origin
+    origin: StreamOrigin
     rules: SdkRules
     updates: int
     operations: int
     requests: tuple[Request, ...]
     largest: tuple[WeighedUpdate, ...]
     findings: tuple[Finding, ...]
-    comparison: tuple[Comparison, ...] = ()
+    comparison: tuple[SdkComparison, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -142,7 +142,7 @@ class BatchReport:
 
 def inspect(
     groups: Sequence[UpdateGroup],
-    origin: Origin,
+    origin: StreamOrigin,
     rules: SdkRules,
     *,
     compare: bool = False,
@@ -219,12 +219,12 @@ def _largest(
         )
 
 
-def _compare(groups: Sequence[UpdateGroup], chosen: SdkRules) -> Iterator[Comparison]:
+def _compare(groups: Sequence[UpdateGroup], chosen: SdkRules) -> Iterator[SdkComparison]:
     for rules in SDKS.values():
         yield _comparison(groups, chosen if rules.sdk is chosen.sdk else rules)
 
 
-def _comparison(groups: Sequence[UpdateGroup], rules: SdkRules) -> Comparison:
+def _comparison(groups: Sequence[UpdateGroup], rules: SdkRules) -> SdkComparison:
     stream = [update for group in groups for update in group.updates]
     plans = [plan(group.updates, rules, group.token_length) for group in groups]
     exact = [rules.exact(update) for update in stream]
@@ -232,7 +232,7 @@ def _comparison(groups: Sequence[UpdateGroup], rules: SdkRules) -> Comparison:
     short = [size - rules.estimate(item) for size, item in zip(exact, stream, strict=True)]
     worst = max(range(len(short)), key=short.__getitem__, default=None)
     under = worst is not None and short[worst] > 0
-    return Comparison(
+    return SdkComparison(
         sdk=rules.sdk,
         requests=len(requests),
         estimated_bytes=sum(request.estimated_bytes for request in requests),
@@ -256,7 +256,7 @@ def _stuck(groups: Sequence[UpdateGroup], plans: Sequence[Plan]) -> Iterator[Fin
             size = rules.estimate(update)
             never = rules.base(group.token_length) + size > rules.max_bytes
             yield Finding(
-                FindingKind.NEVER_SENT if never else FindingKind.STRANDED,
+                BatchFindingKind.NEVER_SENT if never else BatchFindingKind.STRANDED,
                 f"queued behind another update, {rules.title} puts it aside and never sends it"
                 if never
                 else f"{rules.title} puts it aside behind one that is never sent, and it waits "
@@ -273,7 +273,7 @@ def _over_cap(requests: Sequence[Request], rules: SdkRules) -> Iterator[Finding]
     for request in requests:
         if request.estimated_bytes <= rules.max_bytes < request.exact_bytes:
             yield Finding(
-                FindingKind.REQUEST_OVER_CAP,
+                BatchFindingKind.REQUEST_OVER_CAP,
                 f"it takes more than the cap, although {rules.title} estimates "
                 f"{request.estimated_bytes:,} bytes",
                 request.exact_bytes,

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Final
 
 from durable_core.explaining.report import Replay, Report, Row
+from durable_core.frozen import dataclass
 from durable_core.model import ExecutionStatus, NestingType, OperationType, Word, is_batch, is_unit
-from durable_core.values import dataclass
 
 GIB: Final = 1024**3
 MILLION: Final = 1_000_000

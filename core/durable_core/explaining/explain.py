@@ -28,7 +28,7 @@ from durable_core.explaining.rows import Explained, explain_operations
 from durable_core.explaining.writers import writers_of
 from durable_core.fold import Folded, Recorded, as_found_by, folded_of, visible
 from durable_core.history import RecordedHistory
-from durable_core.invocations import Invocation
+from durable_core.invocations import RecordedInvocation
 from durable_core.limits import (
     LIMITS,
     LimitRow,
@@ -225,7 +225,7 @@ def _wall_seconds(facts: ExecutionFacts) -> float | None:
     return max(0.0, (end - facts.started).total_seconds())
 
 
-def _active_seconds(invocations: Sequence[Invocation]) -> float | None:
+def _active_seconds(invocations: Sequence[RecordedInvocation]) -> float | None:
     spans = [
         (each.ended - each.started).total_seconds()
         for each in invocations
@@ -234,7 +234,7 @@ def _active_seconds(invocations: Sequence[Invocation]) -> float | None:
     return sum(max(0.0, span) for span in spans) if spans else None
 
 
-def _compute(invocations: Sequence[Invocation]) -> ComputeUse:
+def _compute(invocations: Sequence[RecordedInvocation]) -> ComputeUse:
     spans = [
         (each.ended - each.started) // timedelta(microseconds=1)
         for each in invocations

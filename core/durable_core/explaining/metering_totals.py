@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from durable_core.explaining.report import Metering, Row
 from durable_core.fold import Folded
 from durable_core.history import RecordedHistory
-from durable_core.invocations import Invocation
+from durable_core.invocations import RecordedInvocation
 from durable_core.metering import (
     CHAINED_INVOKES_UNPUBLISHED,
     FLAT_UNITS_UNPUBLISHED,
@@ -24,7 +24,7 @@ def metering_of(
     rows: Sequence[Row],
     execution_bytes: int,
     *,
-    retried: Iterable[Invocation],
+    retried: Iterable[RecordedInvocation],
     lacks_events: bool,
 ) -> Metering:
     """Return what is metered beside the rows, and why the totals may be more than is known.

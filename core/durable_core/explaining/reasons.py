@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import format_timestamp, seconds_after
-from durable_core.execution_facts import ExecutionFacts, Pause, is_cut_short
+from durable_core.execution_facts import ExecutionFacts, RecordedPause, is_cut_short
+from durable_core.explaining.messages import describe_error, duration_text, error_text
 from durable_core.explaining.report import AtResume, Reason, Replay, Row
-from durable_core.explaining.sentences import describe_error, duration_text, error_text
 from durable_core.fold import Recorded
-from durable_core.invocations import Invocation
+from durable_core.invocations import RecordedInvocation
 from durable_core.model import (
     ErrorObject,
     ExecutionRecord,
@@ -44,7 +44,7 @@ def reasons(
     recorded: Mapping[str, Recorded],
     rows: Sequence[Row],
     located: Located,
-    invocations: Sequence[Invocation],
+    invocations: Sequence[RecordedInvocation],
 ) -> tuple[Reason, ...]:
     """Return why the execution waits or failed; nothing for one that succeeded."""
     if facts.status is ExecutionStatus.SUCCEEDED:
@@ -210,7 +210,7 @@ def _is_cause(inner: ErrorObject | None, outer: ErrorObject | None) -> bool:
 _MOST_NAMED: Final = 5
 
 
-def pauses_with_record(facts: ExecutionFacts, record: ExecutionRecord) -> tuple[Pause, ...]:
+def pauses_with_record(facts: ExecutionFacts, record: ExecutionRecord) -> tuple[RecordedPause, ...]:
     """Return the pauses, that of GetDurableExecution included where no event tells of it."""
     if record.status is not ExecutionStatus.PAUSED or facts.open_pause is not None:
         return facts.pauses
@@ -219,13 +219,15 @@ def pauses_with_record(facts: ExecutionFacts, record: ExecutionRecord) -> tuple[
     if since is None or not facts.status.is_open:
         return facts.pauses
     if said is None:
-        return (*facts.pauses, Pause(since))
+        return (*facts.pauses, RecordedPause(since))
     extends = said.timeout_paused is not False
-    return (*facts.pauses, Pause(since, said.requested, said.reason, extends))
+    return (*facts.pauses, RecordedPause(since, said.requested, said.reason, extends))
 
 
 def at_resume(
-    facts: ExecutionFacts, recorded: Mapping[str, Recorded], invocations: Sequence[Invocation]
+    facts: ExecutionFacts,
+    recorded: Mapping[str, Recorded],
+    invocations: Sequence[RecordedInvocation],
 ) -> AtResume | None:
     """Return what a resume does; None where the execution is not paused."""
     pause = facts.open_pause
@@ -284,7 +286,7 @@ _AT_RESUME: Final[Mapping[AtResume, str]] = {
 }
 
 
-def _since(pause: Pause, last: datetime | None) -> str:
+def _since(pause: RecordedPause, last: datetime | None) -> str:
     taken = pause.seconds(last)
     lasts = f", {duration_text(taken)} before the last event" if taken >= 1 else ""
     return f"{format_timestamp(pause.paused)}{lasts}"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from durable_core.frozen import dataclass
 from durable_core.limits import AS_OF, LIMITS
 from durable_core.metering import Metered
 from durable_core.model import ErrorObject, NestingType, Word
 from durable_core.sdks import Sdk
-from durable_core.values import dataclass
 
 
 class Replay(Word):

@@ -12,19 +12,20 @@ from datetime import datetime
 from sys import intern
 from typing import Final
 
-from durable_core.decide import Asked, Verb, decide
+from durable_core.decide import AskedOperation, Verb, decide
 from durable_core.errors import ImpossibleOperation
+from durable_core.explaining.messages import left_open, sentence, unit_sentence
 from durable_core.explaining.report import Replay, Row
-from durable_core.explaining.sentences import left_open, sentence, unit_sentence
 from durable_core.explaining.units import (
     Item,
-    Place,
+    UnitPlace,
     Walk,
     frozen_unit,
     hidden_below,
     units_below,
 )
 from durable_core.fold import Recorded
+from durable_core.frozen import dataclass
 from durable_core.ids import Path
 from durable_core.limits import LIMITS, ServiceLimits, payload_limit
 from durable_core.metering import metered
@@ -41,7 +42,6 @@ from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import ReplayChildrenFact, replay_children_of
 from durable_core.summaries.values import Summary
-from durable_core.values import dataclass
 
 
 @dataclass(slots=True)
@@ -123,11 +123,11 @@ def _own_units(walk: Walk, batch: Operation) -> list[Operation]:
 
 def _run(walk: Walk) -> None:
     """Visit the roots, then those whose parent isn't recorded, each with everything below it."""
-    stack: list[Item] = [(key, Place()) for key in walk.children.get(None, ())]
+    stack: list[Item] = [(key, UnitPlace()) for key in walk.children.get(None, ())]
     for parent in walk.children:
         if parent is not None and parent not in walk.recorded:
-            stack.append((_missing_parent(walk, parent), Place()))
-            stack += [(key, Place(depth=1)) for key in walk.children[parent]]
+            stack.append((_missing_parent(walk, parent), UnitPlace()))
+            stack += [(key, UnitPlace(depth=1)) for key in walk.children[parent]]
     stack.reverse()
     while stack:
         item, place = stack.pop()
@@ -150,7 +150,7 @@ def _missing_parent(walk: Walk, parent_id: str) -> Row:
     )
 
 
-def _visit(walk: Walk, each: Recorded, place: Place) -> list[Item]:
+def _visit(walk: Walk, each: Recorded, place: UnitPlace) -> list[Item]:
     """Add the row of an operation; return what is below it, in order."""
     row = _row(walk, each, place)
     walk.rows.append(row)
@@ -158,7 +158,7 @@ def _visit(walk: Walk, each: Recorded, place: Place) -> list[Item]:
     own = walk.children.get(operation.id, ())
     if not own and operation.type is not OperationType.CONTEXT:
         return []
-    below = Place(depth=place.depth + 1, hidden=hidden_below(row, place))
+    below = UnitPlace(depth=place.depth + 1, hidden=hidden_below(row, place))
     if not operation.is_batch:
         return [(key, below) for key in own]
     below = replace(
@@ -173,7 +173,7 @@ def _visit(walk: Walk, each: Recorded, place: Place) -> list[Item]:
 # -- operations ----------------------------------------------------------------------------------
 
 
-def _row(walk: Walk, each: Recorded, place: Place) -> Row:
+def _row(walk: Walk, each: Recorded, place: UnitPlace) -> Row:
     operation = each.operation
     path = walk.paths.get(operation.id)
     unit = _unit_index(walk, place, path)
@@ -217,7 +217,7 @@ _CLEAN: Final = frozenset({OperationStatus.SUCCEEDED, OperationStatus.STARTED})
 """Statuses of an operation whose last attempt, if it has an error, isn't what counts any more."""
 
 
-def _unit_index(walk: Walk, place: Place, path: Path | None) -> int | None:
+def _unit_index(walk: Walk, place: UnitPlace, path: Path | None) -> int | None:
     if place.batch is None or walk.scheme is None:
         return None
     base = walk.paths.get(place.batch.operation.id)
@@ -246,7 +246,7 @@ def _bytes(each: Recorded) -> tuple[int | None, int]:
 
 
 def _words(
-    walk: Walk, each: Recorded, place: Place, unit: int | None, fact: ReplayChildrenFact | None
+    walk: Walk, each: Recorded, place: UnitPlace, unit: int | None, fact: ReplayChildrenFact | None
 ) -> tuple[Replay, str, datetime | None]:
     """Say what a replay does with an operation: the kind, the sentence, and until when it waits."""
     operation = each.operation
@@ -284,4 +284,4 @@ def _is_unreadable(walk: Walk, each: Recorded) -> bool:
     return is_summary and bool(operation.result) and operation.id not in walk.summaries
 
 
-_ASKED: Final = {kind: Asked(type=kind, check=False) for kind in OperationType}
+_ASKED: Final = {kind: AskedOperation(type=kind, check=False) for kind in OperationType}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 
+from durable_core.explaining.messages import describe_error, unit_sentence
 from durable_core.explaining.report import Replay, Row
-from durable_core.explaining.sentences import describe_error, unit_sentence
 from durable_core.fold import Recorded
+from durable_core.frozen import dataclass
 from durable_core.ids import IdScheme, Path, position_text
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import (
@@ -21,11 +22,10 @@ from durable_core.model import (
 from durable_core.positions import Located
 from durable_core.summaries.stripped import ReplayChildrenFact
 from durable_core.summaries.values import Summary, SummaryForm, UnitRun
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UnitPlace:
     """What a row inherits from above.
 
     `hidden` is why a replay doesn't get there (None: it does), `batch` the map or parallel that the
@@ -69,10 +69,10 @@ class Walk:
         return self.located.paths
 
 
-Item = tuple[Row | str, Place]
+Item = tuple[Row | str, UnitPlace]
 
 
-def hidden_below(row: Row, place: Place) -> str | None:
+def hidden_below(row: Row, place: UnitPlace) -> str | None:
     """Return why a replay doesn't get to what is below a row; None when it does."""
     match row.replay:
         case Replay.FROM_CHECKPOINT if row.type == OperationType.CONTEXT:
@@ -88,7 +88,7 @@ def hidden_below(row: Row, place: Place) -> str | None:
     return None
 
 
-def frozen_unit(place: Place, index: int) -> UnitRun | None:
+def frozen_unit(place: UnitPlace, index: int) -> UnitRun | None:
     """Return how a map or parallel froze one of its units; None when its summary leaves it out.
 
     Without a summary that lists any, it ended and nothing tells how.
@@ -98,7 +98,7 @@ def frozen_unit(place: Place, index: int) -> UnitRun | None:
     return place.summary.status_of(index)
 
 
-def units_below(walk: Walk, batch: Recorded, own: Iterable[str], place: Place) -> list[Item]:
+def units_below(walk: Walk, batch: Recorded, own: Iterable[str], place: UnitPlace) -> list[Item]:
     """Return the units of a map or parallel in order of index, NESTED and FLAT ones alike.
 
     Units that only the summary knows are there too, neighbours of one kind in one row.
@@ -165,7 +165,7 @@ def _ended_by_count(
     return {i: UnitStatus.FAILED if i in failed else UnitStatus.SUCCEEDED for i in unknown}
 
 
-def _flat_unit(walk: Walk, row: Row, inner: list[str], place: Place) -> list[Item]:
+def _flat_unit(walk: Walk, row: Row, inner: list[str], place: UnitPlace) -> list[Item]:
     operations = [walk.recorded[key].operation for key in inner]
     starts = [each.start_timestamp for each in operations if each.start_timestamp]
     ends = [each.end_timestamp for each in operations]
@@ -176,7 +176,7 @@ def _flat_unit(walk: Walk, row: Row, inner: list[str], place: Place) -> list[Ite
         ended=max((end for end in ends if end), default=None) if all(ends) else None,
         nesting=NestingType.FLAT,
     )
-    below = Place(depth=place.depth + 1, hidden=place.hidden or hidden_below(row, place))
+    below = UnitPlace(depth=place.depth + 1, hidden=place.hidden or hidden_below(row, place))
     return [(row, place), *((key, below) for key in inner)]
 
 
@@ -187,7 +187,7 @@ def _status_from_inside(operations: Iterable[Operation]) -> str | None:
 
 
 def _summarized(
-    place: Place, base: Path | None, first: int, start: int, stop: int, flat: bool
+    place: UnitPlace, base: Path | None, first: int, start: int, stop: int, flat: bool
 ) -> list[Item]:
     """Return rows for units `start` to `stop - 1`, of which only the summary tells.
 
@@ -216,7 +216,7 @@ def _rows_of(run: UnitRun, summary: Summary) -> Iterator[tuple[int, int]]:
 
 
 def _unit_row(
-    place: Place,
+    place: UnitPlace,
     base: Path | None,
     first: int,
     index: int,

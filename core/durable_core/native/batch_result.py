@@ -6,8 +6,8 @@ from dataclasses import field
 from typing import Generic, TypeVar, cast
 
 from durable_core.exceptions import BatchCompletionError, ChildContextError, raise_recorded
+from durable_core.frozen import dataclass
 from durable_core.model import CompletionReason, ErrorObject, UnitStatus
-from durable_core.values import dataclass
 
 R = TypeVar("R")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, cast
 
-from durable_core.decide import Asked, Decision, Verb, Want, decide
+from durable_core.decide import AskedOperation, ReplayDecision, Verb, Want, decide
 from durable_core.exceptions import NonDeterministicExecutionError
 from durable_core.excerpts import short_name
 from durable_core.ids import Path, position_text
@@ -26,7 +26,7 @@ from durable_core.model import (
 from durable_core.native.chance import chance_of
 from durable_core.native.event_loop import VirtualTimeLoop
 from durable_core.native.execution import Execution, Scope
-from durable_core.native.journal import Did, Note
+from durable_core.native.journal import Activity, Note
 from durable_core.native.serdes import JSON, SerDes, SerDesContext, deserialize, serialize
 from durable_core.sandbox.handler_clock import body_takes_time
 from durable_core.sandbox.step_bodies import running_body
@@ -87,10 +87,10 @@ class Call:
         """What is recorded of it now."""
         return self.execution.operations.get(self.id)
 
-    def decide(self, want: Want = Want.OPERATION) -> Decision:
+    def decide(self, want: Want = Want.OPERATION) -> ReplayDecision:
         """Return what is to happen. Raises NonDeterministicExecutionError where it diverges."""
         recorded = self.recorded
-        asked = Asked(self.type, self.sub_type, self.name, self.parent_id, want)
+        asked = AskedOperation(self.type, self.sub_type, self.name, self.parent_id, want)
         decision = decide(
             recorded, asked, replay_children=recorded is not None and recorded.replay_children
         )
@@ -105,12 +105,12 @@ class Call:
         if not self._looked:
             self._looked = True
             if decision.verb is Verb.REUSE and recorded is not None and recorded.is_terminal:
-                self.note(Did.RETURNED)  # an open callback gives its id only
+                self.note(Activity.RETURNED)  # an open callback gives its id only
             elif decision.verb is Verb.RAISE:
-                self.note(Did.RAISED)
+                self.note(Activity.RAISED)
         return self._while_rebuilding(decision) if self.scope.rebuilding else decision
 
-    def _while_rebuilding(self, decision: Decision) -> Decision:
+    def _while_rebuilding(self, decision: ReplayDecision) -> ReplayDecision:
         """Keep everything unwritten in a context that is complete."""
         if self.recorded is None:
             raise self.diverged(
@@ -118,7 +118,7 @@ class Call:
                 "rebuilds its result asks for an operation that it didn't ask for before"
             )
         if decision.verb in (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED):
-            return Decision(Verb.SUSPEND)  # left unfinished when the context completed
+            return ReplayDecision(Verb.SUSPEND)  # left unfinished when the context completed
         return decision
 
     def diverged(self, why: str) -> Exception:
@@ -126,14 +126,14 @@ class Call:
         message = f"{self.label}: {why}"
         return self.execution.fail(NonDeterministicExecutionError(message, self.id))
 
-    async def park(self, decision: Decision) -> None:
+    async def park(self, decision: ReplayDecision) -> None:
         """Wait until the service changes the operation, in this invocation or a later one."""
-        self.note(Did.SUSPENDED)
+        self.note(Activity.SUSPENDED)
         await self.execution.changed(self.id, self.scope)
 
     def note(
         self,
-        did: Did,
+        did: Activity,
         *,
         attempt: int | None = None,
         size: int | None = None,
@@ -223,7 +223,7 @@ class Call:
         `once` says that this attempt's body may never run again.
         """
         self.execution.check(self.scope)
-        self.note(Did.RAN, attempt=attempt, once=once)
+        self.note(Activity.RAN, attempt=attempt, once=once)
         self.execution.bodies += 1
         token = running_body.set(f"{self.id}/{attempt}")
         try:

@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from durable_core.batches.batching import Batcher, Cut
+from durable_core.frozen import dataclass
 from durable_core.model import Operation, OperationType, OperationUpdate
 from durable_core.sdks import SDKS, Sdk, SdkRules
-from durable_core.service.made_ids import made_uuid
+from durable_core.service.deterministic_ids import made_uuid
 from durable_core.signals import CheckpointFailed, InvocationEnding
-from durable_core.values import dataclass
 
 
-class Answer(Protocol):
+class RequestAnswer(Protocol):
     """What a checkpoint answers: the next token (None: the invocation is over), what changed."""
 
     @property
@@ -41,7 +41,7 @@ class Transport(Protocol):
 
     async def checkpoint(
         self, token: str, updates: Sequence[OperationUpdate], client_token: str
-    ) -> Answer:
+    ) -> RequestAnswer:
         """Persist the updates."""
 
 
@@ -113,7 +113,7 @@ class Checkpointer:
         *,
         rules: SdkRules = SDKS[Sdk.DOTNET],
         flush_window: float = 0.0,
-        on_answer: Callable[[Answer], None] = lambda answer: None,
+        on_answer: Callable[[RequestAnswer], None] = lambda answer: None,
         on_request: Callable[[SentRequest], None] = lambda request: None,
         on_revoked: Callable[[], None] = lambda: None,
     ) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from durable_core.completion import CompletionConfig
 from durable_core.exceptions import ValidationError
+from durable_core.frozen import dataclass
 from durable_core.model import NestingType
 from durable_core.native.retries import RetryStrategy
 from durable_core.native.serdes import SerDes
-from durable_core.values import dataclass
 
 T = TypeVar("T")
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
 from durable_core.exceptions import escaped
+from durable_core.frozen import dataclass
 from durable_core.ids import SHA256, IdScheme, Path
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import Operation, OperationType, OperationUpdate
-from durable_core.native.checkpointer import Answer, Checkpointer
+from durable_core.native.checkpointer import Checkpointer, RequestAnswer
 from durable_core.native.journal import Note
 from durable_core.signals import (
     InvocationEnding,
@@ -19,7 +20,6 @@ from durable_core.signals import (
     UnitStopping,
     exit_status,
 )
-from durable_core.values import dataclass
 
 
 class Scope:
@@ -120,7 +120,7 @@ class Execution:
         for operation in operations:
             self.operations[operation.id] = operation
 
-    def take_answer(self, answer: Answer) -> None:
+    def take_answer(self, answer: RequestAnswer) -> None:
         """Take in what a checkpoint answered, and wake what waits for it."""
         for operation in answer.operations:
             self.operations[operation.id] = operation

@@ -1,8 +1,8 @@
 """One invocation of a native handler: from the input that the service hands over to the answer.
 
 It ends SUCCEEDED or FAILED when the handler does, PENDING when everything that is under way waits
-for the service, and with a `Lost` when the process would have died. Nothing that was acknowledged
-is lost, and everything that was queued is sent, unless the process died.
+for the service, and with a `LostInvocation` when the process would have died. Nothing that was
+acknowledged is lost, and everything that was queued is sent, unless the process died.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from durable_core.exceptions import CheckpointError, InvocationError, error_object, escaped
 from durable_core.excerpts import short_name
+from durable_core.frozen import dataclass
 from durable_core.ids import position_text
 from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS, LIMITS, ServiceLimits
@@ -48,12 +49,11 @@ from durable_core.sandbox.threads.turns import order_of
 from durable_core.sdks import SDKS, Sdk, SdkRules
 from durable_core.signals import CheckpointFailed, Overdue, ProcessDied, exit_status
 from durable_core.sizes import utf8_bytes
-from durable_core.values import dataclass
 
 Handler = Callable[[Any, DurableContext], Any]
 
 
-class Page(Protocol):
+class StateRequest(Protocol):
     """A page of state."""
 
     @property
@@ -65,12 +65,12 @@ class Page(Protocol):
 class ServiceTransport(Transport, Protocol):
     """A transport that also hands out the rest of the state."""
 
-    async def get_state(self, token: str, marker: str) -> Page:
+    async def get_state(self, token: str, marker: str) -> StateRequest:
         """Return the page of state that the marker stands for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostInvocation:
     """The invocation gave no answer. `exit_status`: the process ended with it, negative for the
     signal that ended it, by `error` where that was an exception; `stuck`: it hung until it was
     ended after `stuck_seconds`; `interrupted`: the user ended it, and what comes after it; else
@@ -88,7 +88,7 @@ class Invoked:
     """What came of an invocation, and what it did. `elapsed_seconds` are virtual. `unscheduled` are
     sentences on what ran in real time, so that it may run in another order the next time."""
 
-    outcome: InvocationOutput | Lost
+    outcome: InvocationOutput | LostInvocation
     notes: tuple[Note, ...]
     requests: tuple[SentRequest, ...]
     elapsed_seconds: float
@@ -209,21 +209,21 @@ class _Run:
             raise _Idle
         self._idle.set_result(None)
 
-    def in_loop(self, loop: VirtualTimeLoop) -> InvocationOutput | Lost:
+    def in_loop(self, loop: VirtualTimeLoop) -> InvocationOutput | LostInvocation:
         try:
             return loop.run_until_complete(self._main())
         except (SystemExit, KeyboardInterrupt) as error:  # asyncio lets a task end its loop by them
             if is_interrupted():
-                return Lost(interrupted=True)
-            return Lost(escaped(error), exit_status(error))
+                return LostInvocation(interrupted=True)
+            return LostInvocation(escaped(error), exit_status(error))
         except ProcessDied as error:
             return _lost(error)
         except (_Idle, Overdue):
-            return Lost(stuck=True)
+            return LostInvocation(stuck=True)
 
     # -- from input to answer ------------------------------------------------------------------
 
-    async def _main(self) -> InvocationOutput | Lost:
+    async def _main(self) -> InvocationOutput | LostInvocation:
         loop = asyncio.get_running_loop()
         self._idle = loop.create_future()
         execution = await self._load(loop)
@@ -236,12 +236,12 @@ class _Run:
         )
         if not body.done() and self._is_stuck(execution, worker):
             execution.ending = True
-            return Lost(stuck=True)
+            return LostInvocation(stuck=True)
         await self._wind_down(execution, scope, body, worker)
         if execution.death.done() or _died(worker):
             _look_at(body)
             died = execution.death.result() if execution.death.done() else worker.exception()
-            return _lost(died) if isinstance(died, ProcessDied) else Lost(exit_status=1)
+            return _lost(died) if isinstance(died, ProcessDied) else LostInvocation(exit_status=1)
         try:
             return await self._answer(execution, body)
         except ProcessDied as error:
@@ -324,7 +324,7 @@ class _Run:
 
     async def _answer(
         self, execution: Execution, body: asyncio.Task[str | None]
-    ) -> InvocationOutput | Lost:
+    ) -> InvocationOutput | LostInvocation:
         raised = None if body.cancelled() else body.exception()
         failure = execution.checkpointer.failure
         if isinstance(failure, ProcessDied):
@@ -333,7 +333,7 @@ class _Run:
             return InvocationOutput(InvocationStatus.PENDING)
         if isinstance(failure, CheckpointFailed):
             if _is_stale(failure.cause):
-                return Lost(error=error_object(failure.cause))
+                return LostInvocation(error=error_object(failure.cause))
             return _failed(_explained(failure.cause, execution))
         if execution.fatal is not None:
             return _failed(execution.fatal)
@@ -343,7 +343,9 @@ class _Run:
             return _failed(raised)
         return await self._succeeded(execution, body.result())
 
-    async def _succeeded(self, execution: Execution, result: str | None) -> InvocationOutput | Lost:
+    async def _succeeded(
+        self, execution: Execution, result: str | None
+    ) -> InvocationOutput | LostInvocation:
         """Answer with the result; one that is too large for an answer is checkpointed instead."""
         if result is None or utf8_bytes(result) <= self._options.limits.response_bytes:
             return InvocationOutput(InvocationStatus.SUCCEEDED, result=result)
@@ -360,11 +362,11 @@ class _Run:
         return InvocationOutput(InvocationStatus.SUCCEEDED, result="")
 
 
-def _failed(error: BaseException) -> InvocationOutput | Lost:
+def _failed(error: BaseException) -> InvocationOutput | LostInvocation:
     """Return the answer for an error: the execution fails, or the invocation is tried again."""
     again = InvocationError | TransientFailure
     if isinstance(error, again) or not isinstance(error, Exception):
-        return Lost(error=error_object(error))
+        return LostInvocation(error=error_object(error))
     return InvocationOutput(InvocationStatus.FAILED, error=error_object(error))
 
 
@@ -374,10 +376,10 @@ def _is_stale(cause: Exception) -> bool:
     return isinstance(cause, RefusedCheckpoint) and cause.message.startswith(wanted)
 
 
-def _lost(died: ProcessDied) -> Lost:
+def _lost(died: ProcessDied) -> LostInvocation:
     if died.timed_out:
-        return Lost(stuck=True)
-    return Lost(died.error, died.status)
+        return LostInvocation(stuck=True)
+    return LostInvocation(died.error, died.status)
 
 
 def _explained(cause: Exception, execution: Execution) -> Exception:

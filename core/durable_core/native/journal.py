@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from durable_core.frozen import dataclass
 from durable_core.ids import Path
-from durable_core.values import dataclass
 
 
-class Did(StrEnum):
+class Activity(StrEnum):
     """What happened."""
 
     RETURNED = "returned"
@@ -56,7 +56,7 @@ class Note:
     again, whatever happens. `whole` is known of what AWS's SDK strips and rebuilds.
     """
 
-    did: Did
+    did: Activity
     id: str
     path: Path
     type: str

@@ -8,8 +8,8 @@ from datetime import timedelta
 from enum import StrEnum
 from math import ceil
 
+from durable_core.frozen import dataclass
 from durable_core.native.chance import draw
-from durable_core.values import dataclass
 
 
 class JitterStrategy(StrEnum):

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from durable_core.exceptions import ExecutionError, InvocationError
+from durable_core.frozen import dataclass
 from durable_core.native.config import ChildConfig
 from durable_core.native.context import DurableContext
 from durable_core.native.retries import RetryStrategy, create_retry_strategy
-from durable_core.values import dataclass
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 import orjson
 
 from durable_core.exceptions import RetryableSerDesError, SerDesError
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 T = TypeVar("T")
 

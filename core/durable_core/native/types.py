@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from durable_core.frozen import dataclass
 from durable_core.native.logger import Logger
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

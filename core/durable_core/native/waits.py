@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from durable_core.exceptions import WaitForConditionError
+from durable_core.frozen import dataclass
 from durable_core.native.retries import JitterStrategy
 from durable_core.native.serdes import SerDes
-from durable_core.values import dataclass
 
 T = TypeVar("T")
 

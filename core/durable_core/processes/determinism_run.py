@@ -33,13 +33,13 @@ from durable_core.processes.runners import (
 )
 from durable_core.processes.safe_start import restore_environment, start_variables
 from durable_core.runtimes.handler import HandlerKind, HandlerLoader
-from durable_core.sandbox.sources import Read, Source
+from durable_core.sandbox.sources import NondeterministicRead, Source
 from durable_core.sandbox.user_code import PACKAGE_FOLDER, is_installed
 from durable_core.sdks import Sdk
 from durable_core.simulation.determinism import (
     DeterminismReport,
-    Difference,
     Fingerprint,
+    RunDifference,
     StepEnds,
     Unclear,
     compare,
@@ -87,12 +87,12 @@ def check_determinism(
     make = _Maker(request, requests)
     wanted = [(0, ()), *((run, tuple(Source)) for run in range(1, runs + 1))]
     first, *others = make.run_all(wanted, on_run)
-    differences: list[Difference] = []
-    given: list[Difference] = []
+    differences: list[RunDifference] = []
+    given: list[RunDifference] = []
     unclear: list[str] = []
     for run, other in enumerate(others, start=1):
         found = compare(first, other, run)
-        if isinstance(found, Difference):
+        if isinstance(found, RunDifference):
             differences.append(found)
         elif isinstance(found, Unclear):
             unclear.append(found.why)
@@ -112,30 +112,30 @@ def check_determinism(
     )
 
 
-def _asks_the_same(found: Difference | Unclear | None) -> bool:
-    return not isinstance(found, Difference) or found.operation is None
+def _asks_the_same(found: RunDifference | Unclear | None) -> bool:
+    return not isinstance(found, RunDifference) or found.operation is None
 
 
-def _places(fed_by: Mapping[Source, Sequence[Read]]) -> list[Read]:
+def _places(fed_by: Mapping[Source, Sequence[NondeterministicRead]]) -> list[NondeterministicRead]:
     """Return the places that read what feeds a difference, each once; only those of the
     user's own project, if there are any."""
-    places: dict[tuple[str, str, int], Read] = {}
+    places: dict[tuple[str, str, int], NondeterministicRead] = {}
     for each in (each for reads in fed_by.values() for each in reads):
         places.setdefault((each.function, each.file, each.line), each)
     own = [each for each in places.values() if not is_installed(each.file)]
     return own or list(places.values())
 
 
-Compare = Callable[[Fingerprint, Fingerprint, int], Difference | Unclear | None]
+Compare = Callable[[Fingerprint, Fingerprint, int], RunDifference | Unclear | None]
 
 
 def _explained(
     make: _Maker,
     first: Fingerprint,
     others: Sequence[Fingerprint],
-    found: Difference,
+    found: RunDifference,
     compare: Compare,
-) -> Difference:
+) -> RunDifference:
     """Return the difference with what feeds it: the sources that make it all by themselves, or
     else another one."""
     read = {Source.HASH_SEED, *(each.source for each in others[found.run - 1].reads)}
@@ -145,7 +145,7 @@ def _explained(
         source: compare(first, answer, found.run)
         for source, answer in zip(sources, alone, strict=True)
     }
-    differ = {source: made for source, made in makes.items() if isinstance(made, Difference)}
+    differ = {source: made for source, made in makes.items() if isinstance(made, RunDifference)}
     same = [source for source, made in differ.items() if made.operation == found.operation]
     fed_by = {
         source: [each for each in answer.reads if each.source is source]
@@ -270,10 +270,10 @@ def _fingerprint(asked: Mapping[str, Any]) -> Fingerprint:
     from durable_core.processes.given_notes import GivenNotes, watch_native
     from durable_core.runtimes.handler import HandlerKind, HandlerLoader
     from durable_core.runtimes.lambda_environment import LambdaLogHandler
-    from durable_core.sandbox.readings import Readings
+    from durable_core.sandbox.controlled_sources import ControlledSources
 
     request = request_from_json(asked["request"])
-    readings = Readings(asked["run"], [Source(each) for each in asked["varied"]])
+    readings = ControlledSources(asked["run"], [Source(each) for each in asked["varied"]])
     ends = step_ends([request_from_wire(each) for each in asked["requests"]])
     readings.install()
     notes = GivenNotes(readings)

@@ -30,12 +30,12 @@ from durable_core.patterns import pattern
 from durable_core.runtimes.native.call_lines import OPERATIONS, handed_by
 from durable_core.sandbox.user_code import is_installed, is_users
 from durable_core.verifying.replay import Watch
-from durable_core.verifying.session import Examination
+from durable_core.verifying.session import ReplaySession
 from durable_core.verifying.traces import Handed
 from durable_core.verifying.verification import line_at
 
 if TYPE_CHECKING:
-    from durable_core.sandbox.readings import Readings
+    from durable_core.sandbox.controlled_sources import ControlledSources
 
 _MANY: Final = 10_000
 """Of so many operations more is looked at than of those that come after them."""
@@ -46,7 +46,7 @@ _FEW_VALUES: Final = 50
 class GivenNotes:
     """Notes what each operation is given when it is first asked for."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: ControlledSources) -> None:
         self._readings = readings
         self.given: dict[tuple[str, int], str] = {}
 
@@ -73,12 +73,12 @@ class GivenNotes:
         by their labels, each where it was first asked for."""
 
         @contextmanager
-        def watching(examination: Examination) -> Iterator[None]:
+        def watching(session: ReplaySession) -> Iterator[None]:
             before = self.take()
-            examination.on_handed = self.note
-            with watch(examination):
+            session.on_handed = self.note
+            with watch(session):
                 yield
-            self.given = _by_labels(self.given, examination) | before
+            self.given = _by_labels(self.given, session) | before
 
         return watching
 
@@ -88,12 +88,12 @@ class GivenNotes:
         return given
 
 
-def _by_labels(given: Given, examination: Examination) -> dict[tuple[str, int], str]:
+def _by_labels(given: Given, session: ReplaySession) -> dict[tuple[str, int], str]:
     if not given:
         return {}
     labels = {
-        examination.id_at(path): str(line_at(path, asked.identity))
-        for trace in examination.traces
+        session.id_at(path): str(line_at(path, asked.identity))
+        for trace in session.traces
         for path, asked in (
             ((*trace.path, index), each) for index, each in enumerate(trace.asked, start=1)
         )

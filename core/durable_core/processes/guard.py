@@ -16,8 +16,8 @@ from typing import Final, Protocol
 from durable_core.processes.guard_findings import refusal_of, with_refusals_told
 from durable_core.sandbox.guard_hook import GuardedRun, Refused, hook_of_process, logging_to_nowhere
 from durable_core.sandbox.guard_mode import GuardMode
-from durable_core.verifying.session import Examination
-from durable_core.verifying.verification import Doubt, Verdict, Verification
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.verification import Inconclusive, Verdict, Verification
 
 __all__ = ["Guard", "Refused"]
 
@@ -26,7 +26,7 @@ _MOST_TOLD: Final = 50
 _MOST_AT_ONCE: Final = 20
 """Of so many attempts of a history each is told at once: more may be more than a pipe takes, of
 which the other end is read when there is an answer."""
-_TAMPERED: Final = Doubt(
+_TAMPERED: Final = Inconclusive(
     "the handler changes the guard that watches over it",
     "take that out of the handler",
     is_refusal=True,
@@ -113,16 +113,16 @@ class Guard:
             self._at_once(text)
             self._late.append(text)
 
-    def _tell(self, examination: Examination, text: str) -> None:
+    def _tell(self, session: ReplaySession, text: str) -> None:
         if self._mode is GuardMode.WARN:
             remark = f"the handler reaches outside of steps: {text}"
-            if remark not in examination.remarks and len(examination.remarks) < _MOST_TOLD:
-                examination.remark(remark)
+            if remark not in session.notes and len(session.notes) < _MOST_TOLD:
+                session.note(remark)
             return
         self._at_once(text)
-        if len(examination.doubts) < _MOST_TOLD:
+        if len(session.doubts) < _MOST_TOLD:
             doubt = refusal_of(text)
-            examination.doubt(doubt.reason, doubt.remedy, is_refusal=True)
+            session.doubt(doubt.reason, doubt.remedy, is_refusal=True)
 
     def _at_once(self, text: str) -> None:
         """Tell a new attempt of a history where nothing in this process takes it back."""
@@ -145,16 +145,16 @@ class Guard:
         return with_refusals_told(outcome, late)
 
     @contextmanager
-    def __call__(self, examination: Examination) -> Iterator[None]:
+    def __call__(self, session: ReplaySession) -> Iterator[None]:
         """Watch over what happens inside."""
         run = GuardedRun(
             self._mode,
-            lambda text: self._tell(examination, text),
+            lambda text: self._tell(session, text),
             "while verifying",
             self.of,
-            examination,
+            session,
         )
-        examination.missing.watching = run.over_serdes
+        session.missing.watching = run.over_serdes
         self._stay()
         writes_bytecode = sys.dont_write_bytecode
         sys.dont_write_bytecode = writes_bytecode or self._mode is not GuardMode.OFF
@@ -165,7 +165,7 @@ class Guard:
                 if self._mode is not GuardMode.OFF:
                     self._patience -= hook.wait_for_threads(run, min(_A_WHILE, self._patience))
                     if not hook.is_watching(run):
-                        examination.doubts.insert(0, (_FROM_THE_START, _TAMPERED))
+                        session.doubts.insert(0, (_FROM_THE_START, _TAMPERED))
         finally:
             sys.dont_write_bytecode = writes_bytecode
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from durable_core.runtimes.handler_errors import HandlerError, ImportFailed
-from durable_core.verifying.verification import Doubt, Verdict, Verification
+from durable_core.verifying.verification import Inconclusive, Verdict, Verification
 
 NOT_IMPORTED: Final = "the handler could not be imported"
 ALLOW_IMPORT: Final = "--allow-import lets the handler's modules do it while they are imported"
 
 
-def refused_import(error: HandlerError, refused: Sequence[str]) -> Doubt | None:
+def refused_import(error: HandlerError, refused: Sequence[str]) -> Inconclusive | None:
     """Return why nothing can be verified where an import failed that was refused something; None
     where it failed for another reason."""
     if not refused or not isinstance(error, ImportFailed):
@@ -21,13 +21,13 @@ def refused_import(error: HandlerError, refused: Sequence[str]) -> Doubt | None:
     what = f"refused while verifying: {'; '.join(refused)}"
     if not isinstance(error.__cause__, PermissionError):
         what += f"; {error.problem}"
-    return Doubt(what, ALLOW_IMPORT)
+    return Inconclusive(what, ALLOW_IMPORT)
 
 
-def refused_by_system(error: ImportFailed, refused: Iterable[str]) -> Doubt:
+def refused_by_system(error: ImportFailed, refused: Iterable[str]) -> Inconclusive:
     """Return why nothing can be verified where an import failed that the operating system refused
     something, past the guard."""
-    return Doubt(f"{'; '.join(refused)}; {error.problem}", ALLOW_IMPORT)
+    return Inconclusive(f"{'; '.join(refused)}; {error.problem}", ALLOW_IMPORT)
 
 
 def import_note(attempt: str, *, is_refused: bool) -> str:
@@ -52,6 +52,6 @@ def with_refusals_told(outcome: Verification, attempts: Sequence[str]) -> Verifi
     return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=doubts)
 
 
-def refusal_of(attempt: str) -> Doubt:
+def refusal_of(attempt: str) -> Inconclusive:
     """Return what an attempt outside of steps makes of a history."""
-    return Doubt(f"the handler reaches outside of a step: {attempt}", _MOVE, is_refusal=True)
+    return Inconclusive(f"the handler reaches outside of a step: {attempt}", _MOVE, is_refusal=True)

@@ -27,7 +27,7 @@ from typing import Any, Final
 from durable_core.interrupts import uninterrupted
 from durable_core.model import ErrorObject, InvocationInput, OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint
-from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.native.invocation import InvocationOptions, Invoked, LostInvocation
 from durable_core.native.journal import Note
 from durable_core.processes.channel import GARBLED, Channel, Garbled, new_token
 from durable_core.processes.process_group import (
@@ -39,7 +39,7 @@ from durable_core.processes.process_group import (
 )
 from durable_core.processes.safe_start import restore_environment, starting
 from durable_core.processes.std_streams import make_stderr_lenient
-from durable_core.runtimes.aws_python.observed import Observed
+from durable_core.runtimes.aws_python.invocation_observer import InvocationObserver
 from durable_core.runtimes.lambda_environment import handed, variables_of
 from durable_core.sandbox.handler_clock import StandingClock
 from durable_core.sandbox.process_clocks import served_by
@@ -118,11 +118,11 @@ class IsolatedRunner(Runner):
         try:
             invoked = host.serve(options)
         except KeyboardInterrupt:
-            invoked = host.lost(Lost(interrupted=True))
+            invoked = host.lost(LostInvocation(interrupted=True))
         except BaseException:
             end()
             raise
-        if self._is_warm and not isinstance(invoked.outcome, Lost):
+        if self._is_warm and not isinstance(invoked.outcome, LostInvocation):
             self._started = pipe, process, end
         else:
             end()
@@ -224,7 +224,7 @@ class _Host:
         self._until = monotonic() + self._imports + START_SECONDS
         self._process = process
         self._link = link
-        self._observed = Observed(given.operations)
+        self._observed = InvocationObserver(given.operations)
         self._notes: list[Note] = []
         self._elapsed = 0.0
         link.elapsed = lambda: self._elapsed
@@ -233,7 +233,7 @@ class _Host:
         try:
             self._pipe.send((self._given, self._link.invocation, self._link.began, options))
         except ConnectionError:
-            return self.lost(Lost(exit_status=self._exit_status()))
+            return self.lost(LostInvocation(exit_status=self._exit_status()))
         while True:
             try:
                 if not _is_heard(self._pipe, self._process, self._until):
@@ -241,9 +241,9 @@ class _Host:
                 kind, self._elapsed, content = self._pipe.recv()
             except Garbled:
                 end_group(self._process)
-                return self.lost(Lost(ErrorObject(GARBLED), self._exit_status()))
+                return self.lost(LostInvocation(ErrorObject(GARBLED), self._exit_status()))
             except (EOFError, ConnectionError):
-                return self.lost(Lost(exit_status=self._exit_status()))
+                return self.lost(LostInvocation(exit_status=self._exit_status()))
             match kind:
                 case "started":
                     self._until = monotonic() + self._imports
@@ -260,18 +260,18 @@ class _Host:
                     try:
                         self._pipe.send(self._answer(kind, content))
                     except ProcessDied as error:
-                        return self.lost(Lost(exit_status=error.status))
+                        return self.lost(LostInvocation(exit_status=error.status))
 
     def _raised(self, error: Exception) -> Invoked:
         if not isinstance(error, OSError):
             raise error
         # Its event loop has lost a descriptor: the handler closed it, or used them all up.
-        return self.lost(Lost(ErrorObject(str(error), type(error).__name__)))
+        return self.lost(LostInvocation(ErrorObject(str(error), type(error).__name__)))
 
     def _timed_out(self) -> Invoked:
         assert self._timeout is not None
         self._elapsed = max(self._elapsed, self._timeout)
-        return self.lost(Lost(stuck=True, stuck_seconds=self._timeout))
+        return self.lost(LostInvocation(stuck=True, stuck_seconds=self._timeout))
 
     def _answer(self, kind: str, content: Any) -> tuple[bool, Any]:
         try:
@@ -300,7 +300,7 @@ class _Host:
         self._process.join(1)
         return 1 if self._process.exitcode is None else self._process.exitcode
 
-    def lost(self, lost: Lost) -> Invoked:
+    def lost(self, lost: LostInvocation) -> Invoked:
         """Return what is known of an invocation that gave no answer."""
         return Invoked(lost, tuple(self._notes), self._observed.requests(), self._elapsed)
 

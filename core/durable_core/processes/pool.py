@@ -23,18 +23,18 @@ from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.processes.channel import GARBLED, ONLY_OWN_DESCRIPTORS, Garbled
 from durable_core.processes.guard_findings import import_note, with_attempts
+from durable_core.processes.merge_runs import Outcome, are_to_be_whole, merge_runs
 from durable_core.processes.relayed_output import stderr_takes
-from durable_core.processes.several_runs import Outcome, are_to_be_whole, combined
 from durable_core.processes.worker import (
     ENDED,
     TAKES_LONGER,
-    Answer,
-    Importing,
+    HandlerImporting,
+    HandlerReady,
     Job,
-    Lost,
-    Ready,
+    LostRun,
     Source,
-    Task,
+    TaskAnswer,
+    VerifyTask,
     Worker,
 )
 from durable_core.processes.worker_walls import Walled, note_of, with_guard, with_refusals
@@ -42,7 +42,7 @@ from durable_core.runtimes.handler_errors import ImportFailed
 from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.scratch import Scratch
 from durable_core.sandbox.secret_variables import hide_environment
-from durable_core.sandbox.sources import Read
+from durable_core.sandbox.sources import NondeterministicRead
 from durable_core.sandbox.user_code import is_installed
 from durable_core.verifying.options import Part
 from durable_core.verifying.verification import Verification
@@ -73,7 +73,7 @@ def verify_sources(
         pool.close()
 
 
-_Answers = dict[int, Outcome | Lost]
+_Answers = dict[int, Outcome | LostRun]
 """What each run of a source came to."""
 
 _MANY: Final = 8
@@ -104,9 +104,9 @@ class _Pool:
         self._workers = [self._worker(run) for _ in range(lanes) for run in range(self._runs)]
         self._open = [deque(range(sources)) for _ in range(self._runs)]
         self._answers: dict[int, _Answers] = {}
-        self._reads: dict[int, dict[Read, None]] = {}
+        self._reads: dict[int, dict[NondeterministicRead, None]] = {}
         self._reading: set[int] = set()
-        self._all_reads: dict[Read, None] = {}
+        self._all_reads: dict[NondeterministicRead, None] = {}
         self._given: dict[int, dict[int, Given]] = {}
         self._runtime = ""
         self._import_notes: dict[str, bool] = {}
@@ -166,8 +166,8 @@ class _Pool:
     def _told(self, source: str, index: int, answers: _Answers) -> Outcome:
         reads = self._reads.pop(index, {}) or self._all_reads  # what was read may be remembered
         given = self._given.pop(index, None)
-        if not all(isinstance(each, Lost) for each in answers.values()):
-            return combined(answers, tuple(reads), given=given)
+        if not all(isinstance(each, LostRun) for each in answers.values()):
+            return merge_runs(answers, tuple(reads), given=given)
         from durable_core.verifying.replay import unverified
 
         recorded = self._source(source)  # no run of it got as far as saying what it is
@@ -178,7 +178,7 @@ class _Pool:
             return error
         if isinstance(history, DurableError):
             return history
-        return combined(answers, (), unverified(history, self._runtime))
+        return merge_runs(answers, (), unverified(history, self._runtime))
 
     def _with_import(self, outcome: Outcome) -> Outcome:
         """Return an outcome, the first with what the import of the handler attempted: it is told
@@ -240,7 +240,7 @@ class _Pool:
             if worker.lost is None and worker.deadline < monotonic():
                 seconds = self._job.timeout if worker.is_ready else worker.import_seconds
                 why = f"it did not end within {seconds:g} s"
-                worker.stop(Lost(why, TAKES_LONGER))
+                worker.stop(LostRun(why, TAKES_LONGER))
                 self._heard(worker, sources)
 
     def _relay(self, worker: Worker) -> None:
@@ -286,9 +286,9 @@ class _Pool:
             while worker.pipe.poll():
                 self._take_message(worker, worker.pipe.recv(), sources)
         except Garbled:
-            worker.stop(Lost(GARBLED, ONLY_OWN_DESCRIPTORS))
+            worker.stop(LostRun(GARBLED, ONLY_OWN_DESCRIPTORS))
         except (EOFError, OSError):
-            worker.lost = worker.lost or Lost(worker.how_it_ended, ENDED)
+            worker.lost = worker.lost or LostRun(worker.how_it_ended, ENDED)
 
     def _take_message(self, worker: Worker, heard: Any, sources: Sequence[str]) -> None:
         """Take a message of a worker. Raises Garbled: our side of it would not say that now."""
@@ -301,7 +301,7 @@ class _Pool:
                 worker.answer_all(refused_by_system(heard, self._refused[None]))
             case DurableError():
                 raise heard
-            case Importing():
+            case HandlerImporting():
                 worker.begin_import()
             case Walled(missing, is_watched):
                 if missing and self._job.enforce:
@@ -309,7 +309,7 @@ class _Pool:
                 self._missing = missing or self._missing
                 if is_watched:
                     worker.watch()
-            case Ready(runtime, notes):
+            case HandlerReady(runtime, notes):
                 worker.is_ready = True
                 self._runtime = runtime
                 told = [import_note(each, is_refused=True) for each in worker.told.at_import()]
@@ -317,7 +317,7 @@ class _Pool:
             case list(answers):
                 self._take(worker, answers, sources)
 
-    def _take(self, worker: Worker, answers: list[Answer], sources: Sequence[str]) -> None:
+    def _take(self, worker: Worker, answers: list[TaskAnswer], sources: Sequence[str]) -> None:
         end = answers.pop().outcome if answers and _is_last(answers[-1]) else None
         if answers:
             taken = worker.take(len(answers))
@@ -329,10 +329,10 @@ class _Pool:
                         self._learn(worker, index, answer)
                 except DurableError as error:
                     self._answer(worker, index, error)
-        if isinstance(end, Lost):
+        if isinstance(end, LostRun):
             worker.stop(end)
 
-    def _learn(self, worker: Worker, index: int, answer: Answer) -> None:
+    def _learn(self, worker: Worker, index: int, answer: TaskAnswer) -> None:
         reads = (*answer.reads, *answer.imported)
         if reads:
             self._reads.setdefault(index, {}).update(dict.fromkeys(reads))
@@ -343,7 +343,7 @@ class _Pool:
             self._given.setdefault(index, {})[worker.number] = answer.given
         self._answer(worker, index, answer.outcome)
 
-    def _answer(self, worker: Worker, index: int, outcome: Outcome | Lost) -> None:
+    def _answer(self, worker: Worker, index: int, outcome: Outcome | LostRun) -> None:
         self._answers.setdefault(index, {})[worker.number] = outcome
 
     def _feed(self, sources: Sequence[str]) -> None:
@@ -370,7 +370,7 @@ class _Pool:
             given.append(sources[todo[-1]])
         worker.todo.extend(todo)
         each = zip(todo, given, strict=True)
-        worker.give([Task(one, self._part(index, worker.number)) for index, one in each])
+        worker.give([VerifyTask(one, self._part(index, worker.number)) for index, one in each])
 
     def _part(self, index: int, number: int) -> Part | None:
         """Return which part of a source a run verifies: of each part every other source."""
@@ -393,7 +393,7 @@ class _Pool:
                 each.deadline += monotonic() - began
         return self._histories[source]
 
-    def _gone(self, worker: Worker, lost: Lost, sources: Sequence[str]) -> None:
+    def _gone(self, worker: Worker, lost: LostRun, sources: Sequence[str]) -> None:
         current = worker.take_current()
         if current is not None:
             self._answer(worker, current, worker.defect_at(sources[current]) or lost)
@@ -410,8 +410,8 @@ class _Pool:
             self._workers.append(self._worker(worker.number))
 
 
-def _is_last(answer: Answer) -> bool:
-    return isinstance(answer.outcome, Lost) and answer.outcome.is_last
+def _is_last(answer: TaskAnswer) -> bool:
+    return isinstance(answer.outcome, LostRun) and answer.outcome.is_last
 
 
 def _is_file(source: str) -> bool:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from durable_core.arns import names_of_handler
+from durable_core.frozen import dataclass
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import InvocationInput
-from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.native.invocation import InvocationOptions, Invoked, LostInvocation
 from durable_core.processes.process_group import IMPORT_SECONDS
 from durable_core.runtimes.handler import (
     HandlerKind,
@@ -39,7 +40,6 @@ from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.simulation.runner import NativeRunner, PlainRunner, Runner
 from durable_core.simulation.scenario import Scenario, read_scenario, scenario_text
 from durable_core.simulation.simulate import simulate
-from durable_core.values import dataclass
 
 if TYPE_CHECKING:
     from durable_core.processes.isolated import IsolatedRunner
@@ -112,7 +112,9 @@ class UserRunner(Runner):
         """Run one invocation."""
         self.traceback = None
         invoked = self._runner.invoke(given, link, options)
-        died = isinstance(invoked.outcome, Lost) and invoked.outcome.exit_status is not None
+        died = (
+            isinstance(invoked.outcome, LostInvocation) and invoked.outcome.exit_status is not None
+        )
         if died and self._is_here:
             self.restart(link.now())
         return invoked

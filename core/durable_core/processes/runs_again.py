@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from durable_core.frozen import dataclass
 from durable_core.processes.runners import SimulationRequest, UserRunner, run_request
 from durable_core.runtimes.handler import HandlerLoader
 from durable_core.service.faults import Faults
@@ -13,7 +14,6 @@ from durable_core.simulation.crash_runs import CrashMode, CrashReport, crash_run
 from durable_core.simulation.determinism import DeterminismReport
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.races import RaceReport, check_races
-from durable_core.values import dataclass
 
 Heard = Callable[[int, int], None]
 """Is told how many of how many runs are done."""

@@ -17,7 +17,7 @@ from durable_core.runtimes.lambda_environment import handed, logging_as_lambda, 
 from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.verifying.options import VerifyOptions
 from durable_core.verifying.replay import unverified, verify_history
-from durable_core.verifying.verification import IN_PROCESS_ONLY, Doubt, Verdict, Verification
+from durable_core.verifying.verification import IN_PROCESS_ONLY, Inconclusive, Verdict, Verification
 
 
 def verify(
@@ -87,10 +87,10 @@ def _in_this_process(
     watch: Guard,
 ) -> Verification:
     notes: tuple[str, ...] = ()
-    loaded: Callable[..., Any] | str | Doubt = handler
+    loaded: Callable[..., Any] | str | Inconclusive = handler
     if isinstance(loaded, str):
         loaded, notes = _imported(loaded, watch)
-    if isinstance(loaded, Doubt):
+    if isinstance(loaded, Inconclusive):
         known = unverified(recorded, "")
         return replace(known, verdict=Verdict.CANNOT_VERIFY, doubts=(*known.doubts, loaded))
     with handed(recorded_variables(recorded.arn)), logging_as_lambda():
@@ -98,7 +98,7 @@ def _in_this_process(
     return replace(outcome, notes=(*outcome.notes, *notes))
 
 
-def _imported(spec: str, watch: Guard) -> tuple[Callable[..., Any] | Doubt, tuple[str, ...]]:
+def _imported(spec: str, watch: Guard) -> tuple[Callable[..., Any] | Inconclusive, tuple[str, ...]]:
     """Return the handler of that name, or why it can't be imported while it is watched over; and
     what its import attempted."""
     from durable_core.processes.guard_findings import import_note, refused_import

@@ -10,11 +10,11 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.runtimes.handler_errors import HandlerError, ImportFailed
 from durable_core.sandbox.step_bodies import running_body
 from durable_core.sandbox.user_code import CodeLine, is_installed, is_users, shown
-from durable_core.values import dataclass
-from durable_core.verifying.verification import Cause, Doubt, Fate, Verdict, Verification
+from durable_core.verifying.verification import Cause, Fate, Inconclusive, Verdict, Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Withheld:
         """Forget a variable that has a value of the handler's own."""
         self._names.discard(name)
 
-    def failed_import(self, error: Exception) -> Doubt | None:
+    def failed_import(self, error: Exception) -> Inconclusive | None:
         """Return why nothing can be verified where the import failed for want of one; None where
         it failed for another reason."""
         if not isinstance(error, ImportFailed):
@@ -78,7 +78,7 @@ class Withheld:
             return None
         reads = self._reads or ()
         what = _told(reads) if reads else ", ".join(names)
-        return Doubt(f"{error.problem}; not handed: {what}", _remedy(names))
+        return Inconclusive(f"{error.problem}; not handed: {what}", _remedy(names))
 
     def blamed_for(self, why: str, remedy: str) -> tuple[str, str]:
         """Return why a process ended, and what to do, with what was read until then."""
@@ -144,7 +144,7 @@ def _is_said(name: str, error: HandlerError) -> bool:
 def _unsure(outcome: Verification, reads: Iterable[_Reading]) -> Verification:
     seen = outcome.first
     why = f" ({seen.why})" if seen is not None else ""
-    doubt = Doubt(
+    doubt = Inconclusive(
         f"the code leaves the record there{why}, but it was not handed {_told(reads)}: with it the "
         "code may go another way",
         _remedy(each.name for each in reads),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from durable_core.adapters.documents import MAX_TEXT_BYTES
 from durable_core.errors import DurableError, SourceDefect
+from durable_core.frozen import dataclass
 from durable_core.given import Given
 from durable_core.history import RecordedHistory
 from durable_core.interrupts import uninterrupted
@@ -35,10 +36,9 @@ from durable_core.processes.told_at_once import Told
 from durable_core.processes.worker_walls import RaisedAt, Walled, watcher_at
 from durable_core.sandbox.guard_mode import GuardMode
 from durable_core.sandbox.secret_variables import changes_for, environment_with, withheld_from
-from durable_core.sandbox.sources import Read
-from durable_core.values import dataclass
+from durable_core.sandbox.sources import NondeterministicRead
 from durable_core.verifying.options import Part, VerifyOptions
-from durable_core.verifying.verification import Doubt, Verification
+from durable_core.verifying.verification import Inconclusive, Verification
 
 if TYPE_CHECKING:
     from durable_core.sandbox.watcher import Watcher
@@ -87,7 +87,7 @@ Source = str | RecordedHistory | DurableError
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class VerifyTask:
     """A source, and which part of it is verified; None: all."""
 
     source: Source
@@ -101,12 +101,12 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Importing:
+class HandlerImporting:
     """A worker's first answer: it has started, and imports the handler."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class HandlerReady:
     """A worker's second answer: the handler is loaded. `notes` say what its modules attempted while
     they were imported."""
 
@@ -115,7 +115,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostRun:
     """There is no outcome, and it isn't one of ours to say why the handler did that.
 
     `remedy` is what to do; `is_last`: the process that says so ends. `what` couldn't be done.
@@ -128,14 +128,14 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TaskAnswer:
     """What came of a task; None: a history of another function. `reads` are those outside of steps
     in this run, `imported` those when the handler was imported; `given` is what operations are
     given, by their labels, where something is read."""
 
-    outcome: Verification | DurableError | Lost | None
-    reads: tuple[Read, ...] = ()
-    imported: tuple[Read, ...] = ()
+    outcome: Verification | DurableError | LostRun | None
+    reads: tuple[NondeterministicRead, ...] = ()
+    imported: tuple[NondeterministicRead, ...] = ()
     given: Given = field(default_factory=dict)
 
 
@@ -183,7 +183,7 @@ class Worker:
         self.is_ready = False
         self._said: set[type] = set()
         self.todo: deque[int] = deque()
-        self.lost: Lost | None = None
+        self.lost: LostRun | None = None
         """Why it is gone, where that isn't for its end to say."""
         self.deadline = monotonic() + self.import_seconds + START_SECONDS
         self._began = 0.0
@@ -204,18 +204,22 @@ class Worker:
         """Tell whether a message has its turn: each of the first ones comes once, then answers."""
         if self.is_ready:
             are_answers = isinstance(message, list)
-            return are_answers and all(is_as_declared(each, Answer) for each in message)
+            return are_answers and all(is_as_declared(each, TaskAnswer) for each in message)
         is_new = type(message) not in self._said
         self._said.add(type(message))
-        return is_new and is_as_declared(message, Importing | Walled | Ready | DurableError)
+        return is_new and is_as_declared(
+            message, HandlerImporting | Walled | HandlerReady | DurableError
+        )
 
-    def give(self, tasks: list[Task]) -> None:
+    def give(self, tasks: list[VerifyTask]) -> None:
         """Let it verify the sources of the indices that it has to do, one after another."""
         self._begin()
         try:
             self.pipe.send(tasks, self._job.timeout)
         except TimeoutError:
-            self.stop(Lost(f"it took nothing to do within {self._job.timeout:g} s", TAKES_LONGER))
+            self.stop(
+                LostRun(f"it took nothing to do within {self._job.timeout:g} s", TAKES_LONGER)
+            )
         except OSError:
             pass  # it has ended, which is heard next
 
@@ -267,7 +271,7 @@ class Worker:
         """Count the time of its import."""
         self.deadline = monotonic() + self.import_seconds
 
-    def answer_all(self, doubt: Doubt) -> None:
+    def answer_all(self, doubt: Inconclusive) -> None:
         """Have it answer whatever it is given with the reason for which nothing was imported."""
         self.pipe.send(doubt)
 
@@ -275,7 +279,7 @@ class Worker:
         self._began = monotonic()
         self.deadline = self._began + self._job.timeout
 
-    def stop(self, why: Lost) -> None:
+    def stop(self, why: LostRun) -> None:
         """End it; what it has answered by now is still to be heard."""
         self.lost = why
         end_group(self._process)

@@ -31,9 +31,18 @@ from durable_core.processes.process_group import out_of_reach
 from durable_core.processes.std_streams import lenient, make_stderr_lenient
 from durable_core.processes.told_at_once import Teller
 from durable_core.processes.withheld import Withheld
-from durable_core.processes.worker import DEFECT, ENDED, Answer, Importing, Job, Lost, Ready, Task
+from durable_core.processes.worker import (
+    DEFECT,
+    ENDED,
+    HandlerImporting,
+    HandlerReady,
+    Job,
+    LostRun,
+    TaskAnswer,
+    VerifyTask,
+)
 from durable_core.processes.worker_walls import WorkerWalls
-from durable_core.raised import told
+from durable_core.raised import format_exception
 from durable_core.runtimes.drivers import replayer_of
 from durable_core.runtimes.handler import HandlerError, HandlerLoader
 from durable_core.runtimes.lambda_environment import (
@@ -42,11 +51,11 @@ from durable_core.runtimes.lambda_environment import (
     recorded_variables,
     write_new_warnings,
 )
+from durable_core.sandbox.controlled_sources import readings_of_verification
 from durable_core.sandbox.process_exit import exit_is_told, watch_exits
-from durable_core.sandbox.readings import readings_of_verification
 from durable_core.sandbox.user_code import CodeLine
 from durable_core.verifying.replay import Replayer, Watch, function_of, verify_history
-from durable_core.verifying.session import Examination
+from durable_core.verifying.session import ReplaySession
 from durable_core.verifying.verification import Verification
 
 
@@ -117,10 +126,10 @@ class _Answers:
     def __init__(self, pipe: Channel, teller: Teller) -> None:
         self._pipe = pipe
         self.teller = teller
-        self._waiting: list[tuple[Answer, str]] = []
+        self._waiting: list[tuple[TaskAnswer, str]] = []
         self._sent = monotonic()
 
-    def add(self, answer: Answer, source: str) -> None:
+    def add(self, answer: TaskAnswer, source: str) -> None:
         """Send an answer for a source, soon; one that is bad news now."""
         self.teller.finished()
         self._waiting.append((answer, source))
@@ -128,7 +137,7 @@ class _Answers:
         if is_bad or monotonic() - self._sent > _SOON_SECONDS:
             self.send()
 
-    def send(self, *last: Answer) -> None:
+    def send(self, *last: TaskAnswer) -> None:
         """Send all that wait, and the last one of this process."""
         if self._waiting or last:
             try:
@@ -143,13 +152,13 @@ class _Answers:
         self._waiting.clear()
         self._sent = monotonic()
 
-    def _send_alone(self, answer: Answer, source: str) -> None:
+    def _send_alone(self, answer: TaskAnswer, source: str) -> None:
         try:
             self._pipe.send([answer])
         except OSError:
             raise
         except Exception as error:
-            self._pipe.send([Answer(_why_unverified(error, source))])
+            self._pipe.send([TaskAnswer(_why_unverified(error, source))])
 
 
 def _verify_all(
@@ -170,9 +179,9 @@ def _verify_all(
     def tell_exit(status: int, line: CodeLine | None) -> None:
         at = "" if line is None else f" at {line}"
         why = f"it ended its process with os._exit({status}){at}"
-        answers.send(Answer(Lost(*withheld.blamed_for(why, ENDED), is_last=True)))
+        answers.send(TaskAnswer(LostRun(*withheld.blamed_for(why, ENDED), is_last=True)))
 
-    pipe.send(Importing())
+    pipe.send(HandlerImporting())
     tell = answers.teller.attempt
     guard = Guard(job.guard, stays=True, allow_import=job.allow_import, tell_at_once=tell)
     with exit_is_told(tell_exit):
@@ -184,26 +193,26 @@ def _verify_all(
             walls.after_import()
         imported = readings.forget_reads()
         withheld.imported()
-        told = (import_note(each, is_refused=guard.refuses) for each in attempts)
-        pipe.send(Ready(replayer.runtime.name, tuple(told)))
+        format_exception = (import_note(each, is_refused=guard.refuses) for each in attempts)
+        pipe.send(HandlerReady(replayer.runtime.name, tuple(format_exception)))
         notes = GivenNotes(readings)
 
-        def begin(examination: Examination) -> AbstractContextManager[None]:
+        def begin(session: ReplaySession) -> AbstractContextManager[None]:
             readings.begin_again()  # what is read is the same in every run on a record
-            return guard(examination)
+            return guard(session)
 
         watch = notes.watching(begin)
 
-        def verify(task: Task) -> Answer:
+        def verify(task: VerifyTask) -> TaskAnswer:
             guard.of = object()
             try:
                 outcome = _verified(task, job, replayer, watch)
                 if isinstance(outcome, Verification):
                     outcome = withheld.judged(guard.with_late(outcome))
                 given = notes.take() if isinstance(outcome, Verification) else {}
-                return Answer(outcome, readings.forget_reads(), imported, given)
+                return TaskAnswer(outcome, readings.forget_reads(), imported, given)
             except BaseException as error:
-                return Answer(_why_unverified(error, task.name))
+                return TaskAnswer(_why_unverified(error, task.name))
 
         _verify_each(pipe, answers, verify)
 
@@ -219,26 +228,28 @@ def _import_handler(
         if doubt is None:
             pipe.send(error)
             doubt = pipe.recv()  # where the operating system has refused it something
-        _answer_all(pipe, answers, Lost(doubt.reason, doubt.remedy, what=NOT_IMPORTED))
+        _answer_all(pipe, answers, LostRun(doubt.reason, doubt.remedy, what=NOT_IMPORTED))
     except DurableError as error:
         pipe.send(error)
     return None
 
 
-def _verify_each(pipe: Channel, answers: _Answers, verify: Callable[[Task], Answer]) -> None:
+def _verify_each(
+    pipe: Channel, answers: _Answers, verify: Callable[[VerifyTask], TaskAnswer]
+) -> None:
     """Verify what comes through the pipe, until that ends or the handler has closed our files."""
     home = os.getcwd()  # noqa: PTH109
     canary = os.open(os.devnull, os.O_RDONLY)
     while True:
         try:
-            tasks: list[Task] = pipe.recv()
+            tasks: list[VerifyTask] = pipe.recv()
         except EOFError:
             return
         for task in tasks:
             answer = verify(task)
             os.chdir(home)
             if not _is_open(canary):
-                answers.send(Answer(Lost(_CLOSED, ENDED, is_last=True)))
+                answers.send(TaskAnswer(LostRun(_CLOSED, ENDED, is_last=True)))
                 return
             answers.add(answer, task.name)
             if not isinstance(task.source, str) or _size(task.source) > _LARGE:
@@ -259,16 +270,16 @@ def _is_open(canary: int) -> bool:
         return False
 
 
-def _answer_all(pipe: Channel, answers: _Answers, lost: Lost) -> None:
+def _answer_all(pipe: Channel, answers: _Answers, lost: LostRun) -> None:
     """Answer whatever comes through the pipe alike."""
-    pipe.send(Ready(""))
+    pipe.send(HandlerReady(""))
     while True:
         try:
-            tasks: list[Task] = pipe.recv()
+            tasks: list[VerifyTask] = pipe.recv()
         except EOFError:
             return
         for task in tasks:
-            answers.add(Answer(lost), task.name)
+            answers.add(TaskAnswer(lost), task.name)
         answers.send()
 
 
@@ -280,8 +291,8 @@ def _size(file: str) -> int:
 
 
 def _verified(
-    task: Task, job: Job, replayer: Any, watch: Watch
-) -> Verification | DurableError | Lost | None:
+    task: VerifyTask, job: Job, replayer: Any, watch: Watch
+) -> Verification | DurableError | LostRun | None:
     source, options = task.source, job.options
     if isinstance(source, DurableError):
         return source
@@ -299,12 +310,12 @@ def _verified(
         return _why_unverified(error, task.name)
 
 
-def _why_unverified(error: BaseException, source: str) -> DurableError | Lost:
+def _why_unverified(error: BaseException, source: str) -> DurableError | LostRun:
     """Return what is told of a source at which this was raised: by the handler's code, or ours."""
     if isinstance(error, DurableError):
         return error
     if isinstance(error, MemoryError):
-        return Lost("it needs more memory than there is", "verify fewer at once, with --jobs 1")
+        return LostRun("it needs more memory than there is", "verify fewer at once, with --jobs 1")
     if isinstance(error, Exception) and is_ours(error):
         return defect_at(source, error)
-    return Lost(told(error), "report it, with the handler")
+    return LostRun(format_exception(error), "report it, with the handler")

@@ -15,13 +15,13 @@ from enum import Enum, auto
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final
 
+from durable_core.frozen import dataclass
 from durable_core.processes.channel import Channel
-from durable_core.values import dataclass
 from durable_core.verifying.verification import (
     ENFORCED,
     IN_PROCESS_ONLY,
     Cause,
-    Doubt,
+    Inconclusive,
     Verdict,
     Verification,
 )
@@ -132,7 +132,7 @@ def with_refusals(outcome: Verification, attempts: Iterable[str]) -> Verificatio
     raised = [each.where for each in outcome.divergences if each.cause is Cause.RAISED]
     then = f"; the code raises then at {raised[0]}" if raised and raised[0] is not None else ""
     doubts = [
-        Doubt(
+        Inconclusive(
             f"the handler reaches outside of a step, past the guard in its process: {each}, which "
             f"the operating system refused{then}",
             _REMEDY,

@@ -21,7 +21,7 @@ Path = Sequence[str | int]
 """Where in a payload: names of fields and indexes, from outside in."""
 
 
-class Fate(Enum):
+class Treatment(Enum):
     """What becomes of a value."""
 
     REPLACED = "replaced"
@@ -29,7 +29,7 @@ class Fate(Enum):
     NAME = "kept, but for identifiers in it"
 
 
-Fates = Callable[[Path, bool], Fate]
+Fates = Callable[[Path, bool], Treatment]
 """What becomes of what stands there: of the value, or (True) of the name of the field itself."""
 
 _TOKEN: Final = re.compile(
@@ -44,9 +44,9 @@ _MAX_DEPTH: Final = 4
 Deeper down it is text like any other."""
 
 
-def replace_all(path: Path, is_name: bool) -> Fate:
+def replace_all(path: Path, is_name: bool) -> Treatment:
     """Replace everything."""
-    return Fate.REPLACED
+    return Treatment.REPLACED
 
 
 def disguise_json(
@@ -59,7 +59,7 @@ def disguise_json(
     """
     document = _parsed(text)
     if document is _NO_JSON:
-        return text if fates(within, False) is Fate.KEPT else disguise.text(text)
+        return text if fates(within, False) is Treatment.KEPT else disguise.text(text)
     has_tags = text.lstrip()[:1] == "{" and is_envelope(document)
     if fates is replace_all:
         return _VALUE.sub(_Run(disguise, has_tags, depth).token, text)
@@ -133,12 +133,12 @@ class _Walk:
             return mark
         inner = match["text"]
         if inner is None:
-            is_kept = self._fates(self._path, False) is Fate.KEPT
+            is_kept = self._fates(self._path, False) is Treatment.KEPT
             return match[0] if is_kept else self._disguise.number(match[0])
         decoded = inner if "\\" not in inner else _decoded(inner)
         if self._at_key:
             self._path[-1] = decoded
-            is_kept = self._fates(self._path, True) is Fate.KEPT
+            is_kept = self._fates(self._path, True) is Treatment.KEPT
             fake = decoded if is_kept else self._disguise.name(decoded)
         else:
             fake = self._value(decoded)
@@ -146,18 +146,18 @@ class _Walk:
 
     def _value(self, decoded: str) -> str:
         fate = self._fates(self._path, False)
-        if fate is Fate.NAME:
+        if fate is Treatment.NAME:
             return self._disguise.label(decoded)
         if _may_be_json(decoded, self._depth):
             path = tuple(self._path)
             inner = disguise_json(decoded, self._disguise, self._fates, path, self._depth + 1)
-            if inner != decoded or fate is Fate.KEPT:
+            if inner != decoded or fate is Treatment.KEPT:
                 return inner
             # Only names and words are in it ('{"approved": true}'): as a text it has to go.
             return self._disguise.text(decoded)
         if self._has_tags and decoded in TAGS and self._path[-1] == TAG:
             return decoded
-        return decoded if fate is Fate.KEPT else self._disguise.text(decoded)
+        return decoded if fate is Treatment.KEPT else self._disguise.text(decoded)
 
     def _move(self, mark: str) -> None:
         if mark in "{[":

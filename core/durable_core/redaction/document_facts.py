@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from durable_core.arns import EXECUTION_ARN, accounts_in, is_local_execution
 from durable_core.events import details_key
+from durable_core.frozen import dataclass
 from durable_core.ids import IdScheme
 from durable_core.model import Event
 from durable_core.positions import detect, places_of_events
 from durable_core.redaction.plain_values import is_position
-from durable_core.values import dataclass
 
 Json = Mapping[str, Any]
 

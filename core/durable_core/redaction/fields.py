@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from durable_core.arns import accounts_in
 from durable_core.events import CARRIERS, EVENTS, Kind, details_key
-from durable_core.redaction.disguise import Fate, Fates, Path, disguise_json, replace_all
+from durable_core.redaction.disguise import Fates, Path, Treatment, disguise_json, replace_all
 from durable_core.redaction.document_facts import Facts, Json
 from durable_core.redaction.fakes import Disguise
 from durable_core.redaction.identifiers import replace_identifiers
@@ -149,15 +149,15 @@ class Redaction:
             return replace_all
         mine = [each for each in self._keep if each.keeps_operation(names) or len(each.steps) > 1]
 
-        def fates(path: Path, is_name: bool) -> Fate:
-            fate = Fate.REPLACED if form is None else fate_in(form, path, is_name)
-            if fate is not Fate.REPLACED or not mine:
+        def fates(path: Path, is_name: bool) -> Treatment:
+            fate = Treatment.REPLACED if form is None else fate_in(form, path, is_name)
+            if fate is not Treatment.REPLACED or not mine:
                 return fate
             if any(each.keeps(names, path) for each in mine):
-                return Fate.KEPT
+                return Treatment.KEPT
             if is_name and any(each.passes(names, path) for each in mine):
-                return Fate.KEPT
-            return Fate.REPLACED
+                return Treatment.KEPT
+            return Treatment.REPLACED
 
         return fates
 

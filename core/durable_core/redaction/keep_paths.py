@@ -18,8 +18,8 @@ from enum import Enum
 from typing import Any, Final
 
 from durable_core.errors import UsageError
+from durable_core.frozen import dataclass
 from durable_core.redaction.disguise import Path
-from durable_core.values import dataclass
 
 INPUT: Final = "@input"
 RESULT: Final = "@result"

@@ -16,13 +16,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.ids import IdScheme
 from durable_core.model import CompletionReason, OperationType, UnitStatus, stores_summary
-from durable_core.redaction.disguise import Fate
+from durable_core.redaction.disguise import Treatment
 from durable_core.redaction.envelope import TAG, TAGS, VALUE
 from durable_core.sdks import ALL_SDKS, Sdk, sdks_of
 from durable_core.summaries.values import SummaryForm
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Leaf:
     """A value that is none of the user's: kept where it is one of those that there are."""
 
     takes: Callable[[Any], bool]
-    fate: Fate = Fate.KEPT
+    fate: Treatment = Treatment.KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def form_of(sub_type: object, payload: object, scheme: IdScheme | None) -> Form 
     return None
 
 
-def fate_in(form: Form, path: Sequence[str | int], is_name: bool) -> Fate:
+def fate_in(form: Form, path: Sequence[str | int], is_name: bool) -> Treatment:
     """Return what becomes of what stands at that place of a result in that form."""
     at = form
     for part in path:
@@ -87,10 +87,10 @@ def fate_in(form: Form, path: Sequence[str | int], is_name: bool) -> Fate:
         elif isinstance(at, Items) and isinstance(part, int):
             at = at.each
         else:
-            return Fate.REPLACED
+            return Treatment.REPLACED
     if is_name:
-        return Fate.KEPT
-    return at.fate if isinstance(at, Leaf) else Fate.REPLACED
+        return Treatment.KEPT
+    return at.fate if isinstance(at, Leaf) else Treatment.REPLACED
 
 
 def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -146,7 +146,7 @@ _ENDED: Final = _one_of([UnitStatus.SUCCEEDED, UnitStatus.FAILED])
 _REASON: Final = _one_of(CompletionReason)
 _TRUE: Final = Leaf(lambda value: value is True)
 _FALSE: Final = Leaf(lambda value: value is False)
-_UNIT_NAME: Final = Leaf(lambda value: value is None or isinstance(value, str), Fate.NAME)
+_UNIT_NAME: Final = Leaf(lambda value: value is None or isinstance(value, str), Treatment.NAME)
 _MADE_UP_NAME: Final = _matches(r"(?:map-item|parallel-branch)-[0-9]{1,5}")
 _LETTERS: Final = _matches(r"[SF-]*")
 _RUN: Final = re.compile(r"([2-9]|[1-9][0-9]{1,4})?([SFRN])")

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.raised import is_from_outside
 from durable_core.runtimes.aws_python.installed import EXTRA, PACKAGE, found_below
 from durable_core.runtimes.handler_errors import (
@@ -37,7 +38,6 @@ from durable_core.runtimes.handler_modules import (
 from durable_core.runtimes.handler_place import Place, place_of
 from durable_core.sandbox.user_code import raising_line, users_traceback
 from durable_core.sdks import Sdk
-from durable_core.values import dataclass
 
 __all__ = [
     "BadSpec",

@@ -15,9 +15,9 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.patterns import pattern
 from durable_core.runtimes.handler_errors import BadSpec, ModuleMissing
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

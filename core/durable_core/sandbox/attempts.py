@@ -16,7 +16,7 @@ from pathlib import PosixPath, WindowsPath
 from types import FrameType, MappingProxyType, ModuleType
 from typing import Any, Final, cast
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 class ReachesOut(BaseException):

@@ -48,7 +48,7 @@ class Watched(Protocol):
     """How many calls of a logger go on: what they attempt is told by who makes them."""
     is_log_refused: bool
 
-    def remark(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Note something that is no finding."""
 
 
@@ -65,13 +65,13 @@ class GuardedRun:
         tell: Callable[[str], None],
         during: str,
         of: object,
-        examination: Watched | None = None,
+        watched_for: Watched | None = None,
     ) -> None:
         self.mode = mode
         self.tell = tell
         self.during = during
         self.of = of
-        self.examination = examination
+        self.watched_for = watched_for
         self.is_import = False
         self._serdes: Reach | None = None
         self._serdes_thread = 0
@@ -110,8 +110,8 @@ class GuardedRun:
         if self.mode is GuardMode.OFF:
             return
         told = f"{what}{here}"
-        if self.examination is not None and self.examination.log_calls:
-            self.examination.is_log_refused = True
+        if self.watched_for is not None and self.watched_for.log_calls:
+            self.watched_for.is_log_refused = True
         elif not is_of_libraries(event, args, by):
             self._tell(here, told)
         if self.mode is GuardMode.BLOCK:
@@ -125,10 +125,10 @@ class GuardedRun:
 
     def _tell(self, here: Here, told: str) -> None:
         by = here.run if isinstance(here.run, GuardedRun) else self
-        if by.of is self.of or by.of is None or self.examination is None:
+        if by.of is self.of or by.of is None or self.watched_for is None:
             self.tell(told)
         else:
-            self.examination.remark(f"a thread that the run of another history has left: {told}")
+            self.watched_for.note(f"a thread that the run of another history has left: {told}")
 
 
 class _Probed(Exception):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 class Action(IntEnum):

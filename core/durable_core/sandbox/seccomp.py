@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from durable_core.sandbox.rules import Action, Check, Rules, action_of
-from durable_core.sandbox.system_calls import Architecture, system_call
+from durable_core.sandbox.system_calls import SystemCallTable, system_call
 
 Instruction = tuple[int, int, int, int]
 """Code, where to jump to when true and when false (counted from the next one), and a constant."""
@@ -52,7 +52,7 @@ WATCHED: Final[Answers] = {
 
 
 def program(
-    architecture: Architecture,
+    architecture: SystemCallTable,
     checks: Rules,
     answers: Answers,
     refused: Collection[str] = (),
@@ -70,7 +70,7 @@ def program(
     return [*lines, _returns(_ENOSYS)]
 
 
-def refusing(architecture: Architecture, refused: Rules) -> list[Instruction]:
+def refusing(architecture: SystemCallTable, refused: Rules) -> list[Instruction]:
     """Return a filter that refuses calls that pass their checks, and lets all others through to the
     filter that was there before."""
     lines = _start(architecture)
@@ -81,7 +81,7 @@ def refusing(architecture: Architecture, refused: Rules) -> list[Instruction]:
     return [*lines, _returns(_RETURN_ALLOW)]
 
 
-def _start(architecture: Architecture) -> list[Instruction]:
+def _start(architecture: SystemCallTable) -> list[Instruction]:
     return [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_EQUAL, 1, 0, architecture.audit),
@@ -132,7 +132,7 @@ _LISTENER: Final = 8  # SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 
 def install(
-    architecture: Architecture, instructions: list[Instruction], *, listens: bool = False
+    architecture: SystemCallTable, instructions: list[Instruction], *, listens: bool = False
 ) -> int:
     """Filter the calls of all threads of this process, for good.
 

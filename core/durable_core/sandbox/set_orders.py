@@ -32,7 +32,7 @@ class Orders(Protocol):
     def note(self, source: Source, function: str, *, by_users: bool = False) -> bool:
         """Note that code walks a set. Return False for code that isn't to be led astray."""
 
-    def is_turned(self, source: Source) -> bool:
+    def reversed_order(self, source: Source) -> bool:
         """Return True in a run in which orders are the other way round."""
 
     def number(self, thing: object) -> int:
@@ -74,8 +74,8 @@ def in_order(elements: Iterable[Any]) -> list[Any]:
         return found
     if not orders.note(Source.HASH_SEED, ORDER_OF_A_SET, by_users=True):
         return found
-    is_turned = orders.is_turned(Source.HASH_SEED)
-    return sorted(found, key=lambda each: _key(orders, each), reverse=is_turned)
+    reversed_order = orders.reversed_order(Source.HASH_SEED)
+    return sorted(found, key=lambda each: _key(orders, each), reverse=reversed_order)
 
 
 class _Walked:
@@ -102,7 +102,7 @@ class _Walked:
         return type(plain), (list(plain),)
 
 
-class WalkedSet(_Walked, set[Any]):
+class OrderedSet(_Walked, set[Any]):
     """A set of the user's."""
 
     def __init__(self, elements: Iterable[Any] = ()) -> None:
@@ -120,10 +120,10 @@ class WalkedSet(_Walked, set[Any]):
         return super().pop()
 
 
-class WalkedFrozenset(_Walked, frozenset[Any]):
+class OrderedFrozenset(_Walked, frozenset[Any]):
     """A frozenset of the user's."""
 
-    def __new__(cls, elements: Iterable[Any] = ()) -> WalkedFrozenset:
+    def __new__(cls, elements: Iterable[Any] = ()) -> OrderedFrozenset:
         return super().__new__(cls, _numbered(elements))
 
 
@@ -141,15 +141,15 @@ def _numbered(elements: Iterable[Any]) -> Iterable[Any]:
 def walked(value: Any) -> Any:
     """Return a set as one of ours, anything else as it is."""
     if type(value) is set:
-        return WalkedSet(value)
-    return WalkedFrozenset(value) if type(value) is frozenset else value
+        return OrderedSet(value)
+    return OrderedFrozenset(value) if type(value) is frozenset else value
 
 
 def _plain(value: Any) -> Any:
     """Return a set of ours as Python's own."""
-    if isinstance(value, WalkedSet):
+    if isinstance(value, OrderedSet):
         return set(set.__iter__(value))
-    if isinstance(value, WalkedFrozenset):
+    if isinstance(value, OrderedFrozenset):
         return frozenset(frozenset.__iter__(value))
     return value
 
@@ -168,9 +168,9 @@ _MADE_BY: Final = (
     *("union", "intersection", "difference", "symmetric_difference", "copy"),
 )
 for _name in _MADE_BY:
-    setattr(WalkedSet, _name, _returning_ours(set, _name))
-    setattr(WalkedFrozenset, _name, _returning_ours(frozenset, _name))
-for _kind, _named in ((WalkedSet, "set"), (WalkedFrozenset, "frozenset")):
+    setattr(OrderedSet, _name, _returning_ours(set, _name))
+    setattr(OrderedFrozenset, _name, _returning_ours(frozenset, _name))
+for _kind, _named in ((OrderedSet, "set"), (OrderedFrozenset, "frozenset")):
     _kind.__name__ = _kind.__qualname__ = _named
     _kind.__module__ = "builtins"
 
@@ -195,7 +195,7 @@ def install(orders: Orders) -> None:
     """Have the user's modules compiled for it from now on. Can't be undone."""
     global _orders
     _orders = orders
-    makers = {_SET: WalkedSet, _FROZENSET: WalkedFrozenset, _WALKED: walked, _PLAIN: _plain}
+    makers = {_SET: OrderedSet, _FROZENSET: OrderedFrozenset, _WALKED: walked, _PLAIN: _plain}
     vars(builtins).update(makers)
     finders = sys.meta_path
     finders.insert(finders.index(importlib.machinery.PathFinder), _Finder())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 class Source(StrEnum):
@@ -33,7 +33,7 @@ ORDERS: Final = frozenset({Source.HASH_SEED, Source.FILES})
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class NondeterministicRead:
     """A place outside of steps that reads a source: a function, called at a line of a file."""
 
     source: Source

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
+class SystemCallTable:
     """What a filter has to know of a machine. `audit` is its AUDIT_ARCH value (linux/audit.h)."""
 
     audit: int
@@ -126,8 +126,8 @@ _AARCH64: Final = _numbered(
 )
 
 ARCHITECTURES: Final = {
-    "x86_64": Architecture(0xC000003E, _X86_64 | _COMMON),
-    "aarch64": Architecture(0xC00000B7, _AARCH64 | _COMMON),
+    "x86_64": SystemCallTable(0xC000003E, _X86_64 | _COMMON),
+    "aarch64": SystemCallTable(0xC00000B7, _AARCH64 | _COMMON),
 }
 """By what `os.uname().machine` says."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 _PACKAGE = Path(str(sys.modules[__name__.partition(".")[0]].__file__)).parent
 PACKAGE_FOLDER = _PACKAGE.resolve()

@@ -9,10 +9,10 @@ from pathlib import Path
 from socket import send_fds, socket
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.sandbox import landlock, seccomp
 from durable_core.sandbox.rules import Check, Rules, checks
-from durable_core.sandbox.system_calls import ARCHITECTURES, Architecture, give_up_privileges
-from durable_core.values import dataclass
+from durable_core.sandbox.system_calls import ARCHITECTURES, SystemCallTable, give_up_privileges
 
 SWITCHED_OFF: Final = "DURABLE_WALLS_WITHOUT"
 """An environment variable for tests: which walls are absent (`landlock`, `seccomp`), as they are on
@@ -72,7 +72,7 @@ def _hold_files(scratch: str | None, newest: int | None) -> tuple[int, str | Non
 
 
 def _hold_calls(
-    architecture: Architecture, version: int, watcher: socket | None
+    architecture: SystemCallTable, version: int, watcher: socket | None
 ) -> tuple[bool, str | None]:
     """Return whether the watcher hears of it, and what is missing."""
     if "seccomp" in _switched_off():
@@ -91,7 +91,7 @@ def _hold_calls(
 
 
 def _is_watched(
-    architecture: Architecture, rules: Rules, also: tuple[str, ...], watcher: socket
+    architecture: SystemCallTable, rules: Rules, also: tuple[str, ...], watcher: socket
 ) -> bool:
     """Filter the calls and hand over where a watcher hears of them. Return False where the kernel
     hasn't that, or somebody around us watches already."""

@@ -20,7 +20,7 @@ from durable_core.model import (
 )
 from durable_core.service.changes import Change
 from durable_core.service.events import error_carrier, outcome_details
-from durable_core.service.request import Decision
+from durable_core.service.request import RequestDecision
 from durable_core.service.validation import too_large
 from durable_core.service.values import (
     CALLBACK_TIMEOUT,
@@ -217,16 +217,16 @@ def _invalid_output(output: InvocationOutput) -> ErrorObject | None:
 
 def decision_of(
     output: InvocationOutput, start: ExecutionStart, limits: ServiceLimits
-) -> Decision | None:
+) -> RequestDecision | None:
     """Return how an answer ends the execution; None where it goes on.
 
     One that contradicts itself, or is too large, fails it.
     """
     error = _invalid_output(output) or _result_too_large(output, start, limits)
     if error is not None:
-        return Decision(ExecutionStatus.FAILED, error=error)
+        return RequestDecision(ExecutionStatus.FAILED, error=error)
     if output.status is InvocationStatus.SUCCEEDED:
-        return Decision(ExecutionStatus.SUCCEEDED, result=output.result)
+        return RequestDecision(ExecutionStatus.SUCCEEDED, result=output.result)
     if output.status is InvocationStatus.FAILED:
-        return Decision(ExecutionStatus.FAILED, error=output.error)
+        return RequestDecision(ExecutionStatus.FAILED, error=output.error)
     return None

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from durable_core.events import seconds_after
+from durable_core.frozen import dataclass
 from durable_core.model import (
     CallbackDetails,
     ChainedInvokeDetails,
@@ -26,6 +27,7 @@ from durable_core.model import (
     StepDetails,
     WaitDetails,
 )
+from durable_core.service.deterministic_ids import made_token, made_uuid
 from durable_core.service.events import (
     NO_DETAILS,
     Details,
@@ -36,7 +38,6 @@ from durable_core.service.events import (
     step_details,
     wait_started_details,
 )
-from durable_core.service.made_ids import made_token, made_uuid
 from durable_core.service.values import (
     Answer,
     CallbackCreated,
@@ -46,7 +47,6 @@ from durable_core.service.values import (
     Resolver,
 )
 from durable_core.transitions import MOVES
-from durable_core.values import dataclass
 
 _A, _S = OperationAction, OperationStatus
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from enum import StrEnum
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 
 class FaultKind(StrEnum):

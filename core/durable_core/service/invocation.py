@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.events import seconds_after
+from durable_core.frozen import dataclass
 from durable_core.limits import ServiceLimits
 from durable_core.model import ErrorObject, Operation
 from durable_core.service.answers import EMPTY_PENDING
 from durable_core.service.changes import Alarm, InvokeAgain
 from durable_core.service.clock import Timers
-from durable_core.service.made_ids import made_token
+from durable_core.service.deterministic_ids import made_token
 from durable_core.service.state import OperationStore
 from durable_core.service.values import (
     CheckpointAnswer,
@@ -25,7 +26,6 @@ from durable_core.service.values import (
     InvocationPolicy,
     StatePage,
 )
-from durable_core.values import dataclass
 
 DEFAULT_PAGE_ITEMS: Final = 100
 """Operations in a page of GetDurableExecutionState where the request doesn't say (model)."""

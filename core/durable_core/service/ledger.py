@@ -26,7 +26,7 @@ from durable_core.service.events import (
     payload_carrier,
     resumed_details,
 )
-from durable_core.service.request import Decision
+from durable_core.service.request import RequestDecision
 from durable_core.service.state import OperationStore
 from durable_core.service.values import (
     LONGEST_EXECUTION_SECONDS,
@@ -148,7 +148,7 @@ class Ledger:
         """Write InvocationCompleted."""
         self._events.append(invocation_event(len(self._events) + 1, now, details))
 
-    def end(self, now: datetime, decision: Decision) -> None:
+    def end(self, now: datetime, decision: RequestDecision) -> None:
         """End the execution: its operation, its last event, no timers any more."""
         self.timers.clear()
         self._alarms.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from durable_core.frozen import dataclass
 from durable_core.limits import ServiceLimits
 from durable_core.model import (
     ErrorObject,
@@ -18,11 +19,10 @@ from durable_core.service.state import OperationStore
 from durable_core.service.validation import Proposal, refuse_request, refuse_update
 from durable_core.service.values import Refusal
 from durable_core.sizes import error_bytes, utf8_bytes
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class RequestDecision:
     """How an execution ends."""
 
     status: ExecutionStatus
@@ -36,7 +36,7 @@ class Accepted:
 
     changes: tuple[Change, ...]
     stored_bytes: int
-    decision: Decision | None = None
+    decision: RequestDecision | None = None
 
 
 class _Stage:
@@ -107,7 +107,7 @@ def examine(
         return refusal
     stage = _Stage(store)
     changes: list[Change] = []
-    decision: Decision | None = None
+    decision: RequestDecision | None = None
     for index, update in enumerate(updates, start=1):
         proposal = stage.propose(update, index, limits, result_limit=result_limit)
         refusal = refuse_update(proposal)
@@ -122,7 +122,7 @@ def examine(
     return Accepted(tuple(changes), stage.stored_bytes, decision)
 
 
-def _decision(update: OperationUpdate) -> Decision:
+def _decision(update: OperationUpdate) -> RequestDecision:
     if update.action is OperationAction.FAIL:
-        return Decision(ExecutionStatus.FAILED, error=update.error)
-    return Decision(ExecutionStatus.SUCCEEDED, result=update.payload)
+        return RequestDecision(ExecutionStatus.FAILED, error=update.error)
+    return RequestDecision(ExecutionStatus.SUCCEEDED, result=update.payload)

@@ -51,6 +51,7 @@ from durable_core.service.changes import (
     Setting,
     WaitDue,
 )
+from durable_core.service.deterministic_ids import made_uuid
 from durable_core.service.events import invocation_completed_details
 from durable_core.service.invocation import (
     DEFAULT_PAGE_ITEMS,
@@ -67,8 +68,7 @@ from durable_core.service.ledger import (
     Ledger,
     Pausing,
 )
-from durable_core.service.made_ids import made_uuid
-from durable_core.service.request import Accepted, Decision, examine
+from durable_core.service.request import Accepted, RequestDecision, examine
 from durable_core.service.state import is_waiting
 from durable_core.service.values import (
     INVALID_MARKER,
@@ -127,7 +127,7 @@ class SimulatedService:
         self._timers = self._ledger.timers
         self._flight: RunningInvocation | None = None
         self._tokens = CheckpointTokens(start)
-        self._decision: Decision | None = None
+        self._decision: RequestDecision | None = None
         self._retries = InvocationRetries(policy or InvocationPolicy(), self._timers)
 
     # -- looking at it -------------------------------------------------------------------------
@@ -290,9 +290,9 @@ class SimulatedService:
     def _cut_short(self, now: datetime, status: ExecutionStatus, error: ErrorObject) -> None:
         """End the execution from outside, unless its handler has decided it already."""
         if not self.is_over and self._decision is None:
-            self._end(now, Decision(status, error=error))
+            self._end(now, RequestDecision(status, error=error))
 
-    def _end(self, now: datetime, decision: Decision) -> None:
+    def _end(self, now: datetime, decision: RequestDecision) -> None:
         self.status, self.result, self.error = decision.status, decision.result, decision.error
         self._tokens.current = None
         self.pausing.forget()
@@ -411,7 +411,7 @@ class SimulatedService:
             self._end(now, self._decision)
         elif error is not None:
             if not self._retries.fail(now, error):
-                self._end(now, Decision(ExecutionStatus.FAILED, error=error))
+                self._end(now, RequestDecision(ExecutionStatus.FAILED, error=error))
         elif isinstance(outcome, InvocationOutput):
             self._retries.succeed()
             decision = decision_of(outcome, self.start, self.limits)

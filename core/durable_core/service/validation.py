@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.limits import ServiceLimits, payload_limit
 from durable_core.model import (
     Operation,
@@ -23,7 +24,6 @@ from durable_core.model import (
 from durable_core.service.values import INVALID_PARAMETER, Refusal
 from durable_core.sizes import error_bytes, utf8_bytes
 from durable_core.transitions import MOVES, after
-from durable_core.values import dataclass
 
 _START, _SUCCEED, _FAIL = OperationAction.START, OperationAction.SUCCEED, OperationAction.FAIL
 _RETRY, _CANCEL = OperationAction.RETRY, OperationAction.CANCEL

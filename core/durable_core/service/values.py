@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from durable_core.arns import version_of_function
+from durable_core.frozen import dataclass
 from durable_core.limits import LIMITS, ServiceLimits
 from durable_core.model import ErrorObject, InvocationInput, Operation, OperationStatus
-from durable_core.service.made_ids import made_uuid
-from durable_core.values import dataclass
+from durable_core.service.deterministic_ids import made_uuid
 
 # -- how an execution starts -------------------------------------------------------------------
 

@@ -14,13 +14,13 @@ from typing import Final
 
 from durable_core.events import next_attempt_delay_of
 from durable_core.excerpts import excerpts, first_difference, short_name
+from durable_core.frozen import dataclass
 from durable_core.ids import position_text
 from durable_core.model import Event, OperationType
-from durable_core.native.journal import Did, Note
+from durable_core.native.journal import Activity, Note
 from durable_core.service.faults import Fault, FaultKind, Faults, every_crash
 from durable_core.simulation.outcome import Simulation, Stopped
 from durable_core.simulation.read_times import without_times
-from durable_core.values import dataclass
 
 
 class CrashMode(StrEnum):
@@ -154,7 +154,7 @@ def _repeated(crashed: Simulation) -> Iterator[str]:
     attempts: Counter[tuple[str, int]] = Counter()
     for index, record in enumerate(crashed.invocations):
         here: Counter[tuple[str, int]] = Counter()
-        for note in record.did(Did.RAN):
+        for note in record.did(Activity.RAN):
             if note.attempt is None or note.type != OperationType.STEP:
                 continue  # a context: its body runs in every invocation until it is complete
             key = (note.id, note.attempt)

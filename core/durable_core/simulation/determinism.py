@@ -12,6 +12,7 @@ from dataclasses import field
 from typing import Any, Final
 
 from durable_core.excerpts import excerpts
+from durable_core.frozen import dataclass
 from durable_core.given import OPERATION, Given, GivenDifference, given_difference
 from durable_core.model import (
     CheckpointRequest,
@@ -20,14 +21,13 @@ from durable_core.model import (
     OperationUpdate,
 )
 from durable_core.positions import label_of, locate, places_of
-from durable_core.sandbox.sources import ORDERS, Read, Source
+from durable_core.sandbox.sources import ORDERS, NondeterministicRead, Source
 from durable_core.simulation.crash_runs import SHOWN
 from durable_core.simulation.outcome import Simulation
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedInRun:
     """All that a run asked of one operation. What it `said` is whole, for a sentence on where it
     differs."""
 
@@ -45,16 +45,16 @@ class Asked:
 class Fingerprint:
     """What a run came to, as far as another has to come to the same."""
 
-    operations: tuple[Asked, ...]
+    operations: tuple[AskedInRun, ...]
     status: str
     result: str | None
     error: str | None
-    reads: tuple[Read, ...] = ()
+    reads: tuple[NondeterministicRead, ...] = ()
     given: Given = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RunDifference:
     """Where a run departs from the first one. `operation` None: all operations are the same, the
     execution's end isn't. `fed_by` are the sources that make the difference by themselves, `reads`
     the places that read them. `given`: the operations are the same, what some are given isn't."""
@@ -63,7 +63,7 @@ class Difference:
     operation: str | None
     how: str
     fed_by: tuple[Source, ...] = ()
-    reads: tuple[Read, ...] = ()
+    reads: tuple[NondeterministicRead, ...] = ()
     given: GivenDifference | None = None
 
     @property
@@ -82,16 +82,16 @@ class DeterminismReport:
     could not be compared."""
 
     runs: int
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[RunDifference, ...] = ()
     unclear: tuple[str, ...] = ()
-    warnings: tuple[Difference, ...] = ()
+    warnings: tuple[RunDifference, ...] = ()
 
 
 # -- what a run asked for ----------------------------------------------------------------------
 
 
 def fingerprint(
-    simulation: Simulation, reads: Sequence[Read] = (), given: Given | None = None
+    simulation: Simulation, reads: Sequence[NondeterministicRead] = (), given: Given | None = None
 ) -> Fingerprint:
     """Return what a run asked for, in the order in which operations were first asked for."""
     updates: dict[str, list[OperationUpdate]] = {}
@@ -110,7 +110,7 @@ def fingerprint(
     )
 
 
-def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
+def _asked(updates: Sequence[OperationUpdate], position: str) -> AskedInRun:
     first = updates[0]
     identity = (
         ("type", first.type.value),
@@ -123,7 +123,7 @@ def _asked(updates: Sequence[OperationUpdate], position: str) -> Asked:
     results = [
         (update.action.value, update.payload, str(update.error)) for update in updates if is_step
     ]
-    return Asked(
+    return AskedInRun(
         id=first.id,
         label=f"{label_of(first)} ({position})",
         identity=identity,
@@ -185,7 +185,7 @@ class Departure:
     in_outcome: bool = False
 
 
-def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Unclear | None:
+def compare(first: Fingerprint, other: Fingerprint, run: int) -> RunDifference | Unclear | None:
     """Return where another run departs from the first one, or None where it doesn't, or where
     `compare_given` tells: what follows then isn't compared."""
     found = next(departures(first, other), None)
@@ -200,7 +200,7 @@ def compare(first: Fingerprint, other: Fingerprint, run: int) -> Difference | Un
         )
     if found.in_outcome and given_difference(first.given, other.given):
         return None
-    return Difference(run, found.operation, found.how)
+    return RunDifference(run, found.operation, found.how)
 
 
 def departures(first: Fingerprint, other: Fingerprint) -> Iterator[Departure]:
@@ -229,7 +229,7 @@ def departures(first: Fingerprint, other: Fingerprint) -> Iterator[Departure]:
         yield Departure(None, None, f"the result is {now or 'nothing'}, not {before or 'nothing'}")
 
 
-def compare_given(first: Fingerprint, other: Fingerprint, run: int) -> Difference | None:
+def compare_given(first: Fingerprint, other: Fingerprint, run: int) -> RunDifference | None:
     """Return what operations are given that both runs asked for, where it isn't the same."""
     found = given_difference(first.given, other.given)
     if found is None:
@@ -244,13 +244,13 @@ def compare_given(first: Fingerprint, other: Fingerprint, run: int) -> Differenc
         how += f", as {'is 1 more operation' if more == 1 else f'are {more:,} more operations'}"
     if found.is_exchanged:
         how += ": one is given what another one is given there"
-    return Difference(run, label, how, given=found)
+    return RunDifference(run, label, how, given=found)
 
 
 _OUTCOME: Final = ("result", "error")
 
 
-def _differ_in_outcome(ours: Asked, found: Asked) -> bool:
+def _differ_in_outcome(ours: AskedInRun, found: AskedInRun) -> bool:
     """Return True where nothing but what an operation came to differs."""
     asked, other = (
         [pair for pair in each.said if pair[0] not in _OUTCOME] for each in (ours, found)
@@ -267,7 +267,7 @@ def _missing(other: Fingerprint, how: str) -> str:
     return how if other.error is None else f"{how}: {other.error}"
 
 
-def _departure(ours: Asked, found: Asked) -> str | None:
+def _departure(ours: AskedInRun, found: AskedInRun) -> str | None:
     for (what, mine), (_, other) in zip(ours.identity, found.identity, strict=True):
         if mine != other:
             now, before = excerpts(repr(other), repr(mine), SHOWN)
@@ -325,7 +325,7 @@ def fingerprint_from_json(raw: Mapping[str, Any]) -> Fingerprint:
     """Return the fingerprint that `fingerprint_to_json` wrote."""
     return Fingerprint(
         operations=tuple(
-            Asked(
+            AskedInRun(
                 key,
                 label,
                 tuple((field, value) for field, value in identity),
@@ -337,6 +337,6 @@ def fingerprint_from_json(raw: Mapping[str, Any]) -> Fingerprint:
         status=raw["status"],
         result=raw["result"],
         error=raw["error"],
-        reads=tuple(Read(Source(each[0]), *each[1:]) for each in raw["reads"]),
+        reads=tuple(NondeterministicRead(Source(each[0]), *each[1:]) for each in raw["reads"]),
         given={(key, unit): digest for key, unit, digest in raw["given"]},
     )

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from durable_core.explaining.report import Replay, Row
+from durable_core.frozen import dataclass
 from durable_core.ids import position_text
 from durable_core.model import (
     OperationAction,
@@ -19,11 +20,10 @@ from durable_core.model import (
     OperationUpdate,
     UnitStatus,
 )
-from durable_core.native.journal import Did, Note, Whole
+from durable_core.native.journal import Activity, Note, Whole
 from durable_core.simulation.outcome import InvocationRecord, Simulation
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
-from durable_core.values import dataclass
 
 
 class FindingKind(StrEnum):
@@ -72,7 +72,7 @@ def find_differences(simulation: Simulation, rows: Sequence[Row]) -> tuple[SdkFi
     found: dict[tuple[str, FindingKind], SdkFinding] = {}
     stripped: dict[str, Note] = {}
     for record in simulation.invocations:
-        stripped.update({note.id: note for note in record.did(Did.STRIPPED)})
+        stripped.update({note.id: note for note in record.did(Activity.STRIPPED)})
         for each in (
             *_in_requests(record, simulation.limits.payload_bytes, positions),
             *_in_notes(record, stripped, simulation),
@@ -120,14 +120,14 @@ def _in_notes(
     record: InvocationRecord, stripped: Mapping[str, Note], simulation: Simulation
 ) -> Iterator[SdkFinding]:
     limit = simulation.limits.payload_bytes
-    for note in record.did(Did.STRIPPED):
+    for note in record.did(Activity.STRIPPED):
         place = position_text(note.path)
         if note.size is not None and note.size <= limit:
             problem = f"its result was stripped, though {note.size:,} of {limit:,} bytes are fine"
             yield _of(note, FindingKind.STRIPPED_SMALL, problem, place, record)
         if problem := _lacks(note, simulation):
             yield _of(note, FindingKind.SUMMARY_LACKS, problem, place, record)
-    for note in record.did(Did.REBUILT):
+    for note in record.did(Activity.REBUILT):
         live = stripped.get(note.id)
         if live is not None and (problem := _otherwise(live.whole, note.whole)):
             place = position_text(note.path)
@@ -206,10 +206,10 @@ def _runs(row: Row) -> bool | None:
 
 
 def _in_units(record: InvocationRecord, rows: Iterable[Row]) -> Iterator[SdkFinding]:
-    rebuilt = {note.id for note in record.did(Did.REBUILT)}
+    rebuilt = {note.id for note in record.did(Activity.REBUILT)}
     if not rebuilt:
         return
-    ran = {position_text(note.path): note for note in record.did(Did.RE_EXECUTED)}
+    ran = {position_text(note.path): note for note in record.did(Activity.RE_EXECUTED)}
     for row in rows:
         if row.unit is None or row.parent_id not in rebuilt:
             continue

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
+from durable_core.frozen import dataclass
 from durable_core.limits import ServiceLimits
 from durable_core.model import (
     CheckpointRequest,
@@ -19,9 +20,8 @@ from durable_core.model import (
     PauseDetails,
 )
 from durable_core.native.checkpointer import SentRequest
-from durable_core.native.journal import Did, Note
+from durable_core.native.journal import Activity, Note
 from durable_core.service.values import RefusedAnswer
-from durable_core.values import dataclass
 
 
 class Stopped(StrEnum):
@@ -75,7 +75,7 @@ class InvocationRecord:
     requests: tuple[SentRequest, ...]
     unscheduled: tuple[str, ...] = ()
 
-    def did(self, *what: Did) -> tuple[Note, ...]:
+    def did(self, *what: Activity) -> tuple[Note, ...]:
         """Return the notes of these kinds."""
         return tuple(note for note in self.notes if note.did in what)
 
@@ -151,7 +151,7 @@ class Simulation:
 
     def ran(self, name: str | None = None) -> int:
         """Return how many bodies ran, of operations and units of that name or of all."""
-        kinds = (Did.RAN, Did.RE_EXECUTED)
+        kinds = (Activity.RAN, Activity.RE_EXECUTED)
         notes = (note for record in self.invocations for note in record.did(*kinds))
         return sum(1 for note in notes if name is None or note.name == name)
 

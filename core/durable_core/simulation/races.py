@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from durable_core.errors import DurableError
+from durable_core.frozen import dataclass
 from durable_core.model import OperationAction, OperationUpdate
 from durable_core.simulation.determinism import Departure, departures, fingerprint
 from durable_core.simulation.outcome import Simulation
 from durable_core.simulation.read_times import without_times
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,16 +13,16 @@ from enum import StrEnum
 
 from durable_core.explaining.explain import explain
 from durable_core.explaining.report import LimitUse, Report, Row
+from durable_core.frozen import dataclass
 from durable_core.history import history_of_events
 from durable_core.ids import position_text
-from durable_core.native.journal import Did, Note
+from durable_core.native.journal import Activity, Note
 from durable_core.service.values import INVALID_PARAMETER, RESOURCE_NOT_FOUND
 from durable_core.simulation.findings import SdkFinding, find_differences
 from durable_core.simulation.outcome import InvocationRecord, Simulation
-from durable_core.values import dataclass
 
 
-class Doing(StrEnum):
+class ActivityNote(StrEnum):
     """What an invocation did with an operation or unit, in the order in which it is told."""
 
     RAN = "ran"
@@ -46,23 +46,23 @@ class Doing(StrEnum):
 
 
 _DOING = {
-    Did.BEGAN: Doing.BEGAN,
-    Did.RAN: Doing.RAN,
-    Did.STOPPED: Doing.STOPPED,
-    Did.STRIPPED: Doing.STRIPPED,
-    Did.RE_EXECUTED: Doing.RE_EXECUTED,
-    Did.SKIPPED: Doing.SKIPPED,
-    Did.RETURNED: Doing.RETURNED,
-    Did.RAISED: Doing.RAISED,
+    Activity.BEGAN: ActivityNote.BEGAN,
+    Activity.RAN: ActivityNote.RAN,
+    Activity.STOPPED: ActivityNote.STOPPED,
+    Activity.STRIPPED: ActivityNote.STRIPPED,
+    Activity.RE_EXECUTED: ActivityNote.RE_EXECUTED,
+    Activity.SKIPPED: ActivityNote.SKIPPED,
+    Activity.RETURNED: ActivityNote.RETURNED,
+    Activity.RAISED: ActivityNote.RAISED,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationBlock:
-    """One invocation. `did` has only what occurred, in the order of `Doing`."""
+    """One invocation. `did` has only what occurred, in the order of `ActivityNote`."""
 
     record: InvocationRecord
-    did: Mapping[Doing, tuple[Note, ...]]
+    did: Mapping[ActivityNote, tuple[Note, ...]]
 
     @property
     def seconds(self) -> float:
@@ -81,11 +81,11 @@ class InvocationBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class OperationTimeline:
     """One operation or unit, and in which invocations what was done with it."""
 
     row: Row
-    happened: Mapping[Doing, tuple[int, ...]]
+    happened: Mapping[ActivityNote, tuple[int, ...]]
     stripped_bytes: int | None = None
     """What its whole result took, where it was stripped."""
 
@@ -119,7 +119,7 @@ class SimulationReport:
     simulation: Simulation
     explained: Report
     invocations: tuple[InvocationBlock, ...]
-    stories: tuple[Story, ...]
+    stories: tuple[OperationTimeline, ...]
     totals: SimulationTotals
     positions: Mapping[str, str]
     findings: tuple[SdkFinding, ...] = ()
@@ -169,19 +169,21 @@ def _is_final(refused: str | None) -> bool:
 def _blocks(records: Iterable[InvocationRecord]) -> Iterable[InvocationBlock]:
     entered: set[str] = set()
     for record in records:
-        did: dict[Doing, list[Note]] = {}
+        did: dict[ActivityNote, list[Note]] = {}
         here: set[str] = set()
         for note in record.notes:
             doing = _DOING.get(note.did)
             if doing is None:
                 continue
-            if doing is Doing.RAN and note.attempt is None:
+            if doing is ActivityNote.RAN and note.attempt is None:
                 here.add(note.id)
                 if note.id in entered:
-                    doing = Doing.WENT_ON
+                    doing = ActivityNote.WENT_ON
             did.setdefault(doing, []).append(note)
         entered |= here
-        yield InvocationBlock(record, {doing: tuple(did[doing]) for doing in Doing if doing in did})
+        yield InvocationBlock(
+            record, {doing: tuple(did[doing]) for doing in ActivityNote if doing in did}
+        )
 
 
 # -- operation by operation --------------------------------------------------------------------
@@ -189,12 +191,12 @@ def _blocks(records: Iterable[InvocationRecord]) -> Iterable[InvocationBlock]:
 
 @dataclass(slots=True)
 class _Happened:
-    in_invocations: dict[Doing, dict[int, None]] = field(default_factory=dict)
+    in_invocations: dict[ActivityNote, dict[int, None]] = field(default_factory=dict)
     stripped_bytes: int | None = None
     name: str | None = None
 
 
-def _stories(rows: Sequence[Row], blocks: Sequence[InvocationBlock]) -> Iterable[Story]:
+def _stories(rows: Sequence[Row], blocks: Sequence[InvocationBlock]) -> Iterable[OperationTimeline]:
     by_id: dict[str, _Happened] = {}
     by_position: dict[str, _Happened] = {}
     for block in blocks:
@@ -213,26 +215,26 @@ def _stories(rows: Sequence[Row], blocks: Sequence[InvocationBlock]) -> Iterable
         yield _story(row, [part for part in parts if part is not None])
 
 
-def _story(row: Row, parts: Sequence[_Happened]) -> Story:
-    happened: dict[Doing, tuple[int, ...]] = {}
-    for doing in Doing:
+def _story(row: Row, parts: Sequence[_Happened]) -> OperationTimeline:
+    happened: dict[ActivityNote, tuple[int, ...]] = {}
+    for doing in ActivityNote:
         numbers = {number for part in parts for number in part.in_invocations.get(doing, ())}
         if numbers:
             happened[doing] = tuple(sorted(numbers))
     if row.name is None and row.unit is not None and len(parts) == 1:
         row = replace(row, name=parts[0].name)  # Python's summaries have no names of units
     sizes = [part.stripped_bytes for part in parts if part.stripped_bytes is not None]
-    return Story(row, happened, max(sizes, default=None))
+    return OperationTimeline(row, happened, max(sizes, default=None))
 
 
 # -- in all ------------------------------------------------------------------------------------
 
 
 def _totals(explained: Report, blocks: Sequence[InvocationBlock]) -> SimulationTotals:
-    def count(doing: Doing) -> int:
+    def count(doing: ActivityNote) -> int:
         return sum(len(block.did.get(doing, ())) for block in blocks)
 
-    bodies = (note for block in blocks for note in block.did.get(Doing.RAN, ()))
+    bodies = (note for block in blocks for note in block.did.get(ActivityNote.RAN, ()))
     return SimulationTotals(
         operations=explained.totals.operations,
         units=explained.totals.units,
@@ -242,9 +244,9 @@ def _totals(explained: Report, blocks: Sequence[InvocationBlock]) -> SimulationT
         updates=sum(block.updates for block in blocks),
         sent_bytes=sum(block.sent_bytes for block in blocks),
         bodies_run=sum(note.attempt is not None for note in bodies),
-        stripped=count(Doing.STRIPPED),
-        re_executed=count(Doing.RE_EXECUTED),
-        skipped=count(Doing.SKIPPED),
+        stripped=count(ActivityNote.STRIPPED),
+        re_executed=count(ActivityNote.RE_EXECUTED),
+        skipped=count(ActivityNote.SKIPPED),
         metered_operations=explained.totals.metered_operations,
         metered_bytes=explained.totals.metered_bytes,
     )

@@ -18,7 +18,13 @@ from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput, InvocationStatus
 from durable_core.native.event_loop import VirtualTimeLoop
-from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost, invoke_handler
+from durable_core.native.invocation import (
+    Handler,
+    InvocationOptions,
+    Invoked,
+    LostInvocation,
+    invoke_handler,
+)
 from durable_core.sandbox.handler_clock import StandingClock
 from durable_core.sandbox.lambda_context import LambdaContext
 from durable_core.sandbox.process_clocks import served_by
@@ -100,10 +106,12 @@ class PlainRunner(Runner):
         with served_by(clock), drawn_from(context.aws_request_id):
             outcome = self._outcome(given, context)
         if clock.passed > FUNCTION_TIMEOUT_SECONDS:
-            return Invoked(Lost(stuck=True), (), (), FUNCTION_TIMEOUT_SECONDS)
+            return Invoked(LostInvocation(stuck=True), (), (), FUNCTION_TIMEOUT_SECONDS)
         return Invoked(outcome, (), (), clock.passed)
 
-    def _outcome(self, given: InvocationInput, context: LambdaContext) -> InvocationOutput | Lost:
+    def _outcome(
+        self, given: InvocationInput, context: LambdaContext
+    ) -> InvocationOutput | LostInvocation:
         try:
             value = self._function(_event(given), context)
         except Exception as error:
@@ -111,7 +119,7 @@ class PlainRunner(Runner):
         except BaseException as error:
             if is_interrupted():
                 raise
-            return Lost(exit_status=exit_status(error))
+            return LostInvocation(exit_status=exit_status(error))
         try:
             return InvocationOutput(InvocationStatus.SUCCEEDED, _marshalled(value))
         except Exception as error:
@@ -135,7 +143,7 @@ def is_async(handler: object) -> bool:
     )
 
 
-def crash_of(lost: Lost, invocation: Invocation) -> Crash:
+def crash_of(lost: LostInvocation, invocation: Invocation) -> Crash:
     """Return how Lambda tells an invocation that gave no answer."""
     if lost.stuck:
         return timeout_crash(invocation.request_id, lost.stuck_seconds)

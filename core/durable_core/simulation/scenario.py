@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from durable_core.errors import SourceError
+from durable_core.frozen import dataclass
 from durable_core.model import ErrorObject
 from durable_core.service.faults import NO_FAULTS, Fault, FaultKind, Faults
 from durable_core.toml_document import read_toml
-from durable_core.values import dataclass
 
 
 class CallbackOutcome(StrEnum):

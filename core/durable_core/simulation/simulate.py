@@ -16,6 +16,7 @@ from typing import Any, Final
 from durable_core.arns import name_of_invoked, names_of_handler
 from durable_core.errors import UsageError
 from durable_core.fold import fold
+from durable_core.frozen import dataclass
 from durable_core.garbage_collection import rarer_collection
 from durable_core.interrupts import noting_interrupts, take_interrupt
 from durable_core.limits import LIMITS, ServiceLimits
@@ -27,7 +28,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
 )
-from durable_core.native.invocation import Handler, InvocationOptions, Invoked, Lost
+from durable_core.native.invocation import Handler, InvocationOptions, Invoked, LostInvocation
 from durable_core.native.serdes import JSON, SerDesContext, serialize
 from durable_core.sandbox.handler_clock import STARTS_AT
 from durable_core.sandbox.process_clocks import in_place
@@ -43,6 +44,7 @@ from durable_core.service.values import (
 )
 from durable_core.simulation.chance import seeded_names
 from durable_core.simulation.link import ServiceLink
+from durable_core.simulation.messages import began_because, ended_because, label_of, waiting_for
 from durable_core.simulation.outcome import (
     Interrupted,
     InvocationEnd,
@@ -51,15 +53,13 @@ from durable_core.simulation.outcome import (
     Stopped,
     WaitingFor,
 )
-from durable_core.simulation.outside import Outside, Pauses, Targets
 from durable_core.simulation.runner import NativeRunner as NativeRunner
 from durable_core.simulation.runner import Runner as Runner
 from durable_core.simulation.runner import crash_of, runner_of
 from durable_core.simulation.scenario import PauseScript, Scenario, fault_text
+from durable_core.simulation.scenario_player import Pauses, ScenarioPlayer, Targets
 from durable_core.simulation.script import Script
-from durable_core.simulation.words import began_because, ended_because, label_of, waiting_for
 from durable_core.sizes import utf8_bytes
-from durable_core.values import dataclass
 
 
 class BrokenInvariant(AssertionError):
@@ -212,7 +212,9 @@ class _Driver:
         self._plan = plan
         self._began = now
         self._clock = VirtualClock(now)
-        self._outside = Outside(plan.script, self._clock, plan.targets, self._run_child, plan.depth)
+        self._outside = ScenarioPlayer(
+            plan.script, self._clock, plan.targets, self._run_child, plan.depth
+        )
         self._service = SimulatedService(
             start,
             now,
@@ -273,12 +275,12 @@ class _Driver:
         woken_by = tuple(service.operations[key] for key in woken if key in service.operations)
         invoked = self._runner.invoke(invocation.input, link, self._plan.options)
         now = self._clock.advance_to(began + timedelta(seconds=invoked.elapsed_seconds))
-        if isinstance(invoked.outcome, Lost) and invoked.outcome.interrupted:
+        if isinstance(invoked.outcome, LostInvocation) and invoked.outcome.interrupted:
             take_interrupt()
             self._records.append(self._record(invocation, began, woken_by, invoked, None, None))
             raise KeyboardInterrupt
         lost = invoked.outcome
-        outcome = crash_of(lost, invocation) if isinstance(lost, Lost) else lost
+        outcome = crash_of(lost, invocation) if isinstance(lost, LostInvocation) else lost
         cut_short = service.cut_short
         service.end_invocation(now, outcome)
         record = self._record(invocation, began, woken_by, invoked, outcome, cut_short)

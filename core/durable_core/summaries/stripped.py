@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from durable_core.frozen import dataclass
 from durable_core.ids import BLAKE2B, IdScheme
 from durable_core.limits import LIMITS
 from durable_core.model import (
@@ -18,7 +19,6 @@ from durable_core.model import (
 )
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.values import Summary, SummaryForm
-from durable_core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from durable_core.frozen import dataclass
 from durable_core.model import ErrorObject, UnitStatus
-from durable_core.values import dataclass
 
 
 class SummaryForm(StrEnum):

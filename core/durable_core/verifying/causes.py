@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from durable_core.verifying.matching import same
-from durable_core.verifying.traces import ContextRun, Outcome
+from durable_core.verifying.traces import BodyEnd, ContextComparison
 from durable_core.verifying.verification import Cause, Identity
 
 _MOST: Final = 300
@@ -63,11 +63,11 @@ class Likely(NamedTuple):
     skipped: int = 1
 
 
-def likely_cause(run: ContextRun, index: int) -> Likely:
+def likely_cause(run: ContextComparison, index: int) -> Likely:
     """Return what happened to the code of a context, which leaves its record at an index."""
     recorded = list(run.recorded[index : index + _MOST])
     rest = [each.identity for each in run.asked[index : index + _MOST]]
-    costs = _costs(recorded, rest, is_cut=run.outcome is not Outcome.RETURNED)
+    costs = _costs(recorded, rest, is_cut=run.outcome is not BodyEnd.RETURNED)
     distance = costs[0][0]
     if not rest:
         return Likely(_cause_of_an_end(run, recorded), distance)
@@ -79,7 +79,7 @@ def likely_cause(run: ContextRun, index: int) -> Likely:
 
 
 def _is_handling(
-    run: ContextRun,
+    run: ContextComparison,
     index: int,
     recorded: Sequence[Identity | None],
     rest: Sequence[Identity],
@@ -92,9 +92,9 @@ def _is_handling(
     handled = run.asked[index].handled
     if handled is None:
         return False
-    if run.outcome is Outcome.RAISED and run.has_succeeded and run.error == handled.error:
+    if run.outcome is BodyEnd.RAISED and run.has_succeeded and run.error == handled.error:
         return True
-    if run.outcome is Outcome.SUSPENDED:
+    if run.outcome is BodyEnd.SUSPENDED:
         return not any(same(one, other) for one in recorded for other in rest[1:] if one)
     costs = _costs(recorded, rest, is_cut=False)
     return not _are_alike(recorded, rest) and costs[0][0] > 1
@@ -108,7 +108,7 @@ def _skipped(recorded: Sequence[Identity | None], now: Identity) -> int:
 
 
 def _cause(
-    run: ContextRun,
+    run: ContextComparison,
     index: int,
     recorded: Sequence[Identity | None],
     rest: Sequence[Identity],
@@ -122,7 +122,7 @@ def _cause(
         return Cause.MOVED_OUT
     if run.asked[index].took_from:
         return Cause.MOVED_IN
-    is_whole = run.outcome is Outcome.RETURNED
+    is_whole = run.outcome is BodyEnd.RETURNED
     # What comes later in the record, by its name, hardly is new, or the next operation renamed.
     unlikely = 2 if not is_whole and now.name and _skipped(recorded, now) else 0
     edits = {
@@ -184,9 +184,9 @@ def _cause_of_a_change(before: Identity, now: Identity) -> Cause:
     return Cause.TYPE_CHANGED if before.name == now.name else Cause.REPLACED
 
 
-def _cause_of_an_end(run: ContextRun, recorded: Sequence[Identity | None]) -> Cause:
-    if run.outcome is Outcome.RAISED:
+def _cause_of_an_end(run: ContextComparison, recorded: Sequence[Identity | None]) -> Cause:
+    if run.outcome is BodyEnd.RAISED:
         return Cause.RAISED
-    if run.outcome is Outcome.SUSPENDED:
+    if run.outcome is BodyEnd.SUSPENDED:
         return Cause.WAITS
     return Cause.REMOVED if len(recorded) == 1 else Cause.ENDED_EARLY

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 from durable_core.verifying.passes import Seen
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.verification import Cause, Divergence, Identity, Line, line_at
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
+class ReplayRuntime:
     """The runtime of a handler. `compares`: it compares the identity of what it replays.
 
     `is_native`: a mismatch ends the execution there whatever the handler catches.
@@ -29,7 +29,7 @@ class Runtime:
 
 
 def with_consequence(
-    divergence: Divergence, runtime: Runtime, inside: str | None = None
+    divergence: Divergence, runtime: ReplayRuntime, inside: str | None = None
 ) -> Divergence:
     """Return the divergence with what the runtime would do there.
 
@@ -50,7 +50,7 @@ def with_consequence(
 _UNSEEN = "doesn't notice: what is recorded is never reached, and the execution goes on without it"
 
 
-def _consequence(divergence: Divergence, runtime: Runtime) -> str:
+def _consequence(divergence: Divergence, runtime: ReplayRuntime) -> str:
     expected, current = divergence.expected, divergence.current
     if divergence.escapes:
         return "gives no answer: the invocation fails, and the service invokes it again"
@@ -83,7 +83,7 @@ def _other_units(expected: Line, current: Line) -> str:
     return f"{stored}; in flight or rebuilt, it runs the new units"
 
 
-def told_alike(seen: Sequence[Seen], runtime: Runtime) -> list[Divergence]:
+def told_alike(seen: Sequence[Seen], runtime: ReplayRuntime) -> list[Divergence]:
     """Return the divergences, those that one line of code makes in several contexts as one."""
     alike: dict[Any, list[Divergence]] = {}
     for each in seen:
@@ -91,7 +91,7 @@ def told_alike(seen: Sequence[Seen], runtime: Runtime) -> list[Divergence]:
         sides = [
             line and replace(line, position="", status=None) for line in (one.expected, one.current)
         ]
-        around = each.run.examination.completed_around(each.found.within)
+        around = each.run.session.completed_around(each.found.within)
         answered = around[0].path if each.inside is not None and around else None
         key = (one.cause, one.why, one.where or one.position, *sides, answered)
         alike.setdefault(key, []).append(_told(each, runtime))
@@ -101,7 +101,7 @@ def told_alike(seen: Sequence[Seen], runtime: Runtime) -> list[Divergence]:
     ]
 
 
-def _told(seen: Seen, runtime: Runtime) -> Divergence:
+def _told(seen: Seen, runtime: ReplayRuntime) -> Divergence:
     divergence = seen.found.divergence
     inside = None if seen.inside is None else _label(seen.inside)
     told = replace(

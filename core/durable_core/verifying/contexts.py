@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 
+from durable_core.frozen import dataclass
 from durable_core.limits import LIMITS
 from durable_core.model import OperationStatus, OperationType
 from durable_core.sizes import utf8_bytes
-from durable_core.values import dataclass
 from durable_core.verifying.differences import compare_result, compare_unit_result
 from durable_core.verifying.missing_values import NotDone, is_unknown
 from durable_core.verifying.recorded_tree import Node
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Answer, Ended, Outcome, Trace, UnitAnswer, status_of
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import (
+    BodyEnd,
+    BodyOutcome,
+    ContextTrace,
+    Resolution,
+    UnitPlan,
+    status_of,
+)
 
 Written = Callable[[], str | NotDone | None]
 """Writes what a body returned as its runtime would: its payload, or NotDone where that can't be
@@ -43,7 +50,7 @@ class ContextPlan:
     doesn't enter it.
     """
 
-    trace: Trace | None
+    trace: ContextTrace | None
     runs_body: bool
     answer_from: AnswerFrom
 
@@ -51,13 +58,13 @@ class ContextPlan:
 _NOT_ENTERED = ContextPlan(None, runs_body=False, answer_from=AnswerFrom.NOTHING)
 
 
-def is_entered(answer: Answer) -> bool:
+def is_entered(answer: Resolution) -> bool:
     """Return True where the body of a context may run: not beyond what is recorded."""
     return answer.is_known or answer.identity.virtual
 
 
 def plan_context(
-    examination: Examination, answer: Answer, *, summarizes: bool = False
+    session: ReplaySession, answer: Resolution, *, summarizes: bool = False
 ) -> ContextPlan:
     """Return what happens with a context that was asked for.
 
@@ -65,29 +72,29 @@ def plan_context(
     """
     if not is_entered(answer):
         return _NOT_ENTERED
-    trace = _trace_of(examination, answer)
+    trace = _trace_of(session, answer)
     recorded = answer.recorded
-    if answer.is_terminal and not _looks_inside(examination, answer, summarizes=summarizes):
+    if answer.is_terminal and not _looks_inside(session, answer, summarizes=summarizes):
         return ContextPlan(trace, False, AnswerFrom.RECORD)
     source = AnswerFrom.BODY
     if recorded is not None and recorded.operation.type is OperationType.CONTEXT:
         if not answer.is_terminal:
             source = AnswerFrom.NOTHING
-        elif not examination.is_stripped(recorded):
+        elif not session.is_stripped(recorded):
             source = AnswerFrom.RECORD
     return ContextPlan(trace, True, source)
 
 
-def needs_body(examination: Examination, answer: Answer, value: object) -> bool:
+def needs_body(session: ReplaySession, answer: Resolution, value: object) -> bool:
     """Return True where the body has to run since the recorded value isn't to be had."""
-    return is_unknown(value) and can_look_inside(examination, answer)
+    return is_unknown(value) and can_look_inside(session, answer)
 
 
 def after_body(
-    examination: Examination,
-    answer: Answer,
+    session: ReplaySession,
+    answer: Resolution,
     plan: ContextPlan,
-    ended: Ended,
+    ended: BodyOutcome,
     written: Written | None,
 ) -> AnswerFrom:
     """Return what a context comes to whose body has run, and note where that differs.
@@ -95,68 +102,72 @@ def after_body(
     `written` None: the value is compared elsewhere, unit by unit.
     """
     if plan.answer_from is AnswerFrom.RECORD:
-        if written is None or ended.outcome is not Outcome.RETURNED:
+        if written is None or ended.outcome is not BodyEnd.RETURNED:
             return AnswerFrom.RECORD
         payload = written()
         if isinstance(payload, NotDone):
             return AnswerFrom.RECORD
-        if _is_summarized(examination, answer, payload):
+        if _is_summarized(session, answer, payload):
             return AnswerFrom.BODY
-        compare_result(examination, answer, payload)
+        compare_result(session, answer, payload)
         return AnswerFrom.RECORD
-    if ended.outcome is Outcome.SUSPENDED:
+    if ended.outcome is BodyEnd.SUSPENDED:
         return AnswerFrom.NOTHING
     return plan.answer_from
 
 
-def settled(examination: Examination, answer: Answer, value: object, ended: Ended) -> object:
+def settled(
+    session: ReplaySession, answer: Resolution, value: object, ended: BodyOutcome
+) -> object:
     """Return the value of a context that its record answers: from its body where it isn't to be
     had otherwise."""
-    if not is_unknown(value) or ended.outcome is not Outcome.RETURNED:
+    if not is_unknown(value) or ended.outcome is not BodyEnd.RETURNED:
         return value
-    examination.missing.rebuilt(answer.path, answer.identity, ended.value)
+    session.missing.rebuilt(answer.path, answer.identity, ended.value)
     return ended.value
 
 
-def runs_units(examination: Examination, answer: Answer, *, lacks_values: bool) -> bool:
+def runs_units(session: ReplaySession, answer: Resolution, *, lacks_values: bool) -> bool:
     """Return True where the units of a map or parallel run, of those that have begun.
     `lacks_values`: its result is stored, and a value in it isn't to be had."""
-    looks = _looks_inside(examination, answer)
+    looks = _looks_inside(session, answer)
     return looks or not answer.is_terminal or lacks_values
 
 
-def plan_unit(examination: Examination, unit: UnitAnswer) -> ContextPlan:
+def plan_unit(session: ReplaySession, unit: UnitPlan) -> ContextPlan:
     """Return what happens with a unit that runs."""
     recorded = None if unit.node is None else unit.node.recorded
     has_value = (
         recorded is not None
         and recorded.operation.is_terminal
         and not unit.trace.is_virtual
-        and not examination.is_stripped(recorded)
+        and not session.is_stripped(recorded)
     )
     source = AnswerFrom.RECORD if has_value else AnswerFrom.BODY
-    return ContextPlan(unit.trace, _looks_inside_unit(examination, unit), source)
+    return ContextPlan(unit.trace, _looks_inside_unit(session, unit), source)
 
 
 def compare_unit(
-    examination: Examination, unit: UnitAnswer, ended: Ended, written: Written
+    session: ReplaySession, unit: UnitPlan, ended: BodyOutcome, written: Written
 ) -> None:
     """Note where the body of a unit came to another result than its own record holds."""
-    if ended.outcome is Outcome.RETURNED:
+    if ended.outcome is BodyEnd.RETURNED:
         payload = written()
         if not isinstance(payload, NotDone):
-            compare_unit_result(examination, unit, payload)
+            compare_unit_result(session, unit, payload)
 
 
-def settled_unit(examination: Examination, unit: UnitAnswer, value: object, ended: Ended) -> object:
+def settled_unit(
+    session: ReplaySession, unit: UnitPlan, value: object, ended: BodyOutcome
+) -> object:
     """Return the value of a unit, as `settled` does that of a context."""
-    if not is_unknown(value) or ended.outcome is not Outcome.RETURNED:
+    if not is_unknown(value) or ended.outcome is not BodyEnd.RETURNED:
         return value
-    examination.missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
+    session.missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
     return ended.value
 
 
-def _is_summarized(examination: Examination, answer: Answer, payload: str | None) -> bool:
+def _is_summarized(session: ReplaySession, answer: Resolution, payload: str | None) -> bool:
     """Return True, and note it, when a summary of the user's own must be what is stored.
 
     No event says so; but what the body came to is over the limit, and what is stored isn't it.
@@ -166,14 +177,14 @@ def _is_summarized(examination: Examination, answer: Answer, payload: str | None
         return False
     if utf8_bytes(payload) <= LIMITS.payload_bytes:
         return False
-    examination.summarized.add(answer.path)
+    session.summarized.add(answer.path)
     return True
 
 
 # -- whose bodies run ----------------------------------------------------------------------------
 
 
-def _trace_of(examination: Examination, answer: Answer) -> Trace:
+def _trace_of(session: ReplaySession, answer: Resolution) -> ContextTrace:
     """Return the trace for the body of a context that the code asks for."""
     node, recorded = answer.node, answer.recorded
     is_context = node is not None and (
@@ -187,8 +198,8 @@ def _trace_of(examination: Examination, answer: Answer) -> Trace:
         is_open = node is not None and not node.is_terminal
         succeeded = status_of(node) == OperationStatus.SUCCEEDED
     is_new = not is_context and not answer.identity.virtual
-    return examination.follow(
-        Trace(
+    return session.follow(
+        ContextTrace(
             answer.path,
             answer.identity,
             node if is_context else None,
@@ -198,18 +209,18 @@ def _trace_of(examination: Examination, answer: Answer) -> Trace:
             where=around.asked[answer.asked_at].where,
             host=around if is_new else None,
             host_index=answer.asked_at,
-            borrows=examination.borrows,
+            substitutes=session.substitutes,
         )
     )
 
 
-def can_look_inside(examination: Examination, answer: Answer) -> bool:
+def can_look_inside(session: ReplaySession, answer: Resolution) -> bool:
     """Return True where the operations of a completed context are in the source: from a state
     the service leaves them out."""
-    return not examination.is_pruned or answer.node is None or bool(answer.node.children)
+    return not session.is_pruned or answer.node is None or bool(answer.node.children)
 
 
-def _looks_inside(examination: Examination, answer: Answer, *, summarizes: bool = False) -> bool:
+def _looks_inside(session: ReplaySession, answer: Resolution, *, summarizes: bool = False) -> bool:
     """Return True when the body of a completed context is to run.
 
     `summarizes`: its code stores a summary of its own in the place of a large result. Then no
@@ -217,42 +228,42 @@ def _looks_inside(examination: Examination, answer: Answer, *, summarizes: bool 
     matters; see `found`.
     """
     node, recorded = answer.node, answer.recorded
-    if examination.is_stripped(recorded):
+    if session.is_stripped(recorded):
         return True
-    if not can_look_inside(examination, answer):
-        examination.unlooked += 1
+    if not can_look_inside(session, answer):
+        session.unlooked += 1
         return False
     if node is None or recorded is None:
         return False
     if recorded.operation.type is not OperationType.CONTEXT:
         return True  # the code has left the record, and is followed to tell the cause
-    if _enters(examination, node):
+    if _enters(session, node):
         return True
     if summarizes and recorded.operation.status is OperationStatus.SUCCEEDED:
         details = recorded.operation.context_details
         if details is None or details.replay_children is None:
-            examination.unclear[answer.path] = answer.identity
-            return recorded.operation.id not in examination.stored
+            session.unclear[answer.path] = answer.identity
+            return recorded.operation.id not in session.stored
     return False
 
 
-def _looks_inside_unit(examination: Examination, unit: UnitAnswer) -> bool:
+def _looks_inside_unit(session: ReplaySession, unit: UnitPlan) -> bool:
     """Return True when the body of a unit is to run, which the map or parallel has begun."""
     node = unit.node
-    if node is None or not examination.is_answered(node):
+    if node is None or not session.is_answered(node):
         return True
-    if examination.is_pruned and not node.children:
-        examination.unlooked += 1
+    if session.is_pruned and not node.children:
+        session.unlooked += 1
         return False
-    return _enters(examination, node)
+    return _enters(session, node)
 
 
-def _enters(examination: Examination, node: Node) -> bool:
+def _enters(session: ReplaySession, node: Node) -> bool:
     """Return True for a completed context whose body runs although a replay answers it."""
     assert node.recorded is not None
     operation_id = node.recorded.operation.id
-    if operation_id in examination.bodies:
-        examination.entered.setdefault(operation_id, examination.moment)
+    if operation_id in session.bodies:
+        session.entered.setdefault(operation_id, session.moment)
         return True
-    examination.answered[operation_id] = node.path
+    session.answered[operation_id] = node.path
     return False

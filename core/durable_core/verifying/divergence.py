@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 from durable_core.excerpts import excerpt, short_name
+from durable_core.frozen import dataclass
 from durable_core.ids import Path, position_text
 from durable_core.sandbox.user_code import CodeLine
-from durable_core.values import dataclass
 from durable_core.verifying.causes import Likely, likely_cause
 from durable_core.verifying.matching import same
-from durable_core.verifying.traces import Asked, ContextRun, Outcome
+from durable_core.verifying.traces import BodyEnd, ContextComparison, RequestedOperation
 from durable_core.verifying.verification import Cause, Divergence, Identity, Line, line_at
 
 
@@ -36,7 +36,7 @@ SHOWN: Final = 3
 """How many operations before and after a divergence are shown."""
 
 
-def first_divergence(run: ContextRun) -> Found | None:
+def first_divergence(run: ContextComparison) -> Found | None:
     """Return where the code of a context first leaves its record, or None."""
     for index, asked in enumerate(run.asked):
         if index >= len(run.recorded):
@@ -47,19 +47,19 @@ def first_divergence(run: ContextRun) -> Found | None:
             return _found(run, index)
     if any(each is not None for each in run.recorded[len(run.asked) :]):
         return _found(run, len(run.asked))
-    if run.outcome is Outcome.RAISED and run.has_succeeded:
+    if run.outcome is BodyEnd.RAISED and run.has_succeeded:
         return _raised(run)
     return None
 
 
-def _raised(run: ContextRun) -> Found:
+def _raised(run: ContextComparison) -> Found:
     last = len(run.asked)
     why = f"{run.label} is recorded as SUCCEEDED, its code now raises {_error(run.error)}"
     found = _divergence(run, last, Cause.RAISED, why, 0)
     return Found(run.ended_at, found, run.path)
 
 
-def _found(run: ContextRun, index: int) -> Found:
+def _found(run: ContextComparison, index: int) -> Found:
     likely = likely_cause(run, index)
     moment = run.asked[index].moment if index < len(run.asked) else run.ended_at
     why = _why(likely, run, index)
@@ -67,7 +67,9 @@ def _found(run: ContextRun, index: int) -> Found:
     return Found(moment, found, run.path, index >= len(run.recorded))
 
 
-def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: int) -> Divergence:
+def _divergence(
+    run: ContextComparison, index: int, cause: Cause, why: str, distance: int
+) -> Divergence:
     asked = run.asked[index] if index < len(run.asked) else None
     traceback = run.traceback if asked is None else None
     if asked is not None and asked.handled is not None and cause is Cause.RAISED:
@@ -91,7 +93,9 @@ def _divergence(run: ContextRun, index: int, cause: Cause, why: str, distance: i
     )
 
 
-def _where(run: ContextRun, index: int, asked: Asked | None, cause: Cause) -> CodeLine | None:
+def _where(
+    run: ContextComparison, index: int, asked: RequestedOperation | None, cause: Cause
+) -> CodeLine | None:
     """Return the line of the call, or that raised; of what is missing, where the code ended or
     asked last."""
     if asked is not None:
@@ -102,20 +106,20 @@ def _where(run: ContextRun, index: int, asked: Asked | None, cause: Cause) -> Co
     return run.asked[index - 1].where if 0 < index <= len(run.asked) else None
 
 
-def _recorded_line(run: ContextRun, index: int) -> Line | None:
+def _recorded_line(run: ContextComparison, index: int) -> Line | None:
     identity = run.recorded[index] if index < len(run.recorded) else None
     if identity is None:
         return None
     return line_at((*run.path, index + 1), identity, run.statuses[index])
 
 
-def _recorded_lines(run: ContextRun, start: int, stop: int) -> tuple[Line, ...]:
+def _recorded_lines(run: ContextComparison, start: int, stop: int) -> tuple[Line, ...]:
     stop = min(stop, len(run.recorded))
     lines = (_recorded_line(run, index) for index in range(start, stop))
     return tuple(line for line in lines if line is not None)
 
 
-def _asked_lines(run: ContextRun, start: int, stop: int) -> tuple[Line, ...]:
+def _asked_lines(run: ContextComparison, start: int, stop: int) -> tuple[Line, ...]:
     stop = min(stop, len(run.asked))
     return tuple(
         line_at((*run.path, index + 1), run.asked[index].identity) for index in range(start, stop)
@@ -125,7 +129,7 @@ def _asked_lines(run: ContextRun, start: int, stop: int) -> tuple[Line, ...]:
 # -- in words ------------------------------------------------------------------------------------
 
 
-def _why(likely: Likely, run: ContextRun, index: int) -> str:
+def _why(likely: Likely, run: ContextComparison, index: int) -> str:
     cause = likely.cause
     before = run.recorded[index] if index < len(run.recorded) else None
     if index >= len(run.asked):
@@ -163,19 +167,19 @@ def _why(likely: Likely, run: ContextRun, index: int) -> str:
     return f"{before} has become {now}"
 
 
-def _handling(asked: Asked) -> str:
+def _handling(asked: RequestedOperation) -> str:
     """Say which error of its own the code handles: it may be what kept it from what is recorded."""
     return f", while the code handles {_error(asked.handled.error)}" if asked.handled else ""
 
 
-def _end(run: ContextRun) -> str:
+def _end(run: ContextComparison) -> str:
     """Say how code that has left its record ends, where that isn't how it ended."""
-    if run.outcome is Outcome.RAISED and run.has_succeeded:
+    if run.outcome is BodyEnd.RAISED and run.has_succeeded:
         return f", and the code ends by raising {_error(run.error)}"
     return ""
 
 
-def _why_it_ends(cause: Cause, run: ContextRun, index: int, before: Identity | None) -> str:
+def _why_it_ends(cause: Cause, run: ContextComparison, index: int, before: Identity | None) -> str:
     match cause:
         case Cause.REMOVED:
             return f"{before} is no longer asked for: the code ends before it"

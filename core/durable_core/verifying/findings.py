@@ -13,9 +13,9 @@ from durable_core.sandbox.user_code import shown
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.leaks import Leak
 from durable_core.verifying.passes import Passes, Run, Seen
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Asked, Trace
-from durable_core.verifying.verification import Cause, Difference, Doubt, RunOutcome
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import ContextTrace, RequestedOperation
+from durable_core.verifying.verification import Cause, Difference, Inconclusive, RunOutcome
 
 
 def divergences_seen(passes: Passes) -> list[Seen]:
@@ -23,9 +23,9 @@ def divergences_seen(passes: Passes) -> list[Seen]:
     them, those that it didn't meet by their positions."""
     service = list(_of_service(passes))
     positions = {each.found.divergence.position for each, _ in service}
-    widest = passes.widest.examination
+    widest = passes.widest.session
     inside = (
-        (each, each.found.moment if each.run.examination is widest else None)
+        (each, each.found.moment if each.run.session is widest else None)
         for each in passes.inside
         if each.found.divergence.position not in positions
     )
@@ -51,7 +51,7 @@ def _of_service(passes: Passes) -> Iterator[tuple[Seen, int | None]]:
         return
     same = {_key(each): each for each in passes.widest.found}
     for found in run.found:
-        if not is_of_service(run.examination, found):
+        if not is_of_service(run.session, found):
             continue
         twin = same.get(_key(found))
         if twin is None:
@@ -62,7 +62,7 @@ def _of_service(passes: Passes) -> Iterator[tuple[Seen, int | None]]:
 
 def leaks_of(passes: Passes) -> list[Leak]:
     """Return what bodies of completed contexts do outside of themselves, as far as it is seen."""
-    watch = passes.widest.examination.leaks
+    watch = passes.widest.session.leaks
     return [] if watch is None else watch.leaks
 
 
@@ -85,9 +85,9 @@ def parting_of(passes: Passes) -> str | None:
     completed contexts too, outside of them, though neither diverges; None: nowhere."""
     if passes.service is None or not passes.bodies:
         return None
-    wide = {trace.path: trace for trace in passes.widest.examination.traces}
-    for trace in passes.service.examination.traces:
-        if trace.path not in wide or passes.service.examination.completed_around(trace.path):
+    wide = {trace.path: trace for trace in passes.widest.session.traces}
+    for trace in passes.service.session.traces:
+        if trace.path not in wide or passes.service.session.completed_around(trace.path):
             continue
         for one, other in zip_longest(trace.asked, wide[trace.path].asked):
             if one is None or other is None or one.identity != other.identity:
@@ -95,7 +95,9 @@ def parting_of(passes: Passes) -> str | None:
     return None
 
 
-def _parting(trace: Trace, one: Asked | None, other: Asked | None) -> str:
+def _parting(
+    trace: ContextTrace, one: RequestedOperation | None, other: RequestedOperation | None
+) -> str:
     replays, runs = (
         "nothing more" if each is None else f"{each.identity} at {shown(each.where)}"
         for each in (one, other)
@@ -115,12 +117,12 @@ def _key(found: Found) -> Any:
     return told.position, told.expected, told.current
 
 
-def is_of_service(examination: Examination, found: Found) -> bool:
+def is_of_service(session: ReplaySession, found: Found) -> bool:
     """Return True for a divergence that a replay meets: not inside of a context that it answers,
     except that a map or parallel compares the number and names of its units before."""
-    if not examination.completed_around(found.within):
+    if not session.completed_around(found.within):
         return True
-    node = examination.tree.root.at(found.within)
+    node = session.tree.root.at(found.within)
     is_of_units = node is not None and node.is_batch
     return is_of_units and found.divergence.cause is not Cause.NESTING
 
@@ -140,13 +142,13 @@ def differences_seen(passes: Passes) -> list[Difference]:
 
 
 def _differences(run: Run, *, inside: bool) -> Iterator[Difference]:
-    for each in run.examination.differences:
-        is_outside = not run.examination.completed_around(each.within)
+    for each in run.session.differences:
+        is_outside = not run.session.completed_around(each.within)
         if run.counts(each.moment, each.within) if inside else is_outside:
             yield each.difference
 
 
-def doubts_seen(passes: Passes, divergences: Sequence[Seen]) -> list[Doubt]:
+def doubts_seen(passes: Passes, divergences: Sequence[Seen]) -> list[Inconclusive]:
     """Return why the outcome isn't known: what was met before the first divergence.
 
     What the service's replay diverges by stands whatever is in doubt inside of completed contexts.
@@ -160,10 +162,10 @@ def doubts_seen(passes: Passes, divergences: Sequence[Seen]) -> list[Doubt]:
     return doubts
 
 
-def _doubts(run: Run) -> list[Doubt]:
+def _doubts(run: Run) -> list[Inconclusive]:
     moments = [each.moment for each in run.found]
     first = min(moments if run.until is None else [*moments, run.until], default=None)
-    return [each for moment, each in run.examination.doubts if first is None or moment < first]
+    return [each for moment, each in run.session.doubts if first is None or moment < first]
 
 
 def outcome_by_run(passes: Passes) -> dict[str, RunOutcome]:
@@ -184,8 +186,8 @@ def _outside(run: Run) -> tuple[Any, ...]:
                 len(trace.asked),
                 *(str(each.identity) for each in trace.asked[len(trace.sequence) :]),
             )
-            for trace in run.examination.traces
-            if trace.asked and not run.examination.completed_around(trace.path)
+            for trace in run.session.traces
+            if trace.asked and not run.session.completed_around(trace.path)
         )
     )
 
@@ -195,9 +197,9 @@ def _outcome(runs: Sequence[Run]) -> RunOutcome:
         (
             tuple((found.divergence.cause, *_key(found)) for found in run.found),
             any(not each.is_refusal for each in _doubts(run)),
-            sum(len(trace.asked) for trace in run.examination.traces),
+            sum(len(trace.asked) for trace in run.session.traces),
         )
         for run in runs
     )
-    differences = (each.difference for run in runs for each in run.examination.differences)
+    differences = (each.difference for run in runs for each in run.session.differences)
     return RunOutcome(told, tuple(differences), _outside(runs[0]))

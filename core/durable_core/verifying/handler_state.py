@@ -18,9 +18,9 @@ from operator import is_
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.sandbox.process_environment import variables_kept
 from durable_core.sandbox.user_code import is_installed, is_ours, is_users
-from durable_core.values import dataclass
 
 _MOST_PLACES: Final = 500
 _LONGEST: Final = 2_000
@@ -35,7 +35,7 @@ _EMPTY: Final = object()
 
 
 @dataclass(slots=True)
-class Place:
+class StatePlace:
     """Something that code can change, and what it held.
 
     `name` is how it is called in the code, `key` the last word of it. `read` returns what it holds
@@ -58,7 +58,7 @@ class HandlerState:
     """All that is found from some functions, as it is now. `codes` are the functions' own code."""
 
     def __init__(self, roots: Iterable[Any]) -> None:
-        self.places: list[Place] = []
+        self.places: list[StatePlace] = []
         self.codes: dict[CodeType, None] = {}
         self._caches: list[_Cache] = []
         self._seen: dict[object, object] = {}
@@ -89,7 +89,7 @@ class HandlerState:
         for each in self._caches:
             each.restore()
 
-    def changed(self) -> Iterator[Place]:
+    def changed(self) -> Iterator[StatePlace]:
         """Yield what has changed."""
         return (each for each in self.places if each.has_changed())
 
@@ -161,7 +161,7 @@ class HandlerState:
                 cell.cell_contents = held[0]
 
         held = read()
-        self.places.append(Place(name, name, read, write, held))
+        self.places.append(StatePlace(name, name, read, write, held))
         self._add(name, held[0])
 
     def _own_variable(self, name: str, cell: CellType) -> None:
@@ -185,7 +185,7 @@ class HandlerState:
             def write(held: Any) -> None:
                 holder[key] = held[0]
 
-            self.places.append(Place(name, key, read, write, [value]))
+            self.places.append(StatePlace(name, key, read, write, [value]))
         self._todo.append((name, key, value))
 
     def _container(self, name: str, key: str, thing: Any) -> None:
@@ -206,7 +206,7 @@ class HandlerState:
             (thing.extend if hasattr(thing, "extend") else thing.update)(held)
 
         held = copy()
-        self.places.append(Place(name, key, copy, write, held))
+        self.places.append(StatePlace(name, key, copy, write, held))
         if not isinstance(thing, bytearray):
             self._todo.extend((name, key, each) for each in _values(held))
 
@@ -238,7 +238,7 @@ class HandlerState:
         def read() -> Any:
             return {key: each for key, each in own.items() if key[:2] != "__"}
 
-        self.places.append(Place(name, name, read, write, read(), is_object=True))
+        self.places.append(StatePlace(name, name, read, write, read(), is_object=True))
 
 
 class _Cache:

@@ -17,10 +17,10 @@ from itertools import pairwise
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Final
 
+from durable_core.frozen import dataclass
 from durable_core.ids import Path
 from durable_core.sandbox.user_code import CodeLine, shown
-from durable_core.values import dataclass
-from durable_core.verifying.handler_state import HandlerState, Place
+from durable_core.verifying.handler_state import HandlerState, StatePlace
 
 running_body: ContextVar[Path | None] = ContextVar("durable_verified_body", default=None)
 """The position of the context whose body runs here; None: the handler itself."""
@@ -89,7 +89,7 @@ class LeakWatch:
     def _note(
         self,
         label: str,
-        what: tuple[Place, str],
+        what: tuple[StatePlace, str],
         code: tuple[HandlerState, Sequence[Any]],
         where: CodeLine | None,
     ) -> None:
@@ -120,7 +120,7 @@ class LeakWatch:
         return _nested(HandlerState([self._handler]).codes)
 
 
-def _keys(place: Place) -> Iterator[str]:
+def _keys(place: StatePlace) -> Iterator[str]:
     """Yield the names by which code reaches what has changed: attributes each by its own."""
     if not place.is_object:
         yield place.key

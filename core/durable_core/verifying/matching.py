@@ -19,11 +19,11 @@ class Fit(Enum):
 
     EXACT = auto()
     """At its own position, with its own identity."""
-    ELSEWHERE = auto()
+    DISPLACED = auto()
     """With its own identity, at another position of the context."""
-    BORROWED = auto()
+    SUBSTITUTED = auto()
     """It stands in for the recorded operation that comes next, whose identity is another."""
-    INVENTED = auto()
+    SYNTHETIC = auto()
     """It is taken for a new operation, before the recorded one that comes next."""
     NEW = auto()
     """Nothing answers: everything that the context recorded is used up."""
@@ -47,7 +47,7 @@ def same(recorded: Identity | None, asked: Identity) -> bool:
     return recorded is not None and not recorded.virtual and recorded == asked
 
 
-_MOST_INVENTED: Final = 20
+_MOST_SYNTHETIC: Final = 20
 """A loop that waits for a certain value would ask for ever."""
 
 
@@ -55,17 +55,17 @@ class Alignment:
     """Where the code of one context is in what the context recorded (None: nothing recorded).
 
     What isn't recorded may be the next recorded operation, changed, or a new one before it: the one
-    is supposed when `borrows`, the other when not.
+    is supposed when `substitutes`, the other when not.
     """
 
-    def __init__(self, recorded: Sequence[Identity | None], *, borrows: bool = True) -> None:
+    def __init__(self, recorded: Sequence[Identity | None], *, substitutes: bool = True) -> None:
         self._recorded = recorded
-        self._borrows = borrows
-        self._invented = 0
+        self._substitutes = substitutes
+        self._synthetic = 0
         self._used = [False] * len(recorded)
         self._at = 0
         self._asked = 0
-        self._is_borrowing = False
+        self._is_substituting = False
         self._is_as_recorded = True
 
     @property
@@ -88,7 +88,7 @@ class Alignment:
             return False
         self._asked = self._at = position + 1
         self._used[position] = True
-        self._is_borrowing = False
+        self._is_substituting = False
         return True
 
     def look(self, asked: Identity) -> Match:
@@ -98,17 +98,17 @@ class Alignment:
         found = self._find(asked)
         if found is not None:
             self._take(found)
-            return Match(Fit.ELSEWHERE, found)
-        if not self._borrows and not self.is_exhausted and self._invented < _MOST_INVENTED:
-            self._invented += 1
-            return Match(Fit.INVENTED)
-        if self._is_borrowing:
+            return Match(Fit.DISPLACED, found)
+        if not self._substitutes and not self.is_exhausted and self._synthetic < _MOST_SYNTHETIC:
+            self._synthetic += 1
+            return Match(Fit.SYNTHETIC)
+        if self._is_substituting:
             self._used[self._at] = True
             self._at += 1
-        self._is_borrowing = not self.is_exhausted
-        return Match(Fit.BORROWED, self._at) if self._is_borrowing else Match(Fit.NEW)
+        self._is_substituting = not self.is_exhausted
+        return Match(Fit.SUBSTITUTED, self._at) if self._is_substituting else Match(Fit.NEW)
 
-    def lend(self, asked: Identity) -> int | None:
+    def claim(self, asked: Identity) -> int | None:
         """Give up a recorded operation to code in another context that asks for the same."""
         found = self._find(asked)
         if found is not None:
@@ -118,7 +118,7 @@ class Alignment:
     def _take(self, index: int) -> None:
         self._used[index] = True
         self._at = max(self._at, index + 1)
-        self._is_borrowing = False
+        self._is_substituting = False
 
     def _find(self, asked: Identity) -> int | None:
         """Look ahead, then back among what was left out."""

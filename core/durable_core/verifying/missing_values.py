@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, NoReturn, Protocol
 
+from durable_core.frozen import dataclass
 from durable_core.ids import Path, position_text
 from durable_core.sandbox.attempts import Reach, ReachesOut
-from durable_core.values import dataclass
 
 TRUNCATED: Final = (
     "fetch the history again with its execution data; a payload that the service truncates can't "
@@ -32,7 +32,7 @@ class Doubter(Protocol):
 
 
 @dataclass(slots=True)
-class Comparison:
+class ValueComparison:
     """What is compared. `met`: one of the values isn't known."""
 
     met: bool = False
@@ -48,7 +48,7 @@ class MissingValues:
 
     def __init__(self, doubt: Doubter) -> None:
         self._doubt = doubt
-        self._comparison: Comparison | None = None
+        self._comparison: ValueComparison | None = None
         self._handed: dict[Path, tuple[str, str, str]] = {}
         self.uncompared: dict[str, str] = {}
         self.suspension: Callable[[str], BaseException] = NotKnown
@@ -102,10 +102,10 @@ class MissingValues:
         self.uncompared.setdefault(_label(path, identity), why)
 
     @contextmanager
-    def comparing(self) -> Iterator[Comparison]:
+    def comparing(self) -> Iterator[ValueComparison]:
         """Do what only compares values: it isn't the code that looks at them, and what stands for
         one raises NotKnown."""
-        before, self._comparison = self._comparison, Comparison()
+        before, self._comparison = self._comparison, ValueComparison()
         try:
             yield self._comparison
         finally:

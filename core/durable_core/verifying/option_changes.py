@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from durable_core.fold import AttemptEnd, Recorded
+from durable_core.frozen import dataclass
 from durable_core.model import ErrorObject
 from durable_core.raised import class_name, is_from_outside, module_of, qualified_name
-from durable_core.values import dataclass
 from durable_core.verifying.payloads import same_json
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class OperationOptions:
     invoke_input: Input | None = None
     callback_timeout_seconds: int | None = None
     callback_heartbeat_seconds: int | None = None
-    decide: Decide | None = None
+    decide: AttemptDecision | None = None
 
 
 NO_OPTIONS: Final[OperationOptions] = OperationOptions()
@@ -117,13 +117,13 @@ def _written(written: Input) -> str | None:
         return None
 
 
-Said = int | str | None
+StrategyAnswer = int | str | None
 """What a strategy decides: after how many seconds there is another attempt; None: there is none; a
 text: how the operation fails instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decide:
+class AttemptDecision:
     """What the code decides about further attempts of an operation that it asks for.
 
     `ask` takes an error, or with `polls` the payload of a state, the attempt's number, from 1, and
@@ -132,7 +132,7 @@ class Decide:
     say so: some SDKs let users name that of a step.
     """
 
-    ask: Callable[[object, int, float | None], Said]
+    ask: Callable[[object, int, float | None], StrategyAnswer]
     polls: bool = False
 
     def was_asked(self, recorded: Recorded) -> bool:
@@ -162,7 +162,7 @@ _MOST: Final = 4
 """How many classes of one name are tried; of more than these nobody knows which was raised."""
 
 
-def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDifference]:
+def retry_differences(recorded: Recorded, decide: AttemptDecision) -> Iterator[RetryDifference]:
     """Yield the attempts of a step, or polls, after which the code would now do something else."""
     polls = decide.polls
     what = "poll" if polls else "attempt"
@@ -181,7 +181,7 @@ def retry_differences(recorded: Recorded, decide: Decide) -> Iterator[RetryDiffe
             )
 
 
-def said(decision: Said) -> str:
+def said(decision: StrategyAnswer) -> str:
     """Return a decision in words."""
     if isinstance(decision, str):
         return decision
@@ -192,7 +192,7 @@ def said(decision: Said) -> str:
 class Options:
     """All that a strategy may say. `is_whole`: seconds in between are possible, no others are."""
 
-    decisions: frozenset[Said]
+    decisions: frozenset[StrategyAnswer]
     is_whole: bool
 
     @property
@@ -217,7 +217,7 @@ class Options:
         return f"another after {self._seconds[0]:,} to {self._seconds[-1]:,} s"
 
 
-def options_of(decide: Callable[[float | None], Said]) -> Options | None:
+def options_of(decide: Callable[[float | None], StrategyAnswer]) -> Options | None:
     """Return all that a strategy may say, whatever chance does; None: nobody knows."""
     try:
         ends = [frozenset(decide(chance) for _ in range(_TWICE)) for chance in _ENDS_OF_CHANCE]

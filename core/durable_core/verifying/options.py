@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from durable_core.frozen import dataclass
 from durable_core.model import Word
-from durable_core.values import dataclass
 
 
 class Part(Word):

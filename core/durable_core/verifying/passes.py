@@ -24,17 +24,17 @@ from durable_core.events import INVOCATION_COMPLETED
 from durable_core.excerpts import excerpt
 from durable_core.execution_facts import has_suspended
 from durable_core.fold import Folded, fold
+from durable_core.frozen import dataclass
 from durable_core.history import RecordedHistory
 from durable_core.ids import Path, position_text
 from durable_core.model import ExecutionStatus, OperationType
 from durable_core.positions import label_of
-from durable_core.values import dataclass
 from durable_core.verifying.divergence import SHOWN_OF_AN_ERROR, Found
 from durable_core.verifying.options import Part
 from durable_core.verifying.recorded_tree import Node, RecordedTree
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Outcome
-from durable_core.verifying.verification import Cause, Divergence, Doubt
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import BodyEnd
+from durable_core.verifying.verification import Cause, Divergence, Inconclusive
 
 MOST_RUNS: Final = 5
 """How many runs there are of the bodies of completed contexts, and how many divergences in them are
@@ -52,21 +52,21 @@ class Run:
     moment `until`, if that isn't None.
     """
 
-    examination: Examination
+    session: ReplaySession
     found: Sequence[Found]
     own: Collection[str] = ()
     until: int | None = None
 
     def counts(self, moment: int, within: Path) -> bool:
         """Return True for what was met inside of a context of its own."""
-        around = self.examination.completed_around(within)
+        around = self.session.completed_around(within)
         is_own = bool(around) and next(_ids(around[-1:])) in self.own
         return is_own and (self.until is None or moment < self.until)
 
 
 Runner = Callable[[Collection[str], Collection[str]], Run]
 """Runs the handler, and the bodies of the first completed contexts although a replay answers them.
-Of the second it is known that their results are stored whole (see `Examination`)."""
+Of the second it is known that their results are stored whole (see `ReplaySession`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def run_passes(
     passes = Passes(is_partial=part is not None and bool(completed))
     if part is not Part.BODIES or not completed:
         passes.service = _as_stored(run, run((), ()))
-        if part is Part.SERVICE or not passes.service.examination.answered:
+        if part is Part.SERVICE or not passes.service.session.answered:
             completed = {}
     for numbers in _groups(completed.values()):
         _BodyPass(run, passes, tree, completed, numbers).verify()
@@ -138,7 +138,7 @@ def run_passes(
 
 
 def _shows(run: Run) -> bool:
-    return bool(run.examination.doubts) or any(not _around(run, each) for each in run.found)
+    return bool(run.session.doubts) or any(not _around(run, each) for each in run.found)
 
 
 def _as_stored(run: Runner, service: Run) -> Run:
@@ -147,9 +147,9 @@ def _as_stored(run: Runner, service: Run) -> Run:
 
     Where it came to another result than the stored one, that stays unknown.
     """
-    examination = service.examination
-    stored = {key: at for key, at in examination.answered.items() if at in examination.unclear}
-    for key in [key for key, at in stored.items() if at in examination.summarized]:
+    session = service.session
+    stored = {key: at for key, at in session.answered.items() if at in session.unclear}
+    for key in [key for key, at in stored.items() if at in session.summarized]:
         del stored[key]
     if not stored:
         return service
@@ -160,23 +160,23 @@ def _as_stored(run: Runner, service: Run) -> Run:
     )
     unknown = [
         each.within
-        for each in examination.differences
+        for each in session.differences
         if each.difference.what == "context result" and each.within in stored.values()
     ]
     if one != two and unknown:
-        identity = examination.unclear[unknown[0]]
+        identity = session.unclear[unknown[0]]
         reason = (
             f"{identity} completed with a result that may be a summary, and what its body does "
             "decides what the code around it asks for: no event says ReplayChildren, on which "
             "depends whether it runs again"
         )
         remedy = "verify against a state or invocation input of the execution, which say it"
-        other.examination.doubts.insert(0, (0, Doubt(reason, remedy, position_text(unknown[0]))))
+        other.session.doubts.insert(0, (0, Inconclusive(reason, remedy, position_text(unknown[0]))))
     return other
 
 
 def _around(run: Run, found: Found) -> list[Node]:
-    return run.examination.completed_around(found.within)
+    return run.session.completed_around(found.within)
 
 
 def _ids(nodes: Iterable[Node]) -> Iterator[str]:
@@ -258,7 +258,7 @@ class _BodyPass:
 
     def _diverges_apart(self, run: Run, key: str) -> bool:
         around = set(self._completed_around(key))
-        began = run.examination.entered
+        began = run.session.entered
         others = [each for each in began if each not in around and began[each] < began.get(key, 0)]
         if not others or self._real >= MOST_RUNS:
             return True
@@ -274,7 +274,7 @@ class _BodyPass:
     def _verify_apart(self, run: Run, astray: int) -> None:
         """Verify the contexts that come after bodies of others led the code astray, each with the
         bodies in it alone."""
-        began = run.examination.entered
+        began = run.session.entered
         left = {key for key in self._own if began.get(key, astray) >= astray}
         for key in sorted(left, key=lambda each: self._nodes[each].path):
             around = set(self._completed_around(key))
@@ -357,35 +357,35 @@ def completed_contexts(picture: Picture, tree: RecordedTree) -> Mapping[str, int
     return {key: at for key, at in found.items() if not tree.is_stripped(contexts[key])}
 
 
-def end_divergence(examination: Examination, picture: Picture) -> Found | None:
+def end_divergence(session: ReplaySession, picture: Picture) -> Found | None:
     """Return where the handler ends although the invocation is recorded to have suspended, or
     suspends although the execution is recorded to have succeeded."""
-    root, status = examination.root, picture.folded.execution.status
+    root, status = session.root, picture.folded.execution.status
     position = str(len(root.asked) + 1)
-    if status is ExecutionStatus.SUCCEEDED and root.outcome is Outcome.SUSPENDED:
+    if status is ExecutionStatus.SUCCEEDED and root.outcome is BodyEnd.SUSPENDED:
         if len(root.asked) > len(root.sequence):
             return None  # it goes on after the recorded end
         why = "the code waits for something that the recorded run did not wait for"
         return Found(
             root.ended_at,
-            Divergence(position, root.label, Cause.WAITS, why, where=_last_line(examination)),
+            Divergence(position, root.label, Cause.WAITS, why, where=_last_line(session)),
         )
     if not status.is_open or not picture.suspended:
         return None
-    waiting = list(examination.tree.root.open_operations())
-    if not waiting or root.outcome not in (Outcome.RETURNED, Outcome.RAISED):
+    waiting = list(session.tree.root.open_operations())
+    if not waiting or root.outcome not in (BodyEnd.RETURNED, BodyEnd.RAISED):
         return None
     label = label_of(waiting[0])
     if not picture.proven:
         # Nobody need wait for what was asked for: a callback, a task that lost a race. The
         # invocation may have been about to end the execution.
-        examination.doubt(
+        session.doubt(
             f"the code ends without waiting for {label}, and the history stops where the recorded "
             "run either waited for it or had just ended too",
             "fetch the history again: it says by now which of the two",
         )
         return None
-    if root.outcome is Outcome.RETURNED:
+    if root.outcome is BodyEnd.RETURNED:
         why = f"the code ends where it is recorded to wait for {label}"
         cause = Cause.ENDED_EARLY
     else:
@@ -399,13 +399,13 @@ def end_divergence(examination: Examination, picture: Picture) -> Found | None:
             root.label,
             cause,
             why,
-            where=root.raised_where or _last_line(examination),
+            where=root.raised_where or _last_line(session),
             traceback=root.traceback,
             escapes=root.escapes,
         ),
     )
 
 
-def _last_line(examination: Examination) -> Any:
-    asked = examination.root.asked
+def _last_line(session: ReplaySession) -> Any:
+    asked = session.root.asked
     return asked[-1].where if asked else None

@@ -15,17 +15,21 @@ from durable_core.history import RecordedHistory, may_start_again
 from durable_core.model import Event, Operation, OperationType
 from durable_core.transitions import MUST_START, STATUSES
 from durable_core.verifying.payloads import not_json
-from durable_core.verifying.verification import Doubt
+from durable_core.verifying.verification import Inconclusive
 
 _REMEDY = "give a history as the service returns it"
 
 
-def impossible_in(history: RecordedHistory, folded: Folded) -> Iterator[Doubt]:
+def impossible_in(history: RecordedHistory, folded: Folded) -> Iterator[Inconclusive]:
     """Yield what the service can't have written."""
     if (why := not_json(folded.execution.input_payload)) is not None:
-        yield Doubt(f"the recorded input is no JSON, as each input of Lambda is: {why}", _REMEDY)
+        yield Inconclusive(
+            f"the recorded input is no JSON, as each input of Lambda is: {why}", _REMEDY
+        )
     if (why := not_json(folded.execution.result, takes_nan=True)) is not None:
-        yield Doubt(f"the recorded result is no JSON, as each result of Lambda is: {why}", _REMEDY)
+        yield Inconclusive(
+            f"the recorded result is no JSON, as each result of Lambda is: {why}", _REMEDY
+        )
     if is_gapless(history.events):
         yield from _missing_from(history.events, folded)
     yield from _impossible_statuses(folded)
@@ -37,15 +41,17 @@ def is_gapless(events: Sequence[Event]) -> bool:
     return bool(events) and events[-1].event_id == len(events)
 
 
-def _missing_from(events: Sequence[Event], folded: Folded) -> Iterator[Doubt]:
+def _missing_from(events: Sequence[Event], folded: Folded) -> Iterator[Inconclusive]:
     """Yield the first of what must be there where no event is missing by its id."""
     first = events[0].event_type
     if first != EXECUTION_STARTED:
-        yield Doubt(f"the history begins with {first}, not with {EXECUTION_STARTED}", _REMEDY)
+        yield Inconclusive(
+            f"the history begins with {first}, not with {EXECUTION_STARTED}", _REMEDY
+        )
     for each in folded.operations.values():
         operation = each.operation
         if each.attempts == 0 and operation.type in MUST_START:
-            yield Doubt(f"{_described(operation)} has no start", _REMEDY)
+            yield Inconclusive(f"{_described(operation)} has no start", _REMEDY)
             return
 
 
@@ -54,7 +60,7 @@ def _described(operation: Operation) -> str:
     return labelled(kind, operation.name) if operation.name else f"{kind} {operation.id}"
 
 
-def _impossible_statuses(folded: Folded) -> Iterator[Doubt]:
+def _impossible_statuses(folded: Folded) -> Iterator[Inconclusive]:
     for each in folded.operations.values():
         operation = each.operation
         callback = operation.callback_details
@@ -64,11 +70,11 @@ def _impossible_statuses(folded: Folded) -> Iterator[Doubt]:
         elif operation.type is OperationType.CALLBACK and not (callback and callback.callback_id):
             wrong = "has no CallbackId"
         if wrong is not None:
-            yield Doubt(f"{_described(operation)} {wrong}", _REMEDY)
+            yield Inconclusive(f"{_described(operation)} {wrong}", _REMEDY)
             return
 
 
-def _out_of_order(history: RecordedHistory) -> Iterator[Doubt]:
+def _out_of_order(history: RecordedHistory) -> Iterator[Inconclusive]:
     """Yield the first event that can't come where it is: after the end of its operation or of the
     execution, or before anything of the context that it is in."""
     gapless = is_gapless(history.events)
@@ -92,7 +98,9 @@ def _out_of_order(history: RecordedHistory) -> Iterator[Doubt]:
             why = "before any event of the context that it is in"
             if before is not None:
                 why = f"after {before.event_type} at EventId {before.event_id}, which ended it"
-            yield Doubt(f"{event.event_type} at EventId {event.event_id} comes {why}", _REMEDY)
+            yield Inconclusive(
+                f"{event.event_type} at EventId {event.event_id} comes {why}", _REMEDY
+            )
             return
         seen.add(event.id)
         assert spec.status is not None

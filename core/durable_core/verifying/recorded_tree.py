@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from durable_core.fold import Recorded
+from durable_core.frozen import dataclass
 from durable_core.ids import IdScheme, Path
 from durable_core.model import (
     BATCH_SUB_TYPES,
@@ -26,7 +27,6 @@ from durable_core.operation_types import OPERATION_TYPES
 from durable_core.positions import Placed, detect, resolve
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.stripped import replay_children_of
-from durable_core.values import dataclass
 from durable_core.verifying.verification import Identity
 
 
@@ -181,7 +181,7 @@ def unit_sub_type(batch: str | None) -> str:
     return SubType.MAP_ITERATION if batch == SubType.MAP else SubType.PARALLEL_BRANCH
 
 
-def planted(
+def adapt_recorded(
     recorded: Recorded | None, operation_id: str, parent_id: str | None, identity: Identity
 ) -> Operation | None:
     """Return a recorded operation under the identity that the code asks for.
@@ -219,7 +219,7 @@ def planted(
     )
 
 
-def invented(identity: Identity) -> Recorded:
+def placeholder_operation(identity: Identity) -> Recorded:
     """Return what answers an operation that nothing is recorded of, so that the code goes on."""
     kind = OperationType(identity.type)
     return Recorded(

@@ -19,7 +19,7 @@ from durable_core.redaction.keep_paths import INPUT, NAMES, RESULT, KeepPath, pa
 from durable_core.redaction.redact import look_over
 from durable_core.state_errors import is_services_own
 from durable_core.verifying.divergence import Found
-from durable_core.verifying.verification import Divergence, Doubt
+from durable_core.verifying.verification import Divergence, Inconclusive
 
 _NAMED: Final = 3
 """How many stand-ins are named before the others are counted."""
@@ -78,11 +78,11 @@ class StandIns:
         recorded, current = before.split(":"), now.split(":")  # the parts of an ARN
         return len(recorded) != len(current) or not all(map(is_stand_in_of, recorded, current))
 
-    def doubt(self, found: Found) -> Doubt | None:
+    def doubt(self, found: Found) -> Inconclusive | None:
         """Return why a divergence may come from stand-ins only; None where it can't."""
         seen = found.divergence
         if _are_alike(seen):
-            return Doubt(
+            return Inconclusive(
                 f"the names differ there in identifiers only ({seen.why}), and those of a redacted "
                 "history are stand-ins",
                 f"verify the history that isn't redacted, or fetch it with --redact --keep {NAMES}",
@@ -91,7 +91,7 @@ class StandIns:
         handed = [label for label, moment in self._handed.items() if moment < found.moment]
         if not handed:
             return None
-        return Doubt(
+        return Inconclusive(
             f"the code leaves the record there ({seen.why}), but the history is redacted and the "
             f"code had been handed stand-ins by then ({_named(handed)}): with the real values it "
             "may go another way",
@@ -99,11 +99,11 @@ class StandIns:
             seen.position,
         )
 
-    def strict_doubt(self) -> Doubt | None:
+    def strict_doubt(self) -> Inconclusive | None:
         """Return why results can't be held to being the same; None where they can."""
         if not (self._handed or self._uncompared):
             return None
-        return Doubt(
+        return Inconclusive(
             "--strict asks for the same results, and those of a redacted history aren't real",
             "verify the history that isn't redacted, or its structure only, without --strict",
         )

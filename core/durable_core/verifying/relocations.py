@@ -1,4 +1,4 @@
-"""What came of an examination: where the code of each context leaves what is recorded. Pure."""
+"""What came of an session: where the code of each context leaves what is recorded. Pure."""
 
 from __future__ import annotations
 
@@ -10,77 +10,84 @@ from durable_core.ids import Path, position_text
 from durable_core.model import SubType
 from durable_core.verifying.divergence import Found, first_divergence
 from durable_core.verifying.recorded_tree import Node, identity_of
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import ContextRun, Outcome, Trace
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import BodyEnd, ContextComparison, ContextTrace
 from durable_core.verifying.unit_divergence import batch_divergence
-from durable_core.verifying.verification import GOES_ON, Cause, Divergence, Doubt, Line, line_at
+from durable_core.verifying.verification import (
+    GOES_ON,
+    Cause,
+    Divergence,
+    Inconclusive,
+    Line,
+    line_at,
+)
 
 
-def divergences_of(examination: Examination) -> list[Found]:
+def find_divergences(session: ReplaySession) -> list[Found]:
     """Return the divergences, the first one first: at most one a context.
 
     One inside of a context of which isn't known whether the service would have its body run is
     a reason for doubt instead.
     """
-    batches = [each for each in map(batch_divergence, examination.batches) if each is not None]
-    batches += examination.extra
+    batches = [each for each in map(batch_divergence, session.batches) if each is not None]
+    batches += session.extra
     found: list[Found] = [*batches]
     diverged: list[Path] = [_path_of(each) for each in batches]
-    units: list[tuple[Trace, Found]] = []
-    for trace in sorted(examination.traces, key=lambda each: len(each.path), reverse=True):
+    units: list[tuple[ContextTrace, Found]] = []
+    for trace in sorted(session.traces, key=lambda each: len(each.path), reverse=True):
         if trace.host is not None or (trace.node is None and trace.path and not trace.asked):
             continue
-        if trace.outcome is Outcome.NOT_RUN or trace.is_as_recorded:
+        if trace.outcome is BodyEnd.NOT_RUN or trace.is_as_recorded:
             continue
-        each = first_divergence(_without_empty_ends(examination, trace))
+        each = first_divergence(_without_empty_ends(session, trace))
         if each is None or _is_blocked(trace, each, diverged) or _is_named_by_another(trace, each):
             continue
         diverged.append(trace.path)
-        batch = examination.tree.root.at(trace.path[:-1])
+        batch = session.tree.root.at(trace.path[:-1])
         if batch is not None and batch.is_batch:
             units.append((trace, each))
         else:
             found.append(each)
-    found += moved_units(examination, units)
-    found = [each for each in found if not _is_unclear(examination, each)]
+    found += moved_units(session, units)
+    found = [each for each in found if not _is_unclear(session, each)]
     found = moved_operations(sorted(found, key=lambda each: each.moment))
-    return [each for each in found if not _is_new_at_the_end(examination, each)]
+    return [each for each in found if not _is_new_at_the_end(session, each)]
 
 
-def _without_empty_ends(examination: Examination, trace: Trace) -> ContextRun:
+def _without_empty_ends(session: ReplaySession, trace: ContextTrace) -> ContextComparison:
     """Return what a context asked for, without virtual contexts at its end that ask for nothing:
     nothing would be recorded of them."""
     run = trace.run()
     asked = list(trace.asked)
     while len(asked) > len(trace.sequence) and asked[-1].identity.virtual:
-        if not _is_empty(examination, (*trace.path, len(asked))):
+        if not _is_empty(session, (*trace.path, len(asked))):
             break
         asked.pop()
     return run if len(asked) == len(run.asked) else replace(run, asked=asked)
 
 
-def _is_empty(examination: Examination, path: Path) -> bool:
+def _is_empty(session: ReplaySession, path: Path) -> bool:
     """Return True for a context that asks for nothing but virtual contexts that do neither."""
-    trace = next((each for each in examination.traces if each.path == path), None)
+    trace = next((each for each in session.traces if each.path == path), None)
     return trace is not None and all(
-        asked.identity.virtual and _is_empty(examination, (*path, number))
+        asked.identity.virtual and _is_empty(session, (*path, number))
         for number, asked in enumerate(trace.asked, 1)
     )
 
 
-def _is_new_at_the_end(examination: Examination, found: Found) -> bool:
+def _is_new_at_the_end(session: ReplaySession, found: Found) -> bool:
     """Return True, and note it, for an operation after the recorded end of the execution: it breaks
     nobody."""
     if not found.is_after_end or found.within:
         return False
-    root = examination.root
+    root = session.root
     asked = root.asked[len(root.sequence)]
     path = (len(root.sequence) + 1,)
-    examination.differ(GOES_ON, path, None, str(asked.identity), asked)
+    session.differ(GOES_ON, path, None, str(asked.identity), asked)
     return True
 
 
-def _is_named_by_another(trace: Trace, found: Found) -> bool:
+def _is_named_by_another(trace: ContextTrace, found: Found) -> bool:
     """Return True within a wait_for_callback that is renamed: the SDK names by it what is in it."""
     if trace.node is None or not trace.path or found.divergence.cause is not Cause.RENAMED:
         return False
@@ -92,13 +99,13 @@ def _is_named_by_another(trace: Trace, found: Found) -> bool:
     )
 
 
-def _is_unclear(examination: Examination, found: Found) -> bool:
+def _is_unclear(session: ReplaySession, found: Found) -> bool:
     path = _path_of(found)
-    if not examination.is_unclear_doubted:
+    if not session.is_unclear_doubted:
         return False
-    for around, identity in examination.unclear.items():
+    for around, identity in session.unclear.items():
         if path[: len(around)] == around and len(path) > len(around):
-            doubt = Doubt(
+            doubt = Inconclusive(
                 f"{identity} completed with a result that may be a summary, and its code has "
                 f"changed at {found.divergence.position} ({found.divergence.why}): no event "
                 "says ReplayChildren, on which depends whether that code runs again",
@@ -106,7 +113,7 @@ def _is_unclear(examination: Examination, found: Found) -> bool:
                 "execution, which say ReplayChildren",
                 position_text(around),
             )
-            examination.doubts.append((found.moment, doubt))
+            session.doubts.append((found.moment, doubt))
             return True
     return False
 
@@ -115,40 +122,40 @@ def _path_of(found: Found) -> Path:
     return tuple(map(int, found.divergence.position.split(".")))
 
 
-def _is_blocked(trace: Trace, found: Found, diverged: Iterable[Path]) -> bool:
+def _is_blocked(trace: ContextTrace, found: Found, diverged: Iterable[Path]) -> bool:
     """Return True when the code didn't get further only because it diverged further in."""
-    if found.divergence.current is not None or trace.outcome is Outcome.RETURNED:
+    if found.divergence.current is not None or trace.outcome is BodyEnd.RETURNED:
         return False
     size = len(trace.path)
     return any(path[:size] == trace.path and len(path) > size for path in diverged)
 
 
 def moved_units(
-    examination: Examination, diverged: Sequence[tuple[Trace, Found]]
+    session: ReplaySession, diverged: Sequence[tuple[ContextTrace, Found]]
 ) -> Iterator[Found]:
     """Yield the divergences of units; where each of a map or parallel does all that another one is
     recorded to have done, the units have moved, and what is in them hasn't changed."""
-    batches: dict[Path, list[tuple[Trace, Found]]] = {}
+    batches: dict[Path, list[tuple[ContextTrace, Found]]] = {}
     for trace, found in diverged:
         batches.setdefault(trace.path[:-1], []).append((trace, found))
     for path, units in batches.items():
-        node = examination.tree.root.at(path)
+        node = session.tree.root.at(path)
         traces = [trace for trace, _ in units]
-        stayed = _numbers(examination.traces, path) - _numbers(traces, path)
+        stayed = _numbers(session.traces, path) - _numbers(traces, path)
         numbers = None if node is None else _numbers_of(traces, node, stayed)
         for index, (trace, found) in enumerate(units):
             if numbers is None:
                 yield found
             else:
-                yield _as_moved(examination, trace, found, numbers[index])
+                yield _as_moved(session, trace, found, numbers[index])
 
 
-def _numbers(traces: Sequence[Trace], batch: Path) -> set[int]:
+def _numbers(traces: Sequence[ContextTrace], batch: Path) -> set[int]:
     """Return the numbers of the units of a map or parallel among the traces."""
     return {trace.path[-1] for trace in traces if trace.path and trace.path[:-1] == batch}
 
 
-def _numbers_of(traces: Sequence[Trace], batch: Node, stayed: set[int]) -> list[int] | None:
+def _numbers_of(traces: Sequence[ContextTrace], batch: Node, stayed: set[int]) -> list[int] | None:
     """Return for each unit the number of the first that recorded all that it asks for, each once,
     and none of those that still do what they are recorded to have done. None: not all have one."""
     left = {
@@ -159,19 +166,19 @@ def _numbers_of(traces: Sequence[Trace], batch: Node, stayed: set[int]) -> list[
     for trace in traces:
         asked = [each.identity for each in trace.asked]
         number = next((number for number, recorded in left.items() if recorded == asked), None)
-        if number is None or trace.outcome is Outcome.RAISED:
+        if number is None or trace.outcome is BodyEnd.RAISED:
             return None
         del left[number]
         numbers.append(number)
     return numbers
 
 
-def _as_moved(examination: Examination, trace: Trace, found: Found, number: int) -> Found:
-    own, other = (each - examination.first_unit for each in (trace.path[-1], number))
+def _as_moved(session: ReplaySession, trace: ContextTrace, found: Found, number: int) -> Found:
+    own, other = (each - session.first_unit for each in (trace.path[-1], number))
     why = f"unit {own:,} now does what unit {other:,} did: {found.divergence.why}"
     counted = any(
         run.path == trace.path[:-1] and run.total not in (None, len(run.names))
-        for run in examination.batches
+        for run in session.batches
     )
     cause = Cause.UNIT_COUNT if counted else Cause.REORDERED
     return replace(found, divergence=replace(found.divergence, cause=cause, why=why))

@@ -2,7 +2,7 @@
 
 The handler runs on the whole record, or also as each recorded invocation left it, and there more
 than once: see `passes`. Nothing that the record holds is done again and nothing new is done; see
-`examination`.
+`session`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from durable_core.fold import Folded, fold, folded_of
 from durable_core.history import RecordedHistory
 from durable_core.ids import IdScheme
 from durable_core.sandbox.user_code import calls_handlers, shown
-from durable_core.verifying.consequences import Runtime, told_alike
+from durable_core.verifying.consequences import ReplayRuntime, told_alike
 from durable_core.verifying.differences import compare_final_error
 from durable_core.verifying.findings import (
     differences_seen,
@@ -39,32 +39,32 @@ from durable_core.verifying.passes import (
     run_passes,
 )
 from durable_core.verifying.recorded_tree import RecordedTree, tree_of
-from durable_core.verifying.relocations import divergences_of
-from durable_core.verifying.session import Examination
+from durable_core.verifying.relocations import find_divergences
+from durable_core.verifying.session import ReplaySession
 from durable_core.verifying.verifiability import (
     doubts_of,
     notes_of,
     scheme_doubt,
     uncertain_doubts,
 )
-from durable_core.verifying.verification import Cause, Doubt, Fate, Verdict, Verification
+from durable_core.verifying.verification import Cause, Fate, Inconclusive, Verdict, Verification
 
 if TYPE_CHECKING:
     from durable_core.verifying.redacted import StandIns
 
 
 class Replayer(Protocol):
-    """Runs a handler, whatever SDK it is written with, under an examination."""
+    """Runs a handler, whatever SDK it is written with, under an session."""
 
     @property
-    def runtime(self) -> Runtime: ...
+    def runtime(self) -> ReplayRuntime: ...
     @property
     def scheme(self) -> IdScheme: ...
     @property
     def function(self) -> Any:
         """The function of the user's that runs."""
 
-    def replay(self, examination: Examination, arn: str, *, in_turn: bool = False) -> None:
+    def replay(self, session: ReplaySession, arn: str, *, in_turn: bool = False) -> None:
         """Run the handler once, to its end or as far as it can go, and note how it ended.
 
         `in_turn`: where it has threads of its own, one runs at a time, in an order that is the same
@@ -75,7 +75,7 @@ class Replayer(Protocol):
 # -- one history -------------------------------------------------------------------------------
 
 
-Watch = Callable[[Examination], AbstractContextManager[None]]
+Watch = Callable[[ReplaySession], AbstractContextManager[None]]
 """Watches over a run of a handler."""
 
 
@@ -83,7 +83,7 @@ def verify_history(
     replayer: Replayer,
     history: RecordedHistory,
     options: VerifyOptions | None = None,
-    watch: Watch = lambda examination: nullcontext(),
+    watch: Watch = lambda session: nullcontext(),
 ) -> Verification:
     """Verify the replayer's handler against a history. What the handler does wrong is a value."""
     options = options or VerifyOptions()
@@ -184,15 +184,15 @@ class _Verifier:
         told.
         """
 
-        def run(borrows: bool) -> Run:
-            made = once(borrows)
-            if made.found and made.examination.has_threads:
+        def run(substitutes: bool) -> Run:
+            made = once(substitutes)
+            if made.found and made.session.has_threads:
                 # It may only have been another one of its threads that came first.
-                return once(borrows, in_turn=True)
+                return once(substitutes, in_turn=True)
             return made
 
-        def once(borrows: bool, *, in_turn: bool = False) -> Run:
-            examination = Examination(
+        def once(substitutes: bool, *, in_turn: bool = False) -> Run:
+            session = ReplaySession(
                 tree,
                 picture.folded.execution,
                 bodies=bodies,
@@ -200,15 +200,15 @@ class _Verifier:
                 stored=stored,
                 is_pruned=self._history.operations is not None,
                 stand_ins=_stand_ins_of(self._history),
-                borrows=borrows,
+                substitutes=substitutes,
                 leaks=LeakWatch(self._replayer.function) if watches else None,
             )
-            with self._watch(examination):
+            with self._watch(session):
                 arn = self._history.arn or UNKNOWN_ARN
-                self._replayer.replay(examination, arn, in_turn=in_turn)
-            if examination.defect is not None:
-                raise examination.defect
-            return Run(examination, divergences_of(examination))
+                self._replayer.replay(session, arn, in_turn=in_turn)
+            if session.defect is not None:
+                raise session.defect
+            return Run(session, find_divergences(session))
 
         watches = bool(bodies) and not self._has_watched
         self._has_watched = self._has_watched or watches
@@ -219,42 +219,42 @@ class _Verifier:
         if not other.found:
             return one
         first, second = (each.found[0].divergence.position for each in (one, other))
-        is_better = other.examination.matched > one.examination.matched
+        is_better = other.session.matched > one.session.matched
         return other if first == second and is_better else one
 
     def _needs_service(self, run: Run) -> bool:
-        return end_divergence(run.examination, self._picture) is not None
+        return end_divergence(run.session, self._picture) is not None
 
     def _with_end(self, service: Run) -> Run:
         """Return the run with how it ended, where that is a divergence of its own or another error
         than the execution is recorded to have failed with."""
-        if any(is_of_service(service.examination, each) for each in service.found):
+        if any(is_of_service(service.session, each) for each in service.found):
             return service
         picture = self._picture
-        ended = end_divergence(service.examination, picture)
+        ended = end_divergence(service.session, picture)
         if ended is not None and picture.left_at is not None:
             left = fold(self._history.events[: picture.left_at])
             earlier = Picture(left, picture.number, suspended=picture.suspended)
             tree = tree_of(earlier.folded.operations, self._replayer.scheme)
             again = self._run(tree, earlier, (), ())
-            ended = end_divergence(again.examination, earlier)
+            ended = end_divergence(again.session, earlier)
         if ended is not None:
             return replace(service, found=[*service.found, ended])
-        compare_final_error(service.examination)
+        compare_final_error(service.session)
         return service
 
     def _with_same_end(self, run: Run) -> Run:
         """Return a run of bodies with how it ended, to be held against the service's replay."""
-        ended = end_divergence(run.examination, self._picture)
+        ended = end_divergence(run.session, self._picture)
         return run if ended is None else replace(run, found=[*run.found, ended])
 
     # -- what comes of it ----------------------------------------------------------------------
 
     def _outcome(self, so_far: Verification, passes: Passes) -> Verification:
         seen = divergences_seen(passes)
-        examination = passes.widest.examination
+        session = passes.widest.session
         number, by_run = self._picture.number, outcome_by_run(passes)
-        compared = sum(len(trace.asked) for trace in examination.traces)
+        compared = sum(len(trace.asked) for trace in session.traces)
         new = (replace(each, where=shown(each.where)) for each in differences_seen(passes))
         outcome = replace(
             so_far,
@@ -266,7 +266,7 @@ class _Verifier:
         )
         doubts = doubts_seen(passes, seen)
         if seen and not doubts:
-            doubts = list(uncertain_doubts(seen[0].run.examination, seen[0].found))
+            doubts = list(uncertain_doubts(seen[0].run.session, seen[0].found))
         if doubts:
             return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=tuple(doubts))
         is_running = self._picture.is_whole and so_far.this_execution is None
@@ -274,7 +274,7 @@ class _Verifier:
             breaks = any(each.inside is None for each in seen)
             outcome = replace(outcome, this_execution=Fate.BREAKS if breaks else Fate.SAFE)
         if not seen:
-            return self._green(outcome, examination.stand_ins)
+            return self._green(outcome, session.stand_ins)
         alike = told_alike(seen, self._replayer.runtime)
         outcome = replace(
             outcome,
@@ -285,7 +285,7 @@ class _Verifier:
             ),
             more_divergences=max(0, len(alike) - self._options.most),
         )
-        stand_ins = seen[0].run.examination.stand_ins
+        stand_ins = seen[0].run.session.stand_ins
         doubt = stand_ins.doubt(seen[0].found) if stand_ins is not None else None
         return outcome if doubt is None else _unsure(outcome, doubt)
 
@@ -308,7 +308,7 @@ def _stand_ins_of(history: RecordedHistory) -> StandIns | None:
 _MAY_BE_NEW: Final = (Cause.RENAMED, Cause.TYPE_CHANGED, Cause.REPLACED)
 
 
-def _unsure(outcome: Verification, doubt: Doubt) -> Verification:
+def _unsure(outcome: Verification, doubt: Inconclusive) -> Verification:
     running = outcome.this_execution in (Fate.SAFE, Fate.BREAKS)
     fate = None if running else outcome.this_execution
     return replace(outcome, verdict=Verdict.CANNOT_VERIFY, doubts=(doubt,), this_execution=fate)

@@ -1,4 +1,4 @@
-"""One run of a handler under examination: what it asks for, context by context, and what answers.
+"""One run of a handler under session: what it asks for, context by context, and what answers.
 
 The two drivers (of the native runtime, and of AWS's SDK) ask here for every operation before
 anything happens with it, and do with the answer what their runtime does with a recorded operation.
@@ -28,16 +28,21 @@ from durable_core.verifying.option_changes import (
     option_changes,
     retry_differences,
 )
-from durable_core.verifying.recorded_tree import Node, RecordedTree, identity_of, invented
+from durable_core.verifying.recorded_tree import (
+    Node,
+    RecordedTree,
+    identity_of,
+    placeholder_operation,
+)
 from durable_core.verifying.traces import (
-    Answer,
-    Asked,
+    ContextTrace,
     Handed,
-    Trace,
+    RequestedOperation,
+    Resolution,
     handled_error,
 )
 from durable_core.verifying.unit_divergence import BatchRun
-from durable_core.verifying.verification import Difference, Doubt, Identity, line_at
+from durable_core.verifying.verification import Difference, Identity, Inconclusive, line_at
 
 if TYPE_CHECKING:
     from durable_core.verifying.redacted import StandIns
@@ -64,7 +69,7 @@ class NotedDifference(NamedTuple):
     difference: Difference
 
 
-class Examination:
+class ReplaySession:
     """What one history holds, what one run asks of it, and what came of that.
 
     `uncertain` are the operations of which the code was handed a result or error that may not be
@@ -76,9 +81,9 @@ class Examination:
     which it entered others. `is_unclear_doubted`: what diverges inside of a context of which
     isn't known what the service would do (see `looks_inside`) is a reason for doubt. `stored` are
     those, by operation id, that are known by now to hold their results: they are answered.
-    `borrows`: an operation that isn't recorded is followed as a change of the recorded one, not as
-    a new one; `matched` counts the operations that are as recorded, which tells how well that went:
-    a named one twice, since an unnamed one may be another.
+    `substitutes`: an operation that isn't recorded is followed as a change of the recorded one, not
+    as a new one; `matched` counts the operations that are as recorded, which tells how well that
+    went: a named one twice, since an unnamed one may be another.
     """
 
     def __init__(
@@ -91,7 +96,7 @@ class Examination:
         stored: Collection[str] = (),
         is_pruned: bool = False,
         stand_ins: StandIns | None = None,
-        borrows: bool = True,
+        substitutes: bool = True,
         leaks: LeakWatch | None = None,
     ) -> None:
         self.tree = tree
@@ -106,16 +111,16 @@ class Examination:
         self.answered: dict[str, Path] = {}
         self.entered: dict[str, int] = {}
         self.is_pruned = is_pruned
-        self.borrows = borrows
+        self.substitutes = substitutes
         self.leaks = leaks
         self.matched = 0
         self.moment = 0
-        self.traces: list[Trace] = []
+        self.traces: list[ContextTrace] = []
         self._nodes: dict[Path, Node] = {}
         self.batches: list[BatchRun] = []
-        self.doubts: list[tuple[int, Doubt]] = []
+        self.doubts: list[tuple[int, Inconclusive]] = []
         self.differences: list[NotedDifference] = []
-        self.remarks: list[str] = []
+        self.notes: list[str] = []
         self.unlooked = 0
         self.extra: list[Found] = []
         self.unclear: dict[Path, Identity] = {}
@@ -129,18 +134,20 @@ class Examination:
         """Hears of each operation, by its id, and may ask what it gives to the code it runs."""
         self.uncertain: dict[str, tuple[int, str]] = {}
         self.missing = MissingValues(self.doubt)
-        self.is_refused = ended_by_refusal(facts)
+        self.is_refused = failed_on_rejected_checkpoint(facts)
         if self.is_refused:
-            self.remark(REFUSED)
+            self.note(REFUSED)
         self.root = self.follow(self._trace_of_handler())
 
-    def _trace_of_handler(self) -> Trace:
+    def _trace_of_handler(self) -> ContextTrace:
         has_succeeded = self.facts.status is ExecutionStatus.SUCCEEDED
         has_failed = self.facts.status is ExecutionStatus.FAILED and not self.is_refused
         is_open = not (has_succeeded or has_failed)
-        return Trace((), None, self.tree.root, is_open, has_succeeded, borrows=self.borrows)
+        return ContextTrace(
+            (), None, self.tree.root, is_open, has_succeeded, substitutes=self.substitutes
+        )
 
-    def follow(self, trace: Trace) -> Trace:
+    def follow(self, trace: ContextTrace) -> ContextTrace:
         """Note that the body of a context runs in this run."""
         self.traces.append(trace)
         if trace.node is not None:
@@ -161,11 +168,11 @@ class Examination:
 
     def ask(
         self,
-        trace: Trace,
+        trace: ContextTrace,
         identity: Identity,
         options: OperationOptions = NO_OPTIONS,
         line: CodeLine | None = None,
-    ) -> Answer:
+    ) -> Resolution:
         """Say what answers the next operation of a context.
 
         `options` may change, which is told; `line` is the one that asks, if not the one that runs.
@@ -173,7 +180,7 @@ class Examination:
         self.moment += 1
         index = len(trace.asked)
         where = line or calling_line() or trace.where
-        asked = Asked(identity, where, self.moment)
+        asked = RequestedOperation(identity, where, self.moment)
         path = (*trace.path, index + 1)
         if self.leaks is not None:
             self._note_stray(self.leaks, trace, asked)
@@ -183,7 +190,7 @@ class Examination:
             self.matched += _weight(identity)
         else:
             asked, node, is_known = self._left(trace, asked, path)
-            fits = asked.fit is Fit.ELSEWHERE
+            fits = asked.fit is Fit.DISPLACED
         trace.asked.append(asked)
         recorded = None if node is None else node.recorded
         if fits and recorded is not None:
@@ -194,9 +201,9 @@ class Examination:
                 with self.missing.comparing():
                     for each in retry_differences(recorded, decide):
                         self.differ(each.what, path, each.recorded, each.current, asked)
-        return Answer(path, identity, node, is_known, trace, index)
+        return Resolution(path, identity, node, is_known, trace, index)
 
-    def _note_stray(self, leaks: LeakWatch, trace: Trace, asked: Asked) -> None:
+    def _note_stray(self, leaks: LeakWatch, trace: ContextTrace, asked: RequestedOperation) -> None:
         """Note where the body of a completed context asks in a context around it."""
         at = running_body.get()
         if at is None or trace.path[: len(at)] == at:
@@ -207,7 +214,7 @@ class Examination:
                 leaks.strayed(label, str(asked.identity), asked.where)
                 return
 
-    def watched(self, answer: Answer, *functions: object) -> AbstractContextManager[None]:
+    def watched(self, answer: Resolution, *functions: object) -> AbstractContextManager[None]:
         """Watch for what the body of a context does outside of itself, where it runs although a
         replay answers it: `functions` are its code."""
         node = answer.node
@@ -217,32 +224,34 @@ class Examination:
         where = answer.trace.asked[answer.asked_at].where
         return self.leaks.body(label, functions, where)
 
-    def _left(self, trace: Trace, asked: Asked, path: Path) -> tuple[Asked, Node | None, bool]:
+    def _left(
+        self, trace: ContextTrace, asked: RequestedOperation, path: Path
+    ) -> tuple[RequestedOperation, Node | None, bool]:
         """Return what is told of an operation that isn't recorded at its own position, what answers
         it, and whether anything does."""
         identity = asked.identity
         fit, at = trace.alignment.look(identity)
         node = None if at is None else trace.sequence[at]
         out_of = None
-        is_invented = fit is Fit.INVENTED
-        if fit is Fit.ELSEWHERE:
+        is_synthetic = fit is Fit.SYNTHETIC
+        if fit is Fit.DISPLACED:
             self.matched += _weight(identity)
-        elif (lent := self._lent(trace, identity)) is not None:
-            node, is_invented = lent, False
+        elif (claimed := self._claimed(trace, identity)) is not None:
+            node, is_synthetic = claimed, False
             self.matched += _weight(identity)
-        elif is_invented and identity.type != OperationType.CONTEXT:
-            node = Node(path, invented(identity))
+        elif is_synthetic and identity.type != OperationType.CONTEXT:
+            node = Node(path, placeholder_operation(identity))
         elif (inner := _same_inside(node, identity)) is not None:
             node, out_of = inner, identity_of(node)
         asked = replace(asked, fit=fit, out_of=out_of, handled=handled_error())
-        return asked, node, fit is Fit.ELSEWHERE or is_invented or node is not None
+        return asked, node, fit is Fit.DISPLACED or is_synthetic or node is not None
 
-    def _lent(self, trace: Trace, identity: Identity) -> Node | None:
+    def _claimed(self, trace: ContextTrace, identity: Identity) -> Node | None:
         """Look in the contexts around a new one for what has moved into it."""
         at = trace
         while at.host is not None:
             host = at.host
-            index = host.alignment.lend(identity)
+            index = host.alignment.claim(identity)
             if index is not None:
                 host.asked[at.host_index] = replace(host.asked[at.host_index], took_from=True)
                 return host.sequence[index]
@@ -250,13 +259,13 @@ class Examination:
         return None
 
     def _compare_options(
-        self, path: Path, asked: Asked, recorded: Recorded, options: OperationOptions
+        self, path: Path, asked: RequestedOperation, recorded: Recorded, options: OperationOptions
     ) -> None:
         with self.missing.comparing():
             for what, before, now in option_changes(recorded, options, self.stand_ins):
                 self.differ(what, path, before, now, asked)
 
-    def take_payload(self, answer: Answer) -> UnknownValue | None:
+    def take_payload(self, answer: Resolution) -> UnknownValue | None:
         """Note that what is recorded of an operation is handed to the code.
 
         Returns what stands for a result that the history leaves out. That a replay needs it is a
@@ -282,7 +291,7 @@ class Examination:
             else None
         )
 
-    def _note_uncertain(self, answer: Answer, recorded: Recorded) -> None:
+    def _note_uncertain(self, answer: Resolution, recorded: Recorded) -> None:
         if recorded.outcome_doubt is not None:
             where = str(line_at(answer.path, answer.identity))
             what = "error" if recorded.operation.error is not None else "result"
@@ -356,13 +365,13 @@ class Examination:
     ) -> None:
         """Note why the outcome can't be known."""
         position = None if path is None else position_text(path)
-        doubt = Doubt(reason, remedy, position, is_refusal)
+        doubt = Inconclusive(reason, remedy, position, is_refusal)
         if all(each != doubt for _, each in self.doubts):
             self.doubts.append((self.moment, doubt))
 
-    def remark(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Note what a person should know, whatever the verdict."""
-        self.remarks.append(text)
+        self.notes.append(text)
 
     def differ(
         self,
@@ -370,7 +379,7 @@ class Examination:
         path: Path | None,
         recorded: str | None,
         now: str | None,
-        asked: Asked | None = None,
+        asked: RequestedOperation | None = None,
         *,
         of_context: bool = False,
     ) -> None:
@@ -406,7 +415,7 @@ REFUSED: Final = (
 )
 
 
-def ended_by_refusal(facts: ExecutionFacts) -> bool:
+def failed_on_rejected_checkpoint(facts: ExecutionFacts) -> bool:
     """Return True when a runtime ended the execution since a request was refused.
 
     What the code asked for in that request isn't recorded then, nor what it asked for after it:

@@ -1,6 +1,6 @@
 """What one run of a handler asks for, context by context, and what answers it: the values.
 
-What fills them is `examination`. Pure.
+What fills them is `session`. Pure.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from durable_core.fold import Recorded
+from durable_core.frozen import dataclass
 from durable_core.ids import Path
 from durable_core.model import CompletionReason, UnitStatus
-from durable_core.raised import told
+from durable_core.raised import format_exception
 from durable_core.sandbox.user_code import CodeLine, is_runtimes, raising_line, users_traceback
-from durable_core.values import dataclass
 from durable_core.verifying.matching import Alignment, Fit
 from durable_core.verifying.recorded_tree import Node, identity_of
 from durable_core.verifying.verification import Identity, line_at
 
 
-class Outcome(Enum):
+class BodyEnd(Enum):
     """How the body of a context ended in this run."""
 
     RETURNED = auto()
@@ -46,7 +46,9 @@ def handled_error() -> Handled | None:
     error = sys.exception()
     if error is None or not _is_codes_own(error):
         return None
-    return Handled(told(error), users_traceback(error, chained=False).rstrip(), raising_line(error))
+    return Handled(
+        format_exception(error), users_traceback(error, chained=False).rstrip(), raising_line(error)
+    )
 
 
 def _is_codes_own(error: BaseException) -> bool:
@@ -61,7 +63,7 @@ def _is_codes_own(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedOperation:
     """An operation that the code asked for. `moment` orders what happened in a run.
 
     `took_from` is the context around, when the operation is a new context in which recorded
@@ -80,7 +82,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class ContextRun:
+class ContextComparison:
     """What one context recorded, and what its code asked for in this run.
 
     `numbers` of operations count from `first`. `is_open`: what comes after the recorded operations
@@ -91,8 +93,8 @@ class ContextRun:
     label: str
     recorded: Sequence[Identity | None]
     statuses: Sequence[str | None]
-    asked: Sequence[Asked]
-    outcome: Outcome
+    asked: Sequence[RequestedOperation]
+    outcome: BodyEnd
     is_open: bool = False
     has_succeeded: bool = False
     ended_at: int = 0
@@ -113,7 +115,7 @@ class Handed:
 
 
 @dataclass(slots=True)
-class Trace:
+class ContextTrace:
     """A context in this run. `identity` None: the handler. `node` is what is recorded of it; None:
     it is new.
 
@@ -128,11 +130,11 @@ class Trace:
     has_succeeded: bool = False
     is_exact: bool = True
     where: CodeLine | None = None
-    host: Trace | None = None
+    host: ContextTrace | None = None
     host_index: int = 0
-    borrows: bool = True
-    outcome: Outcome = Outcome.NOT_RUN
-    asked: list[Asked] = field(default_factory=list)
+    substitutes: bool = True
+    outcome: BodyEnd = BodyEnd.NOT_RUN
+    asked: list[RequestedOperation] = field(default_factory=list)
     ended_at: int = 0
     error: str | None = None
     traceback: str | None = None
@@ -147,7 +149,7 @@ class Trace:
         has_sequence = self.node is not None and not self.node.is_batch
         self.sequence = self.node.sequence() if self.node and has_sequence else []
         self.recorded = [identity_of(node) for node in self.sequence]
-        self.alignment = Alignment(self.recorded, borrows=self.borrows)
+        self.alignment = Alignment(self.recorded, substitutes=self.substitutes)
 
     @property
     def label(self) -> str:
@@ -163,7 +165,7 @@ class Trace:
     def is_as_recorded(self) -> bool:
         """True when its code asked for just what is recorded, and didn't raise where it is recorded
         not to have."""
-        raises = self.outcome is Outcome.RAISED and self.has_succeeded
+        raises = self.outcome is BodyEnd.RAISED and self.has_succeeded
         return self.alignment.is_complete and not raises
 
     @property
@@ -174,9 +176,9 @@ class Trace:
             return self.node is not None and self.node.is_terminal
         return len(self.asked) < len(self.sequence)
 
-    def run(self) -> ContextRun:
+    def run(self) -> ContextComparison:
         """Return it as a value to be compared."""
-        return ContextRun(
+        return ContextComparison(
             self.path,
             self.label,
             self.recorded,
@@ -202,7 +204,7 @@ def status_of(node: Node | None) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Resolution:
     """What answers an operation: a recorded one (`node`), or nothing.
 
     `is_known` False: it is new, the driver stops here. A virtual context is known when it fits,
@@ -213,7 +215,7 @@ class Answer:
     identity: Identity
     node: Node | None
     is_known: bool
-    trace: Trace
+    trace: ContextTrace
     asked_at: int
 
     @property
@@ -228,13 +230,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitAnswer:
+class UnitPlan:
     """What happens with one unit: whether its body runs, and how it is recorded to have ended.
 
     `status` None of a unit that runs: it ended, and nothing but its body tells how.
     """
 
-    trace: Trace
+    trace: ContextTrace
     node: Node | None
     status: UnitStatus | None
     runs: bool
@@ -242,10 +244,10 @@ class UnitAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchAnswer:
+class UnitsPlan:
     """The units of a map or parallel. `reason` None: it hasn't completed, or doesn't say why."""
 
-    units: tuple[UnitAnswer, ...]
+    units: tuple[UnitPlan, ...]
     reason: CompletionReason | None
     is_complete: bool
     is_stripped: bool
@@ -255,9 +257,9 @@ class BatchAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class BodyOutcome:
     """How a body ended, and what with."""
 
-    outcome: Outcome
+    outcome: BodyEnd
     value: Any = None
     error: BaseException | None = None

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from durable_core.excerpts import short_name
+from durable_core.frozen import dataclass
 from durable_core.ids import Path, position_text
 from durable_core.sandbox.user_code import CodeLine
-from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.verification import Cause, Divergence, Identity, line_at
 

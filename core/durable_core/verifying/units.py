@@ -1,6 +1,6 @@
-"""The units of a map or parallel under examination: which bodies run, and how each ended.
+"""The units of a map or parallel under session: which bodies run, and how each ended.
 
-The driver of a runtime asks `examine_units` before any body runs, and `rebuilt_units` after them.
+The driver of a runtime asks `plan_units` before any body runs, and `rebuilt_units` after them.
 No I/O, no clock.
 """
 
@@ -11,41 +11,48 @@ from dataclasses import replace
 from typing import Any
 
 from durable_core.fold import Recorded
+from durable_core.frozen import dataclass
 from durable_core.ids import Path, position_text
 from durable_core.model import CompletionReason, ErrorObject, OperationStatus, UnitStatus
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.values import Summary, SummaryForm, UnitRun
-from durable_core.values import dataclass
 from durable_core.verifying.divergence import Found
 from durable_core.verifying.missing_values import TRUNCATED, UnknownValue
 from durable_core.verifying.recorded_tree import Node, unit_sub_type
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Answer, BatchAnswer, Ended, Outcome, Trace, UnitAnswer
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import (
+    BodyEnd,
+    BodyOutcome,
+    ContextTrace,
+    Resolution,
+    UnitPlan,
+    UnitsPlan,
+)
 from durable_core.verifying.unit_divergence import BatchRun, UnitRecord
 from durable_core.verifying.verification import Cause, Divergence, Identity
 
 
-def examine_units(
-    examination: Examination,
-    answer: Answer,
+def plan_units(
+    session: ReplaySession,
+    answer: Resolution,
     names: list[str | None],
     *,
     is_flat: bool,
     is_unread: bool = False,
-) -> BatchAnswer:
+) -> UnitsPlan:
     """Say what happens with each unit of a map or parallel, which was asked for before.
 
     `is_unread`: it has completed, but its result isn't to be had. Then FLAT units all run, and how
     they ended is for their bodies to say; see `all_returned`.
     """
-    examination.moment += 1
+    session.moment += 1
     node, recorded = answer.node, answer.recorded
     operation = None if recorded is None else recorded.operation
     complete = operation is not None and operation.is_terminal
     summary = None
     if operation is not None and operation.status is OperationStatus.SUCCEEDED:
         summary = read_summary(operation.result)
-    units = unit_records(node, summary, examination.first_unit)
+    units = unit_records(node, summary, session.first_unit)
     where = answer.trace.asked[answer.asked_at].where
     if node is not None and operation is not None and answer.identity.type == "CONTEXT":
         run = BatchRun(
@@ -55,17 +62,17 @@ def examine_units(
             total_units(summary),
             names,
             is_flat,
-            examination.first_unit,
+            session.first_unit,
             where,
-            examination.moment,
+            session.moment,
         )
-        examination.batches.append(run)
-    stripped = examination.is_stripped(recorded)
+        session.batches.append(run)
+    stripped = session.is_stripped(recorded)
     if stripped and (summary is None or (not summary.runs and names)):
-        _doubt_summary(examination, answer)
+        _doubt_summary(session, answer)
     answers = tuple(
         _unit(
-            examination,
+            session,
             answer,
             summary,
             index,
@@ -76,7 +83,7 @@ def examine_units(
         )
         for index, name in enumerate(names)
     )
-    return BatchAnswer(
+    return UnitsPlan(
         answers,
         completion_reason(summary),
         complete,
@@ -87,10 +94,10 @@ def examine_units(
     )
 
 
-def _doubt_summary(examination: Examination, answer: Answer) -> None:
+def _doubt_summary(session: ReplaySession, answer: Resolution) -> None:
     if answer.recorded is None or answer.recorded.is_lost:
         return  # there is none to read
-    examination.doubt(
+    session.doubt(
         f"the stored summary of {answer.identity} can't be read: which of its units ran isn't "
         "known",
         "give a history as the service returns it, of a map or parallel of an SDK that durable "
@@ -112,7 +119,7 @@ class UnitResult:
 
 
 def rebuilt_units(
-    examination: Examination, found: BatchAnswer, ends: Sequence[Ended], *, is_unread: bool
+    session: ReplaySession, found: UnitsPlan, ends: Sequence[BodyOutcome], *, is_unread: bool
 ) -> list[UnitResult] | None:
     """Return the units that the result of a map or parallel lists, from how their bodies ended.
 
@@ -121,9 +128,9 @@ def rebuilt_units(
     """
     if not found.is_complete or (is_unread and not all_returned(found, ends)):
         return None
-    units = list(zip(_ended_units(examination, found, ends), ends, strict=True))
+    units = list(zip(_ended_units(session, found, ends), ends, strict=True))
     if found.is_stripped and any(
-        unit.status is UnitStatus.SUCCEEDED and ended.outcome is not Outcome.RETURNED
+        unit.status is UnitStatus.SUCCEEDED and ended.outcome is not BodyEnd.RETURNED
         for unit, ended in units
     ):
         return None
@@ -134,7 +141,7 @@ def rebuilt_units(
     ]
 
 
-def _result_of(index: int, unit: UnitAnswer, ended: Ended) -> UnitResult:
+def _result_of(index: int, unit: UnitPlan, ended: BodyOutcome) -> UnitResult:
     if unit.status is UnitStatus.SUCCEEDED:
         return UnitResult(index, unit.status, ended.value)
     if unit.status is not UnitStatus.FAILED:
@@ -145,17 +152,17 @@ def _result_of(index: int, unit: UnitAnswer, ended: Ended) -> UnitResult:
 
 
 def _ended_units(
-    examination: Examination, found: BatchAnswer, ends: Sequence[Ended]
-) -> tuple[UnitAnswer, ...]:
+    session: ReplaySession, found: UnitsPlan, ends: Sequence[BodyOutcome]
+) -> tuple[UnitPlan, ...]:
     """Return the units with how each ended, now that the bodies of those that run have.
 
     Where a summary only counts failures, more of them than it counts are a divergence.
     """
     for unit in found.units:
         if unit.runs and unit.node is not None and unit.node.recorded is not None:
-            examination.hand(unit.trace.label, unit.node.recorded)
+            session.hand(unit.trace.label, unit.node.recorded)
             if found.is_stripped:
-                _doubt_lost_error(examination, unit, unit.node.recorded)
+                _doubt_lost_error(session, unit, unit.node.recorded)
     units = tuple(
         replace(unit, status=_status_of_end(ended)) if unit.runs and not unit.status else unit
         for unit, ended in zip(found.units, ends, strict=True)
@@ -163,22 +170,22 @@ def _ended_units(
     raised = [
         (unit, ended)
         for unit, ended in zip(found.units, ends, strict=True)
-        if unit.runs and unit.status is None and ended.outcome is Outcome.RAISED
+        if unit.runs and unit.status is None and ended.outcome is BodyEnd.RAISED
     ]
     if found.failures is not None and len(raised) > found.failures:
-        _note_failures(examination, found, raised[0])
+        _note_failures(session, found, raised[0])
     return units
 
 
 def _doubt_contradiction(
-    examination: Examination, node: Node | None, run: UnitRun | None, path: Path
+    session: ReplaySession, node: Node | None, run: UnitRun | None, path: Path
 ) -> None:
     """Note that a unit ended in the stored result otherwise than in its own record."""
     operation = None if node is None or node.recorded is None else node.recorded.operation
     if operation is None or run is None or run.status in (None, UnitStatus.STARTED):
         return
     if operation.status.text != str(run.status):
-        examination.doubt(
+        session.doubt(
             f"the unit is {run.status} in the stored result of its map or parallel, and "
             f"{operation.status} in its own record",
             "give a history as the service returns it",
@@ -186,20 +193,20 @@ def _doubt_contradiction(
         )
 
 
-def all_returned(found: BatchAnswer, ends: Sequence[Ended]) -> bool:
+def all_returned(found: UnitsPlan, ends: Sequence[BodyOutcome]) -> bool:
     """Return True where every unit has a value: then the result is known without the record."""
     return all(
-        unit.status in (None, UnitStatus.SUCCEEDED) and ended.outcome is Outcome.RETURNED
+        unit.status in (None, UnitStatus.SUCCEEDED) and ended.outcome is BodyEnd.RETURNED
         for unit, ended in zip(found.units, ends, strict=True)
     )
 
 
-def doubt_form(examination: Examination, answer: Answer) -> None:
+def doubt_form(session: ReplaySession, answer: Resolution) -> None:
     """Note that what a map or parallel stored by the default SerDes isn't a result of one."""
     result = None if answer.recorded is None else answer.recorded.operation.result
     if read_summary(result) is None:
         what = "is not one of a map or parallel" if result else "isn't in the history"
-        examination.doubt(
+        session.doubt(
             f"the recorded result of {answer.identity} {what}",
             "give a history as the service returns it; if the version that wrote it had a SerDes "
             "of its own there, a replay by this one fails there",
@@ -207,7 +214,7 @@ def doubt_form(examination: Examination, answer: Answer) -> None:
         )
 
 
-def lost_unit(examination: Examination, unit: UnitAnswer) -> UnknownValue | None:
+def lost_unit(session: ReplaySession, unit: UnitPlan) -> UnknownValue | None:
     """Return what stands for the result of a unit that the history leaves out, if it does."""
     recorded = None if unit.node is None else unit.node.recorded
     if recorded is None or not recorded.is_lost:
@@ -215,27 +222,27 @@ def lost_unit(examination: Examination, unit: UnitAnswer) -> UnknownValue | None
     if recorded.operation.status is not OperationStatus.SUCCEEDED:
         return None
     why = f"the payload of {unit.trace.label} was left out of the history (Truncated)"
-    return examination.missing.unknown(unit.trace.path, unit.trace.identity, why, TRUNCATED)
+    return session.missing.unknown(unit.trace.path, unit.trace.identity, why, TRUNCATED)
 
 
-def _doubt_lost_error(examination: Examination, unit: UnitAnswer, recorded: Recorded) -> None:
+def _doubt_lost_error(session: ReplaySession, unit: UnitPlan, recorded: Recorded) -> None:
     if recorded.is_lost and recorded.operation.status is OperationStatus.FAILED:
         why = f"the error of {unit.trace.label} was left out of the history (Truncated)"
-        examination.doubt(why, TRUNCATED, unit.trace.path)
+        session.doubt(why, TRUNCATED, unit.trace.path)
 
 
 def _note_failures(
-    examination: Examination, found: BatchAnswer, raised: tuple[UnitAnswer, Ended]
+    session: ReplaySession, found: UnitsPlan, raised: tuple[UnitPlan, BodyOutcome]
 ) -> None:
-    examination.moment += 1
+    session.moment += 1
     unit = raised[0].trace
     why = (
         f"more units fail than the {found.failures:,} that are recorded to have: {unit.label} "
         f"raises {unit.error}"
     )
-    examination.extra.append(
+    session.extra.append(
         Found(
-            examination.moment,
+            session.moment,
             Divergence(
                 position_text(unit.path),
                 unit.label,
@@ -251,8 +258,8 @@ def _note_failures(
 
 
 def _unit(
-    examination: Examination,
-    answer: Answer,
+    session: ReplaySession,
+    answer: Resolution,
     summary: Summary | None,
     index: int,
     name: str | None,
@@ -260,13 +267,13 @@ def _unit(
     is_flat: bool,
     complete: bool,
     runs_anyway: bool,
-) -> UnitAnswer:
-    number = examination.first_unit + index
+) -> UnitPlan:
+    number = session.first_unit + index
     node = None if answer.node is None else answer.node.children.get(number)
     run = None if summary is None else summary.status_of(index)
     status = unit_status(node, run, complete=complete, summary=summary)
     path = (*answer.path, number)
-    _doubt_contradiction(examination, node, run, path)
+    _doubt_contradiction(session, node, run, path)
     identity = Identity("CONTEXT", unit_sub_type(answer.identity.sub_type), name, is_flat)
     has_begun = node is not None
     has_ended = run is not None and run.status is not UnitStatus.STARTED
@@ -277,7 +284,7 @@ def _unit(
     else:
         runs = has_begun or is_flat  # of a FLAT one without operations nothing is recorded
     has_closed = complete or (node is not None and node.is_terminal)
-    trace = Trace(
+    trace = ContextTrace(
         path,
         identity,
         node,
@@ -285,16 +292,16 @@ def _unit(
         status is UnitStatus.SUCCEEDED and has_closed,
         is_exact=answer.trace.is_exact and answer.is_known,
         where=answer.trace.asked[answer.asked_at].where,
-        borrows=examination.borrows,
+        substitutes=session.substitutes,
     )
     if runs:
-        examination.follow(trace)
+        session.follow(trace)
     dispatched = run.dispatched if run is not None else has_begun or runs_anyway
-    return UnitAnswer(trace, node, status, runs, dispatched and (runs or status is not None))
+    return UnitPlan(trace, node, status, runs, dispatched and (runs or status is not None))
 
 
-def _status_of_end(ended: Ended) -> UnitStatus:
-    return UnitStatus.SUCCEEDED if ended.outcome is Outcome.RETURNED else UnitStatus.FAILED
+def _status_of_end(ended: BodyOutcome) -> UnitStatus:
+    return UnitStatus.SUCCEEDED if ended.outcome is BodyEnd.RETURNED else UnitStatus.FAILED
 
 
 def unit_records(node: Node | None, summary: Summary | None, first: int) -> dict[int, UnitRecord]:

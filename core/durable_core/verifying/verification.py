@@ -12,11 +12,11 @@ from dataclasses import field
 from typing import Any, Final, NamedTuple
 
 from durable_core.excerpts import labelled, short_name
+from durable_core.frozen import dataclass
 from durable_core.ids import Path, position_text
 from durable_core.model import Word, is_batch
 from durable_core.positions import label_of
 from durable_core.sandbox.user_code import CodeLine
-from durable_core.values import dataclass
 
 
 class Verdict(Word):
@@ -178,7 +178,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Inconclusive:
     """Why a history can't be verified, and what to do about it. `is_refusal`: something was refused
     to the handler, which another run may have come to earlier or later."""
 
@@ -216,7 +216,7 @@ class Verification:
     verdict: Verdict
     divergences: tuple[Divergence, ...] = ()
     more_divergences: int = 0
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[Inconclusive, ...] = ()
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
     status: str = ""

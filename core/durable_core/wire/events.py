@@ -8,11 +8,11 @@ from typing import Any, Final, TypeGuard
 
 from durable_core.errors import WireError
 from durable_core.events import CARRIERS, EVENTS, Kind, details_key, error_carrier, format_timestamp
+from durable_core.frozen import NOTHING
 from durable_core.model import (
     ErrorObject,
     Event,
 )
-from durable_core.values import NOTHING
 from durable_core.wire.values import (
     as_object,
     as_timestamp,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from durable_core.frozen import NOTHING
 from durable_core.model import (
     ChainedInvokeOptions,
     CheckpointRequest,
@@ -11,7 +12,6 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.values import NOTHING
 from durable_core.wire.values import (
     Json,
     as_object,

@@ -9,9 +9,9 @@ from typing import Any, Final, TypeVar
 
 from durable_core.errors import WireError
 from durable_core.events import format_timestamp, parse_timestamp
+from durable_core.frozen import NOTHING
 from durable_core.model import ErrorObject
 from durable_core.safe_text import plain
-from durable_core.values import NOTHING
 
 Json = Mapping[str, Any]
 E = TypeVar("E", bound=StrEnum)

@@ -14,6 +14,7 @@ from durable_core.exceptions import (
     error_object,
     raise_recorded,
 )
+from durable_core.frozen import dataclass
 from durable_core.model import (
     CompletionReason,
     NestingType,
@@ -26,7 +27,7 @@ from durable_core.native.batch_result import BatchItem, BatchResult
 from durable_core.native.call import Call
 from durable_core.native.config import MapConfig, ParallelConfig, SummaryGenerator
 from durable_core.native.execution import Scope
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.native.operations.batch_payload import (
     FrozenBatch,
     InlineBatch,
@@ -40,7 +41,6 @@ from durable_core.native.operations.child import fail, succeed
 from durable_core.native.operations.units import Coordinator, Unit, UnitOptions
 from durable_core.native.serdes import SerDes
 from durable_core.sizes import utf8_bytes
-from durable_core.values import dataclass
 
 UnitBody = Callable[[Call, Scope], Awaitable[Any]]
 
@@ -112,7 +112,7 @@ async def batch(
                 _check_units(call, units, None, options)
                 if decision.verb is Verb.RUN:
                     call.send(OperationAction.START)
-                call.note(Did.RAN)
+                call.note(Activity.RAN)
                 return await _live(call, units, options)
 
 
@@ -203,7 +203,7 @@ async def _run(
     limit = call.execution.limits.payload_bytes
     whole, value = _whole(call, units, result, options, limit)
     if whole.size_bytes > limit:
-        call.note(Did.STRIPPED, size=whole.size_bytes)
+        call.note(Activity.STRIPPED, size=whole.size_bytes)
         extra = None if options.summarize is None else options.summarize(result)
         return stripped_payload(units, reason, limit, extra), True, value
     return whole.payload, False, value
@@ -276,10 +276,10 @@ async def _rebuild(
         raise call.diverged("its recorded summary can't be read")
     units = make_units(call, Scope(call.scope, rebuilding=True), planned, options)
     _check_units(call, units, frozen, options)
-    call.note(Did.RE_EXECUTED)
+    call.note(Activity.RE_EXECUTED)
     for unit in units:
         if unit.skip and frozen.was_dispatched(unit.index):
-            unit.call.note(Did.SKIPPED)
+            unit.call.note(Activity.SKIPPED)
     unit_options = UnitOptions(options.max_concurrency, options.unit_serdes, options.is_flat)
     await Coordinator(call, [unit for unit in units if not unit.skip], unit_options).run_all()
     for unit in units:

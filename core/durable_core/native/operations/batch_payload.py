@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import orjson
 
 from durable_core.errors import WireError
+from durable_core.frozen import dataclass
 from durable_core.model import CompletionReason, ErrorObject, UnitStatus
 from durable_core.sizes import utf8_bytes
 from durable_core.summaries.reading import read_summary
 from durable_core.summaries.values import FrozenUnit, UnitRun
 from durable_core.summaries.writing import write_summary
-from durable_core.values import dataclass
 from durable_core.wire import error_from_wire, error_to_wire
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -13,14 +13,14 @@ from durable_core.exceptions import (
     error_object,
     raise_recorded,
 )
+from durable_core.frozen import dataclass
 from durable_core.model import ErrorObject, OperationAction
 from durable_core.native.call import Call
 from durable_core.native.config import SummaryGenerator
 from durable_core.native.execution import Scope
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.native.serdes import SerDes
 from durable_core.sizes import utf8_bytes
-from durable_core.values import dataclass
 
 Body = Callable[[Scope], Awaitable[Any]]
 """Runs what the user wrote, in a context made on the scope."""
@@ -68,7 +68,7 @@ async def child(call: Call, body: Body, options: ChildOptions) -> Completed:
 
 
 async def _live(call: Call, body: Body, options: ChildOptions) -> Completed:
-    call.note(Did.RAN)
+    call.note(Activity.RAN)
     try:
         raw, completed = await _run(call, body, options, rebuilding=False)
         payload, stripped = _recorded_form(call, raw, completed.payload, options)
@@ -82,7 +82,7 @@ async def _live(call: Call, body: Body, options: ChildOptions) -> Completed:
 
 async def _rebuild(call: Call, body: Body, options: ChildOptions) -> Completed:
     """Run the body of a complete context for its value. Whatever it does, nothing is written."""
-    call.note(Did.RE_EXECUTED)
+    call.note(Activity.RE_EXECUTED)
     try:
         _, completed = await _run(call, body, options, rebuilding=True)
     except (ExecutionError, InvocationError):
@@ -103,7 +103,7 @@ async def _virtual(call: Call, body: Body, options: ChildOptions) -> Completed:
             "recorded as a context of its own, but the code asks for one that isn't recorded "
             "(FLAT, or virtual)"
         )
-    call.note(Did.RE_EXECUTED if call.scope.rebuilding else Did.RAN)
+    call.note(Activity.RE_EXECUTED if call.scope.rebuilding else Activity.RAN)
     try:
         _, completed = await _run(call, body, options, rebuilding=False)
     except (ExecutionError, InvocationError):
@@ -134,7 +134,7 @@ def _recorded_form(
     limit = call.execution.limits.payload_bytes
     if payload is None or (size := utf8_bytes(payload)) <= limit:
         return payload, False
-    call.note(Did.STRIPPED, size=size)
+    call.note(Activity.STRIPPED, size=size)
     if options.summarize is None:
         return "", True
     summary = options.summarize(raw)

@@ -15,14 +15,14 @@ from durable_core.exceptions import (
     SerDesError,
     error_object,
 )
+from durable_core.frozen import dataclass
 from durable_core.model import CompletionReason, ErrorObject, UnitStatus
 from durable_core.native.call import Call
 from durable_core.native.execution import Scope
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.native.operations.child import ChildOptions, child
 from durable_core.native.serdes import SerDes
 from durable_core.signals import InvocationEnding, UnitStopping
-from durable_core.values import dataclass
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Coordinator:
             if not unit.call.is_asked_to_stop():
                 unit.fatal = error
             elif not self._call.execution.ending:
-                unit.call.note(Did.STOPPED)
+                unit.call.note(Activity.STOPPED)
         except (ExecutionError, InvocationError) as error:
             unit.fatal = error
         except Exception as error:

@@ -17,7 +17,7 @@ from durable_core.model import ChainedInvokeOptions, OperationAction, OperationS
 from durable_core.native.call import Call
 from durable_core.native.config import CallbackConfig, InvokeConfig
 from durable_core.native.durations import whole_seconds
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.native.serdes import PASS_THROUGH
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ async def wait(call: Call, seconds: int) -> None:
                 await call.park(decision)
             case _:
                 call.execution.check(call.scope)
-                call.note(Did.BEGAN)
+                call.note(Activity.BEGAN)
                 await call.persist(OperationAction.START, wait_seconds=seconds)
 
 
@@ -56,7 +56,7 @@ async def invoke(call: Call, function_name: str, payload: Any, config: InvokeCon
             case _:
                 text = call.to_payload(config.serdes_payload, payload)
                 call.execution.check(call.scope)
-                call.note(Did.BEGAN)
+                call.note(Activity.BEGAN)
                 await call.persist(
                     OperationAction.START,
                     payload=text,
@@ -100,7 +100,7 @@ async def create_callback(call: Call, config: CallbackConfig) -> Callback[Any]:
     decision = call.decide(Want.CALLBACK_ID)
     if decision.verb is Verb.RUN:
         call.execution.check(call.scope)
-        call.note(Did.BEGAN)
+        call.note(Activity.BEGAN)
         await call.persist(
             OperationAction.START,
             callback_timeout_seconds=whole_seconds(config.timeout) or None,

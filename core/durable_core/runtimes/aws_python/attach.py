@@ -17,13 +17,13 @@ from weakref import WeakValueDictionary
 
 from durable_core.runtimes.aws_python.client import Client
 from durable_core.runtimes.aws_python.clock import attach_clock
-from durable_core.runtimes.aws_python.installed import PACKAGE, Sdk, SdkChanged, load_sdk
-from durable_core.runtimes.aws_python.stuck import TimersEnded, UnitsEnded
+from durable_core.runtimes.aws_python.deadlock import TimersEnded, UnitsEnded
+from durable_core.runtimes.aws_python.installed import PACKAGE, InstalledSdk, SdkChanged, load_sdk
 from durable_core.sandbox.threads.primitives import LightEvent
 from durable_core.sandbox.threads.tasks import current_task
 
 
-def attached_sdk() -> Sdk:
+def attached_sdk() -> InstalledSdk:
     """Return the installed SDK, with our places in it. Raises SdkMissing and SdkChanged."""
     sdk = load_sdk()
     attach(sdk.execution_state, sdk.version)

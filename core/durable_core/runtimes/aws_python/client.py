@@ -11,12 +11,16 @@ from durable_core.errors import WireError
 from durable_core.excerpts import short_name
 from durable_core.limits import KIB
 from durable_core.model import OperationType, is_batch
-from durable_core.runtimes.aws_python.desk import Desk, Died, ServiceError
-from durable_core.runtimes.aws_python.installed import PACKAGE, Sdk
-from durable_core.runtimes.aws_python.observed import Observed, sub_type_of, type_of
+from durable_core.runtimes.aws_python.deadlock import HandlerStuck, UnitsEnded
+from durable_core.runtimes.aws_python.installed import PACKAGE, InstalledSdk
+from durable_core.runtimes.aws_python.invocation_observer import (
+    InvocationObserver,
+    sub_type_of,
+    type_of,
+)
 from durable_core.runtimes.aws_python.queue import UpdateQueue
+from durable_core.runtimes.aws_python.service_endpoint import Died, ServiceEndpoint, ServiceError
 from durable_core.runtimes.aws_python.shapes import Converter, update_of
-from durable_core.runtimes.aws_python.stuck import HandlerStuck, UnitsEnded
 from durable_core.safe_text import shown
 from durable_core.sandbox.handler_clock import body_takes_time
 from durable_core.sandbox.step_bodies import running_body
@@ -30,7 +34,13 @@ BATCH_BYTES: Final = 750 * KIB
 class Client:
     """The service client that the SDK is given. Called from its threads, with keywords."""
 
-    def __init__(self, sdk: Sdk, convert: Converter, desk: Desk, observed: Observed) -> None:
+    def __init__(
+        self,
+        sdk: InstalledSdk,
+        convert: Converter,
+        desk: ServiceEndpoint,
+        observed: InvocationObserver,
+    ) -> None:
         self._sdk = sdk
         self._convert = convert
         self._desk = desk

@@ -15,10 +15,10 @@ from durable_core.runtimes.aws_python.replay_attach import Parts
 from durable_core.sandbox.step_bodies import as_body
 from durable_core.sandbox.user_code import is_users
 from durable_core.verifying.option_changes import (
+    AttemptDecision,
     Backoff,
-    Decide,
     OperationOptions,
-    Said,
+    StrategyAnswer,
     callback_options,
     invoke_options,
     options_of,
@@ -26,15 +26,15 @@ from durable_core.verifying.option_changes import (
 )
 
 
-def _decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
+def _decider(executor: Any, parts: Parts, arn: str) -> AttemptDecision | None:
     """Return what a step's or condition's code decides about a further attempt."""
     if isinstance(executor, parts.step_executor):
-        return Decide(partial(_retry_step, executor.config.retry_strategy, parts))
+        return AttemptDecision(partial(_retry_step, executor.config.retry_strategy, parts))
     if not isinstance(executor, parts.condition_executor):
         return None
     config, identifier = executor.config, executor.operation_identifier
 
-    def decide(payload: object, attempt: int, chance: float | None) -> Said:
+    def decide(payload: object, attempt: int, chance: float | None) -> StrategyAnswer:
         state = parts.deserialize(
             serdes=config.serdes,
             data=payload,
@@ -48,16 +48,16 @@ def _decider(executor: Any, parts: Parts, arn: str) -> Decide | None:
             return f"fails with {type(error).__name__}"
         return _seconds(decision, "should_continue")
 
-    return Decide(as_body(decide), polls=True)
+    return AttemptDecision(as_body(decide), polls=True)
 
 
 def _retry_step(
     strategy: Any, parts: Parts, error: object, attempt: int, chance: float | None
-) -> Said:
+) -> StrategyAnswer:
     return _retry(strategy or parts.default_retry(), error, attempt, chance)
 
 
-def _retry(strategy: Any, error: object, attempt: int, chance: float | None) -> Said:
+def _retry(strategy: Any, error: object, attempt: int, chance: float | None) -> StrategyAnswer:
     with chance_is(chance):
         return _seconds(as_body(strategy)(error, attempt), "should_retry")
 

@@ -11,7 +11,7 @@ from types import CellType, FunctionType
 from typing import Any, Final
 
 from durable_core.errors import DurableError, UsageError
-from durable_core.values import dataclass
+from durable_core.frozen import dataclass
 
 EXTRA: Final = "durable-cli[aws-sdk]"
 PACKAGE: Final = "aws_durable_execution_sdk_python"
@@ -81,7 +81,7 @@ class SdkChanged(DurableError):
 
 
 @dataclass(frozen=True)
-class Sdk:
+class InstalledSdk:
     """What we use of the installed SDK."""
 
     version: str
@@ -103,7 +103,7 @@ class Sdk:
     orphaned_error: Any
 
 
-def load_sdk() -> Sdk:
+def load_sdk() -> InstalledSdk:
     """Import the SDK. Raises SdkMissing, and SdkChanged where it isn't what we know."""
     try:
         import aws_durable_execution_sdk_python as root
@@ -123,7 +123,7 @@ def load_sdk() -> Sdk:
         from aws_durable_execution_sdk_python.concurrency import executor
         from aws_durable_execution_sdk_python.operation import child, step
 
-        return Sdk(
+        return InstalledSdk(
             version=version,
             execution_state=state.ExecutionState,
             context=context.DurableContext,

@@ -6,7 +6,7 @@ import queue
 from collections.abc import Callable
 from typing import Any, Final
 
-from durable_core.sandbox.threads.tasks import Task, Wait, Waiter, current_task
+from durable_core.sandbox.threads.tasks import ThreadTask, Wait, Waiter, current_task
 
 
 class UpdateQueue(queue.Queue[Any]):
@@ -26,7 +26,7 @@ class UpdateQueue(queue.Queue[Any]):
         self._answers: list[Any] = []
         self._most_answers = _ANSWERS
         self._ended: BaseException | None = None
-        self._reader: Task | None = None
+        self._reader: ThreadTask | None = None
         self._reading: Waiter | None = None
         self._gathers = False
         self._settling: Waiter | None = None
@@ -80,7 +80,7 @@ class UpdateQueue(queue.Queue[Any]):
                 raise queue.Empty
             return self._get()
 
-    def _wait_for_item(self, task: Task) -> bool:
+    def _wait_for_item(self, task: ThreadTask) -> bool:
         if self.stopping:
             return False
         if self._settling is not None:
@@ -111,7 +111,7 @@ class UpdateQueue(queue.Queue[Any]):
             waiter.acquire()
             task.scheduler.wait(waiter, kind=Wait.PATIENT)
 
-    def unsettled_reader(self) -> Task | None:
+    def unsettled_reader(self) -> ThreadTask | None:
         """Return the queue's reader where something isn't sent."""
         is_settled = self.stopping or not (self._qsize() or self._gathers)
         return None if is_settled else self._reader
@@ -128,7 +128,7 @@ class UpdateQueue(queue.Queue[Any]):
                 while (self._qsize() or self._gathers) and not self.stopping and not reader.ended:
                     self._settle_once(task)
 
-    def _settle_once(self, task: Task) -> None:
+    def _settle_once(self, task: ThreadTask) -> None:
         waiter = self._settling = Waiter(task)
         waiter.acquire()
         self._wake_reader()

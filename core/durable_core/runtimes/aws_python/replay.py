@@ -25,7 +25,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
 )
-from durable_core.raised import told
+from durable_core.raised import format_exception
 from durable_core.runtimes.aws_python.attach import attached_sdk
 from durable_core.runtimes.aws_python.installed import SdkChanged, found_below, is_aws_handler
 from durable_core.runtimes.aws_python.replay_attach import VerifyingClient, load_parts, running
@@ -40,18 +40,18 @@ from durable_core.service.clock import VirtualClock
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.values import Invocation
 from durable_core.simulation.link import ServiceLink, context_of
-from durable_core.verifying.consequences import Runtime
+from durable_core.verifying.consequences import ReplayRuntime
 from durable_core.verifying.differences import compare_final_result, note_end
 from durable_core.verifying.handler_state import HandlerState
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Ended, Outcome
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import BodyEnd, BodyOutcome
 
 PLUGINS: Final = "DURABLE_EXECUTION_PLUGINS"
 """The variable that names plugins for every handler (`plugin_discovery.py`, 3.0.0)."""
 
 
 class AwsReplayer:
-    """Runs one `@durable_execution` handler under examinations.
+    """Runs one `@durable_execution` handler under sessions.
 
     Raises SdkMissing and SdkChanged.
     """
@@ -66,7 +66,7 @@ class AwsReplayer:
         self._state = HandlerState([self.function])
         with _without_plugins():
             self._handler = self._parts.durable_execution(self._spy_on(self.function))
-        self.runtime = Runtime(
+        self.runtime = ReplayRuntime(
             f"AWS's SDK {self._sdk.version}", is_native=False, compares=self._parts.compares
         )
 
@@ -79,26 +79,26 @@ class AwsReplayer:
             assert run is not None
             run.thread = threading.get_ident()
             # The SDK makes JSON of what is returned, and fails the execution where it can't.
-            ended = run.look(run.examination.root, lambda: run.returned(func(event, context)))
-            if ended.outcome is Outcome.RETURNED:
-                compare_final_result(run.examination, ended.value)
+            ended = run.look(run.session.root, lambda: run.returned(func(event, context)))
+            if ended.outcome is BodyEnd.RETURNED:
+                compare_final_result(run.session, ended.value)
             raise self._parts.suspend("verified")
 
         return spy
 
-    def replay(self, examination: Examination, arn: str, *, in_turn: bool = False) -> None:
+    def replay(self, session: ReplaySession, arn: str, *, in_turn: bool = False) -> None:
         """Run it once."""
         with self._state.run():
-            self._replay(examination, arn, in_turn)
+            self._replay(session, arn, in_turn)
 
-    def _replay(self, examination: Examination, arn: str, in_turn: bool) -> None:
-        self._run = run = ReplayRun(self._sdk, self._parts, examination, arn)
+    def _replay(self, session: ReplaySession, arn: str, in_turn: bool) -> None:
+        self._run = run = ReplayRun(self._sdk, self._parts, session, arn)
         execution = Operation(
             id=arn.rpartition("/")[2],  # where the SDK looks for it
             type=OperationType.EXECUTION,
             status=OperationStatus.STARTED,
             start_timestamp=BEGAN,
-            execution_details=ExecutionDetails(examination.facts.input_payload),
+            execution_details=ExecutionDetails(session.facts.input_payload),
         )
         given = InvocationInput(arn, "verified", (execution,))
         link = ServiceLink(
@@ -122,11 +122,11 @@ class AwsReplayer:
                 call = partial(self._handler, handed, context_of(link))
                 _one_at_a_time(call, run) if in_turn else call()
             except Exception as error:
-                if examination.root.outcome is not Outcome.NOT_RUN:
+                if session.root.outcome is not BodyEnd.NOT_RUN:
                     raise
-                why = told(error)
-        if examination.root.outcome is Outcome.NOT_RUN:
-            examination.doubt(
+                why = format_exception(error)
+        if session.root.outcome is BodyEnd.NOT_RUN:
+            session.doubt(
                 f"AWS's SDK {self._sdk.version} can't begin with what is recorded: {why}",
                 "give a history as the service returns it, to a version of the SDK that durable "
                 "knows",
@@ -143,7 +143,7 @@ def _one_at_a_time(call: Callable[[], object], run: ReplayRun) -> None:
         with schedulable():
             scheduler.run(call, began=0, order=first_come)
     except Stuck:
-        note_end(run.examination, run.examination.root, Ended(Outcome.SUSPENDED))
+        note_end(run.session, run.session.root, BodyOutcome(BodyEnd.SUSPENDED))
     finally:
         scheduler.close()
 

@@ -13,10 +13,10 @@ from functools import wraps
 from inspect import unwrap
 from typing import Any, Protocol, cast
 
+from durable_core.frozen import dataclass
 from durable_core.runtimes.aws_python.client import Client
 from durable_core.runtimes.aws_python.installed import SdkChanged
-from durable_core.runtimes.aws_python.observed import Observed
-from durable_core.values import dataclass
+from durable_core.runtimes.aws_python.invocation_observer import InvocationObserver
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class SerDesCall:
 
 
 class VerifyingClient(Client):
-    """The client of an execution under examination. No checkpoint gets as far as a request."""
+    """The client of an execution under session. No checkpoint gets as far as a request."""
 
     def __init__(self, sdk: Any, parts: Parts, run: AttachedRun) -> None:
-        super().__init__(sdk, cast(Any, None), cast(Any, None), Observed(()))
+        super().__init__(sdk, cast(Any, None), cast(Any, None), InvocationObserver(()))
         self.run = run
         self._parts = parts
 
@@ -102,7 +102,7 @@ class VerifyingClient(Client):
         return body
 
     def reads(self, operation_id: str) -> None:
-        """Note nothing: the examination keeps what was asked."""
+        """Note nothing: the session keeps what was asked."""
 
 
 class _Never(Exception):
@@ -110,7 +110,7 @@ class _Never(Exception):
 
 
 def load_parts(version: str) -> Parts:
-    """Return what is used of the SDK, which from now on asks runs under examination.
+    """Return what is used of the SDK, which from now on asks runs under session.
 
     Raises SdkChanged where a version has something of it no more.
     """
@@ -189,7 +189,7 @@ def _run_of(state: Any) -> AttachedRun | None:
 
 
 class _Running:
-    """The run under examination, if there is one: the SDK's functions of a SerDes don't say."""
+    """The run under session, if there is one: the SDK's functions of a SerDes don't say."""
 
     run: AttachedRun | None = None
 
@@ -219,7 +219,7 @@ def _attach_serdes(serdes: Any) -> tuple[Callable[..., Any], Callable[..., Any]]
 
 
 def _asking(original: Any, name: str) -> Any:
-    """Return a function of the SDK's that asks the run under examination, if there is one."""
+    """Return a function of the SDK's that asks the run under session, if there is one."""
 
     @wraps(original)
     def attached(serdes: Any, *content: Any, **given: Any) -> Any:

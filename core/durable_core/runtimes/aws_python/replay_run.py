@@ -1,4 +1,4 @@
-"""One run of a handler of AWS's SDK under examination: what each operation and unit comes to.
+"""One run of a handler of AWS's SDK under session: what each operation and unit comes to.
 
 What the SDK would do is asked of it with the recorded operation planted in its state, so that the
 value, the error and the serdes are its own. Units run one after another, on no clock and no thread.
@@ -20,7 +20,7 @@ from durable_core.model import (
     OperationStatus,
     OperationType,
 )
-from durable_core.raised import is_from_outside, told
+from durable_core.raised import format_exception, is_from_outside
 from durable_core.runtimes.aws_python.decisions import options_asked
 from durable_core.runtimes.aws_python.given import handed_by_executor, handed_to_units
 from durable_core.runtimes.aws_python.replay_attach import Parts, SerDesCall
@@ -48,13 +48,13 @@ from durable_core.verifying.differences import compare_flat_results, note_end
 from durable_core.verifying.leaks import running_body
 from durable_core.verifying.matching import Fit
 from durable_core.verifying.missing_values import NotDone, NotKnown, is_unknown
-from durable_core.verifying.recorded_tree import planted
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Answer, Ended, Outcome, Trace, UnitAnswer
+from durable_core.verifying.recorded_tree import adapt_recorded
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import BodyEnd, BodyOutcome, ContextTrace, Resolution, UnitPlan
 from durable_core.verifying.units import (
     doubt_form,
-    examine_units,
     lost_unit,
+    plan_units,
     rebuilt_units,
 )
 
@@ -62,39 +62,39 @@ from durable_core.verifying.units import (
 class ReplayRun:
     """One run: which trace belongs to which of the SDK's contexts, and what each call comes to."""
 
-    def __init__(self, sdk: Any, parts: Parts, examination: Examination, arn: str) -> None:
+    def __init__(self, sdk: Any, parts: Parts, session: ReplaySession, arn: str) -> None:
         self.sdk = sdk
         self.parts = parts
-        self.examination = examination
+        self.session = session
         self._arn = arn
-        self._traces: dict[str | None, Trace] = {None: examination.root}
-        self._issued: dict[str, Trace] = {}
-        self._batches: dict[str, Answer] = {}
-        self._units: dict[str, UnitAnswer] = {}
-        self._answers: dict[str, Answer] = {}
+        self._traces: dict[str | None, ContextTrace] = {None: session.root}
+        self._issued: dict[str, ContextTrace] = {}
+        self._batches: dict[str, Resolution] = {}
+        self._units: dict[str, UnitPlan] = {}
+        self._answers: dict[str, Resolution] = {}
         self._unwritten: dict[str, Any] = {}
         self._unread: set[str] = set()
         self.thread = threading.get_ident()
-        examination.missing.suspension = parts.suspend
+        session.missing.suspension = parts.suspend
 
     def issued(self, prefix: str | None, operation_id: str) -> None:
         """Note in which context an id was made."""
-        self._issued[operation_id] = self._traces.get(prefix, self.examination.root)
+        self._issued[operation_id] = self._traces.get(prefix, self.session.root)
 
     def is_replaying(self, prefix: str | None) -> bool:
         """Return True while what a context asks for next is recorded."""
-        return self._traces.get(prefix, self.examination.root).is_replaying
+        return self._traces.get(prefix, self.session.root).is_replaying
 
     def logs(self) -> AbstractContextManager[None]:
         """Watch over a call of a context's logger."""
-        return self.examination.logs()
+        return self.session.logs()
 
     # -- operations ----------------------------------------------------------------------------
 
     def process(self, executor: Any, original: Callable[[Any], Any]) -> Any:
         """Do in an operation's place what a replay does with it."""
         if threading.get_ident() != self.thread:
-            self.examination.has_threads = True
+            self.session.has_threads = True
         identifier = executor.operation_identifier
         operation_id = identifier.operation_id
         unit = self._units.get(operation_id)
@@ -102,14 +102,14 @@ class ReplayRun:
             return self._unit(executor, original, unit)
         virtual = bool(getattr(executor, "is_virtual", False))
         identity = identity_of(executor, virtual=virtual)
-        trace = self._issued.get(operation_id, self.examination.root)
+        trace = self._issued.get(operation_id, self.session.root)
         if identity.type == OperationType.CHAINED_INVOKE:
             self._write_payload(executor, original, trace)
         options = options_asked(executor, self.parts, self._arn)
-        answer = self.examination.ask(trace, identity, options)
-        if self.examination.on_handed is not None:
-            self.examination.on_handed(operation_id, partial(handed_by_executor, executor))
-        operation = planted(answer.recorded, operation_id, identifier.parent_id, identity)
+        answer = self.session.ask(trace, identity, options)
+        if self.session.on_handed is not None:
+            self.session.on_handed(operation_id, partial(handed_by_executor, executor))
+        operation = adapt_recorded(answer.recorded, operation_id, identifier.parent_id, identity)
         self._answers[operation_id] = answer
         if isinstance(executor, self.parts.child_executor):
             return self._context(executor, original, answer, operation)
@@ -124,22 +124,28 @@ class ReplayRun:
         answer = self._answers.get(callback.operation_id)
         if answer is None or not answer.is_terminal:
             return original(callback)
-        unknown = self.examination.take_payload(answer)
+        unknown = self.session.take_payload(answer)
         if unknown is not None:
             return unknown
         with self._reading(answer, callback.serdes is None):
             return original(callback)
 
     def _take(
-        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+        self,
+        executor: Any,
+        original: Callable[[Any], Any],
+        operation: Operation,
+        answer: Resolution,
     ) -> Any:
         """Return what is recorded, or what stands for it, or raise it."""
-        unknown = self.examination.take_payload(answer)
+        unknown = self.session.take_payload(answer)
         return (
             self._from_record(executor, original, operation, answer) if unknown is None else unknown
         )
 
-    def _write_payload(self, executor: Any, original: Callable[[Any], Any], trace: Trace) -> None:
+    def _write_payload(
+        self, executor: Any, original: Callable[[Any], Any], trace: ContextTrace
+    ) -> None:
         """Let the SDK serialize the payload of an invoke that isn't recorded; raise what it raises.
 
         It does so before anything is written: where it can't, the history has no trace of it.
@@ -150,7 +156,11 @@ class ReplayRun:
             original(executor)
 
     def _from_record(
-        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+        self,
+        executor: Any,
+        original: Callable[[Any], Any],
+        operation: Operation,
+        answer: Resolution,
     ) -> Any:
         """Let the SDK return what is recorded, or raise it."""
         self._plant(executor, operation)
@@ -158,17 +168,15 @@ class ReplayRun:
             return original(executor)
 
     @contextmanager
-    def _reading(self, answer: Answer, is_default: bool) -> Iterator[None]:
+    def _reading(self, answer: Resolution, is_default: bool) -> Iterator[None]:
         """Note what the SerDes of an operation can't read. `is_default`: it is the SDK's own."""
         try:
             yield
         except self.parts.serdes_errors as error:
             recorded = answer.recorded
             if recorded is not None and recorded.operation.status is OperationStatus.SUCCEEDED:
-                self.examination.unreadable(
-                    answer.identity, answer.path, error, is_default=is_default
-                )
-            if answer.trace.asked[answer.asked_at].fit in (Fit.BORROWED, Fit.NEW):
+                self.session.unreadable(answer.identity, answer.path, error, is_default=is_default)
+            if answer.trace.asked[answer.asked_at].fit in (Fit.SUBSTITUTED, Fit.NEW):
                 raise self.parts.suspend("what another operation came to") from None
             raise
 
@@ -176,7 +184,7 @@ class ReplayRun:
 
     def serialize(self, work: Callable[[], Any], given: SerDesCall) -> Any:
         """Return the payload of a value; a stand-in for one that its SerDes keeps elsewhere."""
-        missing = self.examination.missing
+        missing = self.session.missing
         made = missing.serialize(work)
         if not isinstance(made, NotDone):
             return made
@@ -193,7 +201,7 @@ class ReplayRun:
         """Return the value of a payload, or what stands for one that is kept elsewhere."""
         if given.content in self._unwritten:
             return self._unwritten[given.content]
-        missing = self.examination.missing
+        missing = self.session.missing
         if given.serdes is None:
             return work()
         if missing.is_comparing:  # the states of a wait_for_condition, not the last one only
@@ -216,31 +224,31 @@ class ReplayRun:
     def returned(self, value: Any) -> Any:
         """Return the JSON of what the handler returned, which the SDK makes of it, or NotDone where
         that holds a value that isn't known. Raises what `json` does."""
-        return self.examination.missing.serialize(lambda: json.dumps(value))
+        return self.session.missing.serialize(lambda: json.dumps(value))
 
     def _plant(self, executor: Any, operation: Operation) -> None:
         executor.state._operations[operation.id] = as_sdk(self.sdk, operation)
 
-    def look(self, trace: Trace, body: Callable[[], Any]) -> Ended:
+    def look(self, trace: ContextTrace, body: Callable[[], Any]) -> BodyOutcome:
         """Run a body to its end, or until it asks for what isn't recorded."""
         token = running_body.set(trace.path or None)
         try:
             ended = self._ended(body)
         finally:
             running_body.reset(token)
-        note_end(self.examination, trace, ended)
+        note_end(self.session, trace, ended)
         return ended
 
-    def _ended(self, work: Callable[[], Any]) -> Ended:
+    def _ended(self, work: Callable[[], Any]) -> BodyOutcome:
         """Do what may suspend or raise, and return how it ended."""
         try:
-            return Ended(Outcome.RETURNED, work())
+            return BodyOutcome(BodyEnd.RETURNED, work())
         except self.parts.suspend:
-            return Ended(Outcome.SUSPENDED)
+            return BodyOutcome(BodyEnd.SUSPENDED)
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            return Ended(Outcome.RAISED, error=error)
+            return BodyOutcome(BodyEnd.RAISED, error=error)
 
     # -- contexts ------------------------------------------------------------------------------
 
@@ -248,63 +256,67 @@ class ReplayRun:
         self,
         executor: Any,
         original: Callable[[Any], Any],
-        answer: Answer,
+        answer: Resolution,
         operation: Operation | None,
     ) -> Any:
-        examination = self.examination
+        session = self.session
         operation_id = executor.operation_identifier.operation_id
-        plan = plan_context(examination, answer, summarizes=summarizes(executor, answer.identity))
+        plan = plan_context(session, answer, summarizes=summarizes(executor, answer.identity))
         if plan.trace is None:
             raise self.parts.suspend("not recorded any further")
         self._traces[operation_id] = plan.trace
         self._batches[operation_id] = answer
         if operation is not None and not plan.runs_body:
             value = self._take(executor, original, operation, answer)
-            if not needs_body(examination, answer, value):
+            if not needs_body(session, answer, value):
                 return value
         if operation is not None and self._is_unread(executor, original, operation, answer):
             self._unread.add(operation_id)
-        with examination.watched(answer, executor.func):
+        with session.watched(answer, executor.func):
             ended = self.look(plan.trace, executor.func)
         is_batch = answer.identity.is_batch
         written = None if is_batch else partial(self._written, executor, ended)
-        source = after_body(examination, answer, plan, ended, written)
+        source = after_body(session, answer, plan, ended, written)
         if source is AnswerFrom.NOTHING:
             raise self.parts.suspend("not recorded any further")
         if source is AnswerFrom.BODY or operation is None:
             return self._from_body(executor, original, operation, ended)
         value = self._take(executor, original, operation, answer)
-        if is_batch and not is_unknown(value) and ended.outcome is Outcome.RETURNED:
+        if is_batch and not is_unknown(value) and ended.outcome is BodyEnd.RETURNED:
             self._compare_flat(answer, value, ended.value)
-        return settled(examination, answer, value, ended)
+        return settled(session, answer, value, ended)
 
     def _is_unread(
-        self, executor: Any, original: Callable[[Any], Any], operation: Operation, answer: Answer
+        self,
+        executor: Any,
+        original: Callable[[Any], Any],
+        operation: Operation,
+        answer: Resolution,
     ) -> bool:
         """Return True for a completed map or parallel whose result can't be had."""
         recorded = answer.recorded
         if recorded is None or operation.status is not OperationStatus.SUCCEEDED:
             return False
-        if not answer.identity.is_batch or self.examination.is_stripped(recorded):
+        if not answer.identity.is_batch or self.session.is_stripped(recorded):
             return False
         if recorded.is_lost:
-            self.examination.take_payload(answer)  # before any unit runs on it
+            self.session.take_payload(answer)  # before any unit runs on it
             return True
         if uses_own_serdes(executor):
-            doubt_form(self.examination, answer)
+            doubt_form(self.session, answer)
             return False
         try:
             return is_unknown(self._take(executor, original, operation, answer))
         except Exception:
             return False  # it is told where the result is read
 
-    def _written(self, executor: Any, ended: Ended) -> str | NotDone | None:
+    def _written(self, executor: Any, ended: BodyOutcome) -> str | NotDone | None:
         """Return what a context would write of what its body returned."""
         try:
-            with self.examination.missing.comparing():
+            with self.session.missing.comparing():
                 return self._payload(executor, ended.value)
         except Exception as error:
-            return NotDone(told(error))
+            return NotDone(format_exception(error))
 
     def _payload(self, executor: Any, value: Any) -> str | None:
         """Return what a context would write of its result. Raises what its serdes does."""
@@ -316,7 +328,7 @@ class ReplayRun:
         )
         return payload
 
-    def _compare_flat(self, answer: Answer, recorded: Any, current: Any) -> None:
+    def _compare_flat(self, answer: Resolution, recorded: Any, current: Any) -> None:
         """Note where FLAT units come to other results than those of the map or parallel hold."""
         if isinstance(recorded, self.parts.batch_result):
             # Before 3.0, `succeeded()` leaves out what returned None.
@@ -325,14 +337,14 @@ class ReplayRun:
                 {each.index: each.result for each in batch.all if each.status is succeeded}
                 for batch in (recorded, current)
             )
-            compare_flat_results(self.examination, answer, was, now)
+            compare_flat_results(self.session, answer, was, now)
 
     def _from_body(
         self,
         executor: Any,
         original: Callable[[Any], Any],
         operation: Operation | None,
-        ended: Ended,
+        ended: BodyOutcome,
     ) -> Any:
         """Let the SDK return what the body came to, as for a context whose value isn't stored."""
 
@@ -363,58 +375,64 @@ class ReplayRun:
         executables = concurrent.executables
         names = [name_of(concurrent.get_iteration_name(each.index)) for each in executables]
         is_flat = concurrent.nesting_type.name == "FLAT"
-        if self.examination.on_handed is not None:
+        if self.session.on_handed is not None:
             handed = partial(handed_to_units, concurrent)
-            self.examination.on_handed(context._step_id_prefix, handed)
+            self.session.on_handed(context._step_id_prefix, handed)
         is_unread = context._step_id_prefix in self._unread
-        found = examine_units(self.examination, answer, names, is_flat=is_flat, is_unread=is_unread)
+        found = plan_units(self.session, answer, names, is_flat=is_flat, is_unread=is_unread)
         ends = [
             self._run_unit(concurrent, context, executable, unit)
             for executable, unit in zip(executables, found.units, strict=True)
         ]
-        results = rebuilt_units(self.examination, found, ends, is_unread=is_unread)
+        results = rebuilt_units(self.session, found, ends, is_unread=is_unread)
         if results is None:
             raise self.parts.suspend("which of its units ended, and how, can't be known")
         return batch_result(self.parts, found.reason, results)
 
-    def _run_unit(self, concurrent: Any, context: Any, executable: Any, unit: UnitAnswer) -> Ended:
+    def _run_unit(
+        self, concurrent: Any, context: Any, executable: Any, unit: UnitPlan
+    ) -> BodyOutcome:
         if not unit.runs:
-            return Ended(Outcome.NOT_RUN)
+            return BodyOutcome(BodyEnd.NOT_RUN)
         unit_id = context._create_step_id_for_logical_step(executable.index)
         self._units[unit_id] = unit
         self._traces[unit_id] = unit.trace
         run = concurrent._execute_item_in_child_context
         return self._ended(partial(run, context, executable))
 
-    def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
+    def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitPlan) -> Any:
         """Run a unit's body; return what it is recorded to have come to, where it is."""
-        plan = plan_unit(self.examination, unit)
-        ended = self.look(unit.trace, executor.func) if plan.runs_body else Ended(Outcome.NOT_RUN)
+        plan = plan_unit(self.session, unit)
+        ended = (
+            self.look(unit.trace, executor.func) if plan.runs_body else BodyOutcome(BodyEnd.NOT_RUN)
+        )
         if plan.answer_from is AnswerFrom.BODY:
-            if ended.outcome is Outcome.SUSPENDED:
+            if ended.outcome is BodyEnd.SUSPENDED:
                 raise self.parts.suspend("not recorded any further")
             return self._from_body(executor, original, None, ended)
-        compare_unit(self.examination, unit, ended, partial(self._written, executor, ended))
+        compare_unit(self.session, unit, ended, partial(self._written, executor, ended))
         recorded = None if unit.node is None else unit.node.recorded
         identifier = executor.operation_identifier
         identity = identity_of(executor)
-        operation = planted(recorded, identifier.operation_id, identifier.parent_id, identity)
+        operation = adapt_recorded(
+            recorded, identifier.operation_id, identifier.parent_id, identity
+        )
         assert operation is not None
         self._plant(executor, operation)
-        value = lost_unit(self.examination, unit)
+        value = lost_unit(self.session, unit)
         if value is None:
             value = self._unit_value(executor, original, unit)
         if is_unknown(value) and not plan.runs_body:
             ended = self.look(unit.trace, executor.func)
-        return settled_unit(self.examination, unit, value, ended)
+        return settled_unit(self.session, unit, value, ended)
 
-    def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitAnswer) -> Any:
+    def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitPlan) -> Any:
         try:
             return original(executor)
         except self.parts.serdes_errors as error:
             recorded = None if unit.node is None else unit.node.recorded
             if recorded is None or recorded.operation.status is OperationStatus.SUCCEEDED:
-                self.examination.unreadable(
+                self.session.unreadable(
                     unit.trace.identity,
                     unit.trace.path,
                     error,

@@ -19,14 +19,14 @@ from durable_core.exceptions import escaped
 from durable_core.interrupts import is_interrupted
 from durable_core.limits import FUNCTION_TIMEOUT_SECONDS
 from durable_core.model import ErrorObject, InvocationInput, InvocationOutput
-from durable_core.native.invocation import InvocationOptions, Invoked, Lost
+from durable_core.native.invocation import InvocationOptions, Invoked, LostInvocation
 from durable_core.runtimes.aws_python.attach import attached_sdk
 from durable_core.runtimes.aws_python.client import Client
 from durable_core.runtimes.aws_python.clock import ThreadsClock
-from durable_core.runtimes.aws_python.desk import Desk
-from durable_core.runtimes.aws_python.observed import Observed
+from durable_core.runtimes.aws_python.deadlock import threads_stuck
+from durable_core.runtimes.aws_python.invocation_observer import InvocationObserver
+from durable_core.runtimes.aws_python.service_endpoint import ServiceEndpoint
 from durable_core.runtimes.aws_python.shapes import Converter, output_of
-from durable_core.runtimes.aws_python.stuck import threads_stuck
 from durable_core.sandbox.process_clocks import served_by
 from durable_core.sandbox.threads.patches import schedulable
 from durable_core.sandbox.threads.scheduler import Scheduler
@@ -103,12 +103,12 @@ class AwsSdkRunner(Runner):
 
         Raises HandlerStuck where it would never end.
         """
-        observed = Observed(given.operations, tell=options.tell)
+        observed = InvocationObserver(given.operations, tell=options.tell)
         scheduler = self._scheduler
         scheduler.on_stuck = lambda: client.end_a_wait()
         scheduler.goes_on = lambda: client.queue.unsettled_reader()
         scheduler.unscheduled.clear()
-        desk = Desk(link, observed, scheduler)
+        desk = ServiceEndpoint(link, observed, scheduler)
         client = self._client = Client(self._sdk, self._convert, desk, observed)
         clock = ThreadsClock(link.began, scheduler, real_durations=options.real_durations)
         number = link.invocation.number
@@ -125,7 +125,9 @@ class AwsSdkRunner(Runner):
             scheduler.on_stuck, scheduler.goes_on = lambda: False, lambda: None
             if scheduler.is_over:
                 self._scheduler = self._new_scheduler()
-        if isinstance(outcome, Lost) and outcome.exit_status is not None:  # with all of its threads
+        if (
+            isinstance(outcome, LostInvocation) and outcome.exit_status is not None
+        ):  # with all of its threads
             self._scheduler = self._new_scheduler()
         unscheduled = tuple(scheduler.unscheduled)
         return Invoked(outcome, observed.notes(), observed.requests(), desk.elapsed, unscheduled)
@@ -138,12 +140,12 @@ class AwsSdkRunner(Runner):
     def _outcome(
         self,
         given: InvocationInput,
-        desk: Desk,
+        desk: ServiceEndpoint,
         client: Client,
         link: ServiceLink,
         order: Order,
         clock: ThreadsClock,
-    ) -> InvocationOutput | Lost:
+    ) -> InvocationOutput | LostInvocation:
         handed = self._handed(given, client)
         context = context_of(link, self._memory_mb)
         try:
@@ -159,19 +161,19 @@ class AwsSdkRunner(Runner):
             raise
         except Exception as error:
             if not desk.dead and client.stuck is None:
-                return Lost(ErrorObject(message=str(error), type=type(error).__name__))
+                return LostInvocation(ErrorObject(message=str(error), type=type(error).__name__))
         except Overdue:
-            return Lost(stuck=True)
+            return LostInvocation(stuck=True)
         except BaseException as error:
             if is_interrupted():
-                return Lost(interrupted=True)
+                return LostInvocation(interrupted=True)
             if not desk.dead and client.stuck is None:
-                return Lost(escaped(error), exit_status(error))
+                return LostInvocation(escaped(error), exit_status(error))
         finally:
             desk.close()
         if client.stuck is not None:
             raise client.stuck
-        return Lost(exit_status=desk.exit_status) if desk.dead else output_of(answer)
+        return LostInvocation(exit_status=desk.exit_status) if desk.dead else output_of(answer)
 
     def _served(self, handed: Any, context: Any, clock: ThreadsClock) -> Any:
         with served_by(clock):

@@ -15,14 +15,14 @@ from durable_core.model import (
     OperationType,
     OperationUpdate,
 )
-from durable_core.runtimes.aws_python.installed import Sdk
+from durable_core.runtimes.aws_python.installed import InstalledSdk
 from durable_core.wire import error_from_wire, operation_to_wire, update_from_wire
 
 
 class Converter:
     """Makes the SDK's operations from ours: each once, however many invocations are handed it."""
 
-    def __init__(self, sdk: Sdk) -> None:
+    def __init__(self, sdk: InstalledSdk) -> None:
         self._from_dict = sdk.operation.from_dict
         self._made: dict[str, tuple[Operation, Any]] = {}
 

@@ -16,10 +16,10 @@ from durable_core.native.waits import WaitForConditionConfig
 from durable_core.sandbox.step_bodies import as_body
 from durable_core.verifying.option_changes import (
     NO_OPTIONS,
+    AttemptDecision,
     Backoff,
-    Decide,
     OperationOptions,
-    Said,
+    StrategyAnswer,
     callback_options,
     invoke_options,
     options_of,
@@ -45,7 +45,9 @@ def options_asked(
         case {"retried": strategy}:
             return _DEFAULT if strategy is None else _retried(strategy)
         case {"polled": config}:
-            return OperationOptions(decide=Decide(as_body(_polling(config, read)), polls=True))
+            return OperationOptions(
+                decide=AttemptDecision(as_body(_polling(config, read)), polls=True)
+            )
         case {"invoked": (function_name, payload, config)}:
             written = partial(write, config.serdes_payload or JSON, payload)
             return invoke_options(function_name, config.tenant_id, written)
@@ -62,8 +64,8 @@ def backoff_of(strategy: RetryStrategy, error: Exception, attempt: int) -> Backo
 
 def _polling(
     config: WaitForConditionConfig[Any], read: ReadState
-) -> Callable[[object, int, float | None], Said]:
-    def decide(payload: object, attempt: int, chance: float | None) -> Said:
+) -> Callable[[object, int, float | None], StrategyAnswer]:
+    def decide(payload: object, attempt: int, chance: float | None) -> StrategyAnswer:
         state = read(config.serdes or JSON, cast("str | None", payload))
         try:
             with chance_is(chance):
@@ -76,12 +78,12 @@ def _polling(
 
 
 def _retried(strategy: RetryStrategy | None) -> OperationOptions:
-    return OperationOptions(decide=Decide(partial(_asked, strategy)))
+    return OperationOptions(decide=AttemptDecision(partial(_asked, strategy)))
 
 
 def _asked(
     strategy: RetryStrategy | None, error: object, attempt: int, chance: float | None
-) -> Said:
+) -> StrategyAnswer:
     """Return what a retry strategy decides about an error, for `retry_differences`."""
     with chance_is(chance):
         decision = as_body(strategy or RetryPresets.default())(cast(Exception, error), attempt)

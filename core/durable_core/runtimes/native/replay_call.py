@@ -7,27 +7,27 @@ from dataclasses import field
 from functools import cache, partial
 from typing import Any, Final
 
-from durable_core.decide import Asked, Decision, Verb, Want, decide
+from durable_core.decide import AskedOperation, ReplayDecision, Verb, Want, decide
 from durable_core.exceptions import SerDesError
+from durable_core.frozen import dataclass
 from durable_core.ids import Path
 from durable_core.model import OperationAction, OperationType
 from durable_core.native.call import Call
 from durable_core.native.execution import Execution
-from durable_core.native.journal import Did
+from durable_core.native.journal import Activity
 from durable_core.native.serdes import PASS_THROUGH, SerDes
-from durable_core.values import dataclass
 from durable_core.verifying.missing_values import NotDone, UnknownValue
 from durable_core.verifying.payloads import not_json
-from durable_core.verifying.session import Examination
-from durable_core.verifying.traces import Answer, Trace
+from durable_core.verifying.session import ReplaySession
+from durable_core.verifying.traces import ContextTrace, Resolution
 
 
 @dataclass
 class VerifyingExecution(Execution):
-    """The execution of a run under examination. `looks` are the bodies that run, innermost last."""
+    """The execution of a run under session. `looks` are the bodies that run, innermost last."""
 
-    examination: Examination = field(kw_only=True)
-    traces: dict[str, Trace] = field(default_factory=dict)
+    session: ReplaySession = field(kw_only=True)
+    traces: dict[str, ContextTrace] = field(default_factory=dict)
     looks: list[asyncio.Future[None]] = field(default_factory=list)
 
     def give_up_a_look(self) -> bool:
@@ -47,9 +47,9 @@ def end_look(look: asyncio.Future[None]) -> None:
 
 
 @cache
-def _asked(kind: OperationType, want: Want) -> Asked:
+def _asked(kind: OperationType, want: Want) -> AskedOperation:
     """Return what is asked for where the identity is compared elsewhere."""
-    return Asked(kind, want=want, check=False)
+    return AskedOperation(kind, want=want, check=False)
 
 
 _ANSWERS: Final = (Verb.REUSE, Verb.RAISE)
@@ -57,24 +57,24 @@ _RUNS: Final = (Verb.RUN, Verb.RUN_AGAIN, Verb.INTERRUPTED)
 
 
 class VerifyingCall(Call):
-    """An operation that is answered from the record and does nothing: `examination` is where it is
+    """An operation that is answered from the record and does nothing: `session` is where it is
     asked for."""
 
-    __slots__ = ("_unknown", "answer", "examination")
-    answer: Answer
+    __slots__ = ("_unknown", "answer", "session")
+    answer: Resolution
 
     def __init__(self, execution: VerifyingExecution, *args: Any) -> None:
         self._unknown: UnknownValue | None = None
-        self.examination = execution.examination
+        self.session = execution.session
         super().__init__(execution, *args)
 
-    def decide(self, want: Want = Want.OPERATION) -> Decision:
+    def decide(self, want: Want = Want.OPERATION) -> ReplayDecision:
         """Return what a replay does with it; what would run something ends here instead."""
         decision = decide(self.recorded, _asked(self.type, want))
         if decision.verb in _ANSWERS:
-            self._unknown = self.examination.take_payload(self.answer)
+            self._unknown = self.session.take_payload(self.answer)
         elif decision.verb in _RUNS and self.type is not OperationType.CALLBACK:
-            return Decision(Verb.SUSPEND)
+            return ReplayDecision(Verb.SUSPEND)
         return decision
 
     def to_value(self, serdes: SerDes[Any] | None, payload: str | None) -> Any:
@@ -92,7 +92,7 @@ class VerifyingCall(Call):
     ) -> Any:
         """Return the value of a payload, or what stands for one that its SerDes keeps elsewhere."""
 
-        missing = self.examination.missing
+        missing = self.session.missing
         is_own = _is_own(serdes)
         try:
             if is_own:
@@ -101,7 +101,7 @@ class VerifyingCall(Call):
                 return super().to_value(serdes, payload)
             made = missing.deserialize(partial(super().to_value, serdes, payload))
         except SerDesError as error:
-            self.examination.unreadable(label, path, error, is_default=is_own)
+            self.session.unreadable(label, path, error, is_default=is_own)
             raise
         return missing.not_loaded(path, label, made) if isinstance(made, NotDone) else made
 
@@ -110,7 +110,7 @@ class VerifyingCall(Call):
 
         Raises what the SerDes does.
         """
-        missing = self.examination.missing
+        missing = self.session.missing
         made = missing.serialize(partial(self.to_payload, serdes, value), is_own=_is_own(serdes))
         if isinstance(made, NotDone):
             missing.not_written(path, label, made)
@@ -123,20 +123,20 @@ class VerifyingCall(Call):
 
     async def persist(self, action: OperationAction, **given: Any) -> None:
         """Write nothing: nothing is new in what is recorded, and what is new ends here."""
-        await self.park(Decision(Verb.SUSPEND))
+        await self.park(ReplayDecision(Verb.SUSPEND))
 
     def send(self, action: OperationAction) -> None:
         """Write nothing."""
 
     def note(
         self,
-        did: Did,
+        did: Activity,
         *,
         attempt: int | None = None,
         size: int | None = None,
         once: bool = False,
     ) -> None:
-        """Note nothing: the examination keeps what was asked."""
+        """Note nothing: the session keeps what was asked."""
 
 
 def _is_own(serdes: SerDes[Any] | None) -> bool:

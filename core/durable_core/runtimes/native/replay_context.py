@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar, cast
 
-from durable_core.decide import Decision, Verb
+from durable_core.decide import ReplayDecision, Verb
 from durable_core.exceptions import (
     ChildContextError,
     ExecutionError,
@@ -65,11 +65,11 @@ from durable_core.verifying.differences import note_end
 from durable_core.verifying.leaks import running_body
 from durable_core.verifying.missing_values import NotDone, is_unknown
 from durable_core.verifying.option_changes import Backoff
-from durable_core.verifying.recorded_tree import planted
-from durable_core.verifying.traces import Ended, Outcome, Trace, UnitAnswer
+from durable_core.verifying.recorded_tree import adapt_recorded
+from durable_core.verifying.traces import BodyEnd, BodyOutcome, ContextTrace, UnitPlan
 from durable_core.verifying.units import (
-    examine_units,
     lost_unit,
+    plan_units,
     rebuilt_units,
 )
 from durable_core.verifying.verification import Identity
@@ -83,7 +83,9 @@ class VerifyingContext(DurableContext):
 
     _call_type = VerifyingCall
 
-    def __init__(self, execution: VerifyingExecution, scope: Scope, trace: Trace, **given: Any):
+    def __init__(
+        self, execution: VerifyingExecution, scope: Scope, trace: ContextTrace, **given: Any
+    ):
         self._trace = trace
         self._verified = execution
         self._backoff: Backoff | None = None
@@ -96,7 +98,7 @@ class VerifyingContext(DurableContext):
         return self._trace.is_replaying
 
     def _logger_of(self, logger: LoggerInterface, extra: Mapping[str, object]) -> Logger:
-        return UnmutedLogger(logger, extra, self._verified.examination.logs)
+        return UnmutedLogger(logger, extra, self._verified.session.logs)
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -114,20 +116,20 @@ class VerifyingContext(DurableContext):
         asked = options_asked(options, backoff, self._read_state, self._write_input)
         line, self.line = self.line, None
         arguments, self.arguments = self.arguments, None
-        examination = self._verified.examination
-        if arguments is not None and examination.on_handed is not None:
-            examination.on_handed(call.id, partial(handed_by, arguments))
-        call.answer = examination.ask(self._trace, identity, asked, line)
-        self._plant(call, planted(call.answer.recorded, call.id, call.parent_id, identity))
+        session = self._verified.session
+        if arguments is not None and session.on_handed is not None:
+            session.on_handed(call.id, partial(handed_by, arguments))
+        call.answer = session.ask(self._trace, identity, asked, line)
+        self._plant(call, adapt_recorded(call.answer.recorded, call.id, call.parent_id, identity))
         return call
 
     def _read_state(self, serdes: SerDes[Any], payload: str | None) -> Any:
-        missing = self._verified.examination.missing
+        missing = self._verified.session.missing
         where = SerDesContext("", self._execution.arn)
         return missing.deserialize_earlier(partial(deserialize, serdes, payload, where))
 
     def _write_input(self, serdes: SerDes[Any], payload: Any) -> str | None:
-        missing = self._verified.examination.missing
+        missing = self._verified.session.missing
         where = SerDesContext("", self._execution.arn)
         made = missing.serialize(partial(serialize, serdes, payload, where))
         return None if isinstance(made, NotDone) else cast("str | None", made)
@@ -157,28 +159,28 @@ class VerifyingContext(DurableContext):
         )
 
     async def _forever(self, call: Call) -> NoReturn:
-        await call.park(Decision(Verb.SUSPEND))
+        await call.park(ReplayDecision(Verb.SUSPEND))
         raise InvocationEnding
 
     async def _look(
-        self, call: Call, trace: Trace, body: Callable[[Scope], Awaitable[Any]]
-    ) -> Ended:
+        self, call: Call, trace: ContextTrace, body: Callable[[Scope], Awaitable[Any]]
+    ) -> BodyOutcome:
         """Run a body until it ends or nothing can go on any more, and note how it ended."""
         execution = self._verified
         execution.traces[call.id] = trace
         scope = Scope(self._scope)
 
-        async def run() -> Ended:
+        async def run() -> BodyOutcome:
             running_body.set(trace.path)  # of this task, and of those that it begins
             try:
-                return Ended(Outcome.RETURNED, await body(scope))
+                return BodyOutcome(BodyEnd.RETURNED, await body(scope))
             except InvocationEnding:
-                return Ended(Outcome.SUSPENDED)
+                return BodyOutcome(BodyEnd.SUSPENDED)
             except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
                 # A task would hand on the first two to whoever runs the loop, and lose the third.
                 if is_from_outside(error):
                     raise
-                return Ended(Outcome.RAISED, error=error)
+                return BodyOutcome(BodyEnd.RAISED, error=error)
             finally:
                 await scope.close()
 
@@ -188,7 +190,7 @@ class VerifyingContext(DurableContext):
         task.add_done_callback(lambda _: end_look(look))
         await look  # resolved with the body, or before it: see `give_up_a_look`
         ended = _ended(task)
-        note_end(execution.examination, trace, ended)
+        note_end(execution.session, trace, ended)
         return ended
 
     # -- child contexts ------------------------------------------------------------------------
@@ -208,31 +210,31 @@ class VerifyingContext(DurableContext):
         async def body(scope: Scope) -> Any:
             return await called(func(self._inside(call, scope, config.is_virtual)))
 
-        return await self._perform(call, self._examine(call, body, config))
+        return await self._perform(call, self._context(call, body, config))
 
-    async def _examine(
+    async def _context(
         self,
         call: VerifyingCall,
         body: Callable[[Scope], Awaitable[Any]],
         config: ChildConfig[Any],
     ) -> Any:
-        examination, answer = self._verified.examination, call.answer
+        session, answer = self._verified.session, call.answer
         summarizes = config.summary_generator is not None
-        plan = plan_context(examination, answer, summarizes=summarizes)
+        plan = plan_context(session, answer, summarizes=summarizes)
         if plan.trace is None:
             await self._forever(call)
         if not plan.runs_body:
             value = self._outcome(call, config.serdes)
-            if not needs_body(examination, answer, value):
+            if not needs_body(session, answer, value):
                 return value
-        with examination.watched(answer, body):
+        with session.watched(answer, body):
             ended = await self._look(call, plan.trace, body)
         where = (call.path, str(answer.identity))
         written = partial(_written, call, config.serdes, ended, *where)
-        match after_body(examination, answer, plan, ended, written):
+        match after_body(session, answer, plan, ended, written):
             case AnswerFrom.RECORD:
                 value = self._outcome(call, config.serdes)
-                return settled(examination, answer, value, ended)
+                return settled(session, answer, value, ended)
             case AnswerFrom.BODY:
                 return self._value(call, ended, config.serdes)
         return await self._forever(call)
@@ -240,12 +242,12 @@ class VerifyingContext(DurableContext):
     def _outcome(self, call: VerifyingCall, serdes: SerDes[Any] | None) -> Any:
         """Return the recorded value of a context, or raise its recorded error."""
         operation = call.recorded
-        unknown = self._verified.examination.take_payload(call.answer)
+        unknown = self._verified.session.take_payload(call.answer)
         if operation is None or operation.status is not OperationStatus.SUCCEEDED:
             raise_recorded(operation.error if operation else None, ChildContextError)
         return call.to_value(serdes, operation.result) if unknown is None else unknown
 
-    def _value(self, call: VerifyingCall, ended: Ended, serdes: SerDes[Any] | None) -> Any:
+    def _value(self, call: VerifyingCall, ended: BodyOutcome, serdes: SerDes[Any] | None) -> Any:
         """Return what the body came to, on its way through the serdes as in an invocation."""
         if ended.error is None:
             return call.round_trip_of(serdes, ended.value, call.path, str(call.answer.identity))
@@ -258,28 +260,26 @@ class VerifyingContext(DurableContext):
     async def _batch(
         self, call: Call, units: Sequence[batches.PlannedUnit], options: batches.BatchOptions
     ) -> BatchResult[Any]:
-        work = self._examine_units(cast(VerifyingCall, call), units, options)
+        work = self._units_of(cast(VerifyingCall, call), units, options)
         return await self._perform(call, work)
 
-    async def _examine_units(
+    async def _units_of(
         self,
         call: VerifyingCall,
         planned: Sequence[batches.PlannedUnit],
         options: batches.BatchOptions,
     ) -> BatchResult[Any]:
-        examination, answer = self._verified.examination, call.answer
+        session, answer = self._verified.session, call.answer
         if not is_entered(answer):
             await self._forever(call)
         names: list[str | None] = [unit.name for unit in planned]
         inline = read_first(call, options)
-        is_unread = needs_body(examination, answer, inline)
-        found = examine_units(
-            examination, answer, names, is_flat=options.is_flat, is_unread=is_unread
-        )
-        ends: list[Ended] = [_NOT_RUN] * len(planned)
-        if runs_units(examination, answer, lacks_values=has_unknown(inline)):
+        is_unread = needs_body(session, answer, inline)
+        found = plan_units(session, answer, names, is_flat=options.is_flat, is_unread=is_unread)
+        ends: list[BodyOutcome] = [_NOT_RUN] * len(planned)
+        if runs_units(session, answer, lacks_values=has_unknown(inline)):
             units = batches.make_units(call, Scope(call.scope), planned, options)
-            with examination.watched(answer, *(unit.body for unit in planned[:_MOST_WATCHED])):
+            with session.watched(answer, *(unit.body for unit in planned[:_MOST_WATCHED])):
                 await self._run_units(list(zip(units, found.units, strict=True)), ends, options)
         if not found.is_complete:
             await self._forever(call)
@@ -288,19 +288,19 @@ class VerifyingContext(DurableContext):
             raise_recorded(recorded.error if recorded else None, ChildContextError)
         if not is_unread and not found.is_stripped:
             return whole_result(call, options, inline, ends)
-        results = rebuilt_units(examination, found, ends, is_unread=is_unread)
+        results = rebuilt_units(session, found, ends, is_unread=is_unread)
         if results is None and is_unread:
             return cast("BatchResult[Any]", inline)
         if results is None:
             await self._forever(call)
         if is_unread:
-            examination.missing.rebuilt(call.path, answer.identity, None)
+            session.missing.rebuilt(call.path, answer.identity, None)
         return rebuilt_result(found.reason, results, planned)
 
     async def _run_units(
         self,
-        units: Sequence[tuple[Unit, UnitAnswer]],
-        ends: list[Ended],
+        units: Sequence[tuple[Unit, UnitPlan]],
+        ends: list[BodyOutcome],
         options: batches.BatchOptions,
     ) -> None:
         """Run units, at most `max_concurrency` at once, and put into `ends` how each ended.
@@ -316,68 +316,72 @@ class VerifyingContext(DurableContext):
                 if answer.node is None and suspended >= room:
                     continue
                 ends[unit.index] = ended = await self._unit(unit, answer, options)
-                suspended += ended.outcome is Outcome.SUSPENDED
+                suspended += ended.outcome is BodyEnd.SUSPENDED
 
         await asyncio.gather(*(work() for _ in range(min(room, len(units)))))
 
-    async def _unit(self, unit: Unit, answer: UnitAnswer, options: batches.BatchOptions) -> Ended:
+    async def _unit(
+        self, unit: Unit, answer: UnitPlan, options: batches.BatchOptions
+    ) -> BodyOutcome:
         """Run the body of a unit; return what it is recorded to have come to, where it is."""
         if not answer.runs:
             return _NOT_RUN
         recorded = None if answer.node is None else answer.node.recorded
         identity = Identity("CONTEXT", unit.call.sub_type, unit.call.name)
-        self._plant(unit.call, planted(recorded, unit.call.id, unit.call.parent_id, identity))
-        examination, call = self._verified.examination, cast(VerifyingCall, unit.call)
+        self._plant(
+            unit.call, adapt_recorded(recorded, unit.call.id, unit.call.parent_id, identity)
+        )
+        session, call = self._verified.session, cast(VerifyingCall, unit.call)
 
-        async def look() -> Ended:
+        async def look() -> BodyOutcome:
             return await self._look(call, answer.trace, lambda scope: unit.body(call, scope))
 
-        plan = plan_unit(examination, answer)
+        plan = plan_unit(session, answer)
         ended = await look() if plan.runs_body else _NOT_RUN
         serdes, where = options.unit_serdes, (answer.trace.path, str(identity))
         if plan.answer_from is AnswerFrom.BODY:
             try:
-                is_value = ended.outcome is Outcome.RETURNED
+                is_value = ended.outcome is BodyEnd.RETURNED
                 value = call.round_trip_of(serdes, ended.value, *where) if is_value else None
                 return replace(ended, value=value)
             except SerDesError as error:
-                return Ended(Outcome.RAISED, error=error)
-        compare_unit(examination, answer, ended, partial(_written, call, serdes, ended, *where))
+                return BodyOutcome(BodyEnd.RAISED, error=error)
+        compare_unit(session, answer, ended, partial(_written, call, serdes, ended, *where))
         operation = call.recorded
         if operation is None or operation.status is not OperationStatus.SUCCEEDED:
             return _failed_as_recorded(call)
-        value = lost_unit(examination, answer)
+        value = lost_unit(session, answer)
         value = call.read(serdes, operation.result, *where) if value is None else value
         if is_unknown(value) and not plan.runs_body:
             ended = await look()
-        return Ended(Outcome.RETURNED, settled_unit(examination, answer, value, ended))
+        return BodyOutcome(BodyEnd.RETURNED, settled_unit(session, answer, value, ended))
 
 
-_NOT_RUN = Ended(Outcome.NOT_RUN)
+_NOT_RUN = BodyOutcome(BodyEnd.NOT_RUN)
 _MOST_WATCHED: Final = 50
 """Of how many units the code is looked at: of a map it is the same function."""
 
 
-def _failed_as_recorded(call: Call) -> Ended:
+def _failed_as_recorded(call: Call) -> BodyOutcome:
     """Return what a completed unit is recorded to have failed with."""
     operation = call.recorded
     try:
         raise_recorded(operation.error if operation else None, ChildContextError)
     except (ChildContextError, SerDesError) as error:
-        return Ended(Outcome.RAISED, error=error)
+        return BodyOutcome(BodyEnd.RAISED, error=error)
 
 
-def _ended(task: asyncio.Task[Ended]) -> Ended:
+def _ended(task: asyncio.Task[BodyOutcome]) -> BodyOutcome:
     if not task.done():
-        return Ended(Outcome.SUSPENDED)
+        return BodyOutcome(BodyEnd.SUSPENDED)
     error = task.exception()
     if error is not None:
-        return Ended(Outcome.RAISED, error=error)
+        return BodyOutcome(BodyEnd.RAISED, error=error)
     return task.result()
 
 
 def _written(
-    call: VerifyingCall, serdes: SerDes[Any] | None, ended: Ended, path: Path, label: str
+    call: VerifyingCall, serdes: SerDes[Any] | None, ended: BodyOutcome, path: Path, label: str
 ) -> str | NotDone | None:
     try:
         return cast("str | NotDone | None", call.write(serdes, ended.value, path, label))

@@ -14,7 +14,7 @@ from durable_core.native.operations.batch_payload import read_inline
 from durable_core.runtimes.native.replay_call import VerifyingCall
 from durable_core.verifying.differences import compare_flat_results, returned
 from durable_core.verifying.missing_values import UnknownValue, is_unknown
-from durable_core.verifying.traces import Ended, Outcome
+from durable_core.verifying.traces import BodyEnd, BodyOutcome
 from durable_core.verifying.units import UnitResult
 
 
@@ -25,7 +25,7 @@ def read_first(
     answer, recorded = call.answer, call.answer.recorded
     if recorded is None or recorded.operation.status is not OperationStatus.SUCCEEDED:
         return None
-    if call.examination.is_stripped(recorded) or not answer.is_terminal:
+    if call.session.is_stripped(recorded) or not answer.is_terminal:
         return None
     if recorded.is_lost or options.serdes is not None or options.unit_serdes is not None:
         return _stored(call, options)
@@ -33,8 +33,8 @@ def read_first(
 
 
 def _stored(call: VerifyingCall, options: batches.BatchOptions) -> BatchResult[Any] | UnknownValue:
-    examination = call.examination
-    unknown = examination.take_payload(call.answer)
+    session = call.session
+    unknown = session.take_payload(call.answer)
     if unknown is not None:
         return unknown
     payload = call.recorded.result if call.recorded else None
@@ -42,7 +42,7 @@ def _stored(call: VerifyingCall, options: batches.BatchOptions) -> BatchResult[A
         return cast("BatchResult[Any]", call.to_value(options.serdes, payload))
     inline = read_inline(payload)
     if inline is None:
-        examination.doubt(
+        session.doubt(
             f"the recorded result of {call.label} is not one of a map or parallel of this runtime",
             "give a history as the service returns it, of a handler of this runtime",
             call.path,
@@ -62,7 +62,7 @@ def whole_result(
     call: VerifyingCall,
     options: batches.BatchOptions,
     inline: BatchResult[Any] | UnknownValue | None,
-    ends: Sequence[Ended],
+    ends: Sequence[BodyOutcome],
 ) -> BatchResult[Any]:
     """Return the stored result, and compare the values of FLAT units with it."""
     if inline is None:
@@ -71,16 +71,16 @@ def whole_result(
     if not is_unknown(inline) and isinstance(inline, BatchResult):
         inline = BatchResult([_known(item, ends) for item in inline.all], inline.completion_reason)
         was = {each.index: each.result for each in inline.succeeded()}
-        compare_flat_results(call.examination, call.answer, was, returned(ends))
+        compare_flat_results(call.session, call.answer, was, returned(ends))
     return cast("BatchResult[Any]", inline)
 
 
-def _known(item: BatchItem[Any], ends: Sequence[Ended]) -> BatchItem[Any]:
+def _known(item: BatchItem[Any], ends: Sequence[BodyOutcome]) -> BatchItem[Any]:
     """Return a unit's result, from its body where the record doesn't have it."""
     if not is_unknown(item.result) or item.index >= len(ends):
         return item
     ended = ends[item.index]
-    return replace(item, result=ended.value) if ended.outcome is Outcome.RETURNED else item
+    return replace(item, result=ended.value) if ended.outcome is BodyEnd.RETURNED else item
 
 
 def rebuilt_result(

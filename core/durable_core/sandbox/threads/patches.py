@@ -25,7 +25,7 @@ from typing import Any, Final
 from durable_core.sandbox.handler_clock import monotonic_of
 from durable_core.sandbox.process_clocks import in_place as clocks_in_place
 from durable_core.sandbox.threads.primitives import Lock, SimpleQueue, new_rlock, waiter
-from durable_core.sandbox.threads.tasks import A_PROCESS, SECOND, Ended, current_task, task_of
+from durable_core.sandbox.threads.tasks import A_PROCESS, SECOND, TaskEnded, current_task, task_of
 
 Put = tuple[Any, str, Any, Any]
 """An object, the name of an attribute, what was there and what takes its place."""
@@ -60,7 +60,7 @@ def in_place() -> Iterator[None]:
 
 
 def _is_worth_logging(record: logging.LogRecord) -> bool:
-    return record.exc_info is None or not isinstance(record.exc_info[1], Ended)
+    return record.exc_info is None or not isinstance(record.exc_info[1], TaskEnded)
 
 
 futures.LOGGER.addFilter(_is_worth_logging)  # a pool logs whatever ends its threads

@@ -28,9 +28,9 @@ from durable_core.sandbox.threads.tasks import (
     SECOND,
     TASK,
     TASKS,
-    Ended,
     Stuck,
-    Task,
+    TaskEnded,
+    ThreadTask,
     Waiter,
     current_task,
     open_gate,
@@ -118,7 +118,7 @@ class Scheduler(Waiting):
             return result
         raise came
 
-    def _let_go_on(self, task: Task) -> None:
+    def _let_go_on(self, task: ThreadTask) -> None:
         """Let one thread go on until it waits, and no other, although the turn of another one may
         still go on: it may do for good."""
         holder, self._only = self._holder, task
@@ -248,10 +248,10 @@ class Scheduler(Waiting):
         start: Callable[[Any], None] = _real_start,
         *,
         at_once: bool = False,
-    ) -> Task:
+    ) -> ThreadTask:
         """Start a thread. It runs when its turn comes; `at_once`: now, as the one that is run."""
         self._numbers += 1
-        task = Task(self, self._numbers, thread.name)
+        task = ThreadTask(self, self._numbers, thread.name)
         run, own = thread.run, thread.__dict__.get("run")
 
         def scheduled() -> None:
@@ -263,7 +263,7 @@ class Scheduler(Waiting):
             try:
                 if not self._is_given_up:
                     run()
-            except Ended:
+            except TaskEnded:
                 pass
             except BaseException:
                 thread._invoke_excepthook(thread)  # type: ignore[attr-defined]
@@ -304,13 +304,13 @@ class Scheduler(Waiting):
         self._free_threads.append(thread)
         self.note(why)
 
-    def _begin(self, task: Task, *, waits: bool) -> None:
+    def _begin(self, task: ThreadTask, *, waits: bool) -> None:
         task.ident = _thread.get_ident()
         TASKS[task.ident] = task
         if waits and not self._is_over:
             task.gate.acquire()
 
-    def _finish(self, task: Task) -> None:
+    def _finish(self, task: ThreadTask) -> None:
         if task.is_detached and not self._is_over:
             self._come_back(task)
         task.ended = True
@@ -328,7 +328,7 @@ class Scheduler(Waiting):
             self._asked = 0
             self._end_turn()
 
-    def join(self, task: Task, other: Task, seconds: float | None) -> bool:
+    def join(self, task: ThreadTask, other: ThreadTask, seconds: float | None) -> bool:
         """Let the current thread wait for the end of another one; return whether it came."""
         if other.ended:
             return True

@@ -30,7 +30,7 @@ class Stuck(Exception):
         self.waiting = waiting
 
 
-class Ended(BaseException):
+class TaskEnded(BaseException):
     """Raised in threads that wait when what they belong to has been given up."""
 
 
@@ -46,7 +46,7 @@ class Wait(IntEnum):
     end."""
 
 
-class Task:
+class ThreadTask:
     """A thread of a scheduler."""
 
     __slots__ = (
@@ -84,11 +84,11 @@ class Task:
         self.joiners: list[Waiter] = []
 
 
-TASKS: Final[dict[int, Task]] = {}
+TASKS: Final[dict[int, ThreadTask]] = {}
 """The scheduler's threads of this process, by their ids."""
 
 
-def current_task() -> Task | None:
+def current_task() -> ThreadTask | None:
     """Return the task that the current thread is; None for a thread that isn't scheduled."""
     return TASKS.get(_thread.get_ident())
 
@@ -100,7 +100,7 @@ def offer_turn(*, takes_up: bool = False) -> None:
         task.scheduler.offer_turn(task, takes_up=takes_up)
 
 
-_forking: list[Task] = []
+_forking: list[ThreadTask] = []
 
 
 def _before_fork() -> None:
@@ -127,7 +127,7 @@ class Waiter:
 
     __slots__ = ("is_free", "task")
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: ThreadTask) -> None:
         self.task = task
         self.is_free = True
 
@@ -151,7 +151,7 @@ class Sleeper(Waiter):
 
     __slots__ = ()
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: ThreadTask) -> None:
         super().__init__(task)
         self.is_free = False
 
@@ -166,7 +166,7 @@ TASK: Final = "_durable_cli_task"
 """The attribute of a `threading.Thread` in which its task is kept."""
 
 
-def task_of(thread: threading.Thread) -> Task | None:
+def task_of(thread: threading.Thread) -> ThreadTask | None:
     """Return the task that a thread is, or was; None for one that isn't scheduled."""
     return thread.__dict__.get(TASK)
 

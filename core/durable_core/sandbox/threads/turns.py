@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, Protocol
 
-from durable_core.sandbox.threads.tasks import REAL_LOCK, SECOND, Sleeper, Task, open_gate
+from durable_core.sandbox.threads.tasks import REAL_LOCK, SECOND, Sleeper, ThreadTask, open_gate
 from durable_core.signals import Overdue
 
 ASKS: Final = 2
@@ -24,7 +24,7 @@ class Turns:
         self.now = 0
         """Virtual microseconds since 1970."""
         self.on_stuck: Callable[[], bool] = lambda: False
-        self.goes_on: Callable[[], Task | None] = lambda: None
+        self.goes_on: Callable[[], ThreadTask | None] = lambda: None
         """Asked, when all is given up, which thread is to go on until it waits."""
         self.unscheduled: dict[str, None] = {}
         self.turns = 0
@@ -35,19 +35,19 @@ class Turns:
         self._begun = 0
         self._limit: int | None = None
         self._numbers = 0
-        self._tasks: dict[Task, None] = {}
-        self._ready: list[Task] = []
-        self._timers: list[tuple[int, int, int, Task]] = []
+        self._tasks: dict[ThreadTask, None] = {}
+        self._ready: list[ThreadTask] = []
+        self._timers: list[tuple[int, int, int, ThreadTask]] = []
         self._sequence = itertools.count()
-        self._patient: dict[Task, None] = {}
-        self._pollers: dict[Task, None] = {}
-        self._selecting: dict[Task, Callable[[], bool]] = {}
-        self._outside: dict[Task, None] = {}
+        self._patient: dict[ThreadTask, None] = {}
+        self._pollers: dict[ThreadTask, None] = {}
+        self._selecting: dict[ThreadTask, Callable[[], bool]] = {}
+        self._outside: dict[ThreadTask, None] = {}
         self._asked = 0
-        self._only: Task | None = None
-        self._root: Task | None = None
+        self._only: ThreadTask | None = None
+        self._root: ThreadTask | None = None
         self._host_ident = 0
-        self._holder: Task | None = None
+        self._holder: ThreadTask | None = None
         self._host = REAL_LOCK()
         self._host.acquire()
         self._called = REAL_LOCK()
@@ -60,7 +60,7 @@ class Turns:
         """Note what is beyond control."""
         self.unscheduled[sentence] = None
 
-    def _next(self) -> Task | None:
+    def _next(self) -> ThreadTask | None:
         """Take out who is next; None where none can go on without time that really passes."""
         ready = self._ready
         if self._only is not None:
@@ -75,7 +75,7 @@ class Turns:
         task.is_queued = False
         return task
 
-    def _next_of(self, only: Task) -> Task | None:
+    def _next_of(self, only: ThreadTask) -> ThreadTask | None:
         """Take out the one that may go on while the others may not."""
         if self._patient.pop(only, False) is None:
             self._time_out(only)
@@ -119,23 +119,23 @@ class Turns:
                 self._time_out(task)
         self._asked = 0
 
-    def _is_outside(self, task: Task | None = None) -> bool:
+    def _is_outside(self, task: ThreadTask | None = None) -> bool:
         """Return True while something happens that takes real time and may end a wait."""
         if task is not None and task.waiting is not None and isinstance(task.waiting, Sleeper):
             return False
         self._free_threads = [each for each in self._free_threads if each.is_alive()]
         return bool(self._outside or self._free_threads)
 
-    def _time_out(self, task: Task) -> None:
+    def _time_out(self, task: ThreadTask) -> None:
         task.timed_out = True
         self._queue(task)
 
-    def _queue(self, task: Task) -> None:
+    def _queue(self, task: ThreadTask) -> None:
         if not task.is_queued:
             task.is_queued = True
             self._ready.append(task)
 
-    def _hand_over(self, task: Task) -> None:
+    def _hand_over(self, task: ThreadTask) -> None:
         self.turns += 1
         self._holder = task
         task.gate.release()
@@ -147,7 +147,7 @@ class Turns:
                 return True
         return False
 
-    def _set_timer(self, task: Task, seconds: float) -> None:
+    def _set_timer(self, task: ThreadTask, seconds: float) -> None:
         due = self.now + max(0, -int(-seconds * SECOND // 1))  # not a moment too early
         heapq.heappush(self._timers, (due, next(self._sequence), task.token, task))
 
@@ -163,7 +163,7 @@ class Turns:
             self._holder = None
             open_gate(self._host)
 
-    def _end_turn_of(self, task: Task) -> None:
+    def _end_turn_of(self, task: ThreadTask) -> None:
         """Give the turn away and wait until it comes back, which may be at once."""
         try:
             following = self._next()
@@ -179,7 +179,7 @@ class Turns:
         task.gate.acquire()
 
 
-class Ready(Protocol):
+class ReadyToGo(Protocol):
     """A thread or task that can go on. `number` counts them in the order in which they started,
     `begun` the pieces of work that they took up, such as the units of a map; 0: none yet."""
 
@@ -189,7 +189,7 @@ class Ready(Protocol):
     def begun(self) -> int: ...
 
 
-Order = Callable[[Sequence[Ready]], int]
+Order = Callable[[Sequence[ReadyToGo]], int]
 """Returns the index of the one that is next, given those that can go on, in the order in which they
 became able to."""
 
@@ -204,12 +204,12 @@ def order_of(seed: int, interleaving: int = 0, invocation: int = 1) -> Order:
     return _ranked(chance) if interleaving % 2 else _drawn(chance)
 
 
-def first_come(ready: Sequence[Ready]) -> int:
+def first_come(ready: Sequence[ReadyToGo]) -> int:
     """First come, first served."""
     return 0
 
 
-def last_begun(ready: Sequence[Ready]) -> int:
+def last_begun(ready: Sequence[ReadyToGo]) -> int:
     """Those first that have taken up nothing yet, then what was taken up last."""
     return max(range(len(ready)), key=lambda at: (not ready[at].begun, ready[at].begun, at))
 
@@ -221,7 +221,7 @@ def _drawn(chance: Random) -> Order:
 def _ranked(chance: Random) -> Order:
     ranks: dict[tuple[int, int], float] = {}
 
-    def rank(each: Ready) -> float:
+    def rank(each: ReadyToGo) -> float:
         key = (each.number, each.begun)
         if key not in ranks:
             ranks[key] = chance.random()

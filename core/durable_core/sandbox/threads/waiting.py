@@ -11,10 +11,10 @@ from typing import Any
 
 from durable_core.sandbox.threads.tasks import (
     TASKS,
-    Ended,
     Selector,
     Sleeper,
-    Task,
+    TaskEnded,
+    ThreadTask,
     Wait,
     Waiter,
     current_task,
@@ -59,7 +59,7 @@ class Waiting(Turns):
             return True
         return False
 
-    def _forget_wait(self, task: Task) -> None:
+    def _forget_wait(self, task: ThreadTask) -> None:
         task.waiting = None
         task.token += 1
         if self._patient:
@@ -73,7 +73,7 @@ class Waiting(Turns):
     def _wait_freely(self, waiter: Waiter, seconds: float | None) -> bool:
         """Wait as an ordinary thread does."""
         if self._is_given_up:
-            raise Ended
+            raise TaskEnded
         until = None if seconds is None else real_monotonic() + seconds
         waiter.task.waiting = waiter
         while not waiter.is_free:
@@ -82,7 +82,7 @@ class Waiting(Turns):
                 return False
             waiter.task.gate.acquire(timeout=left)
             if self._is_given_up:
-                raise Ended
+                raise TaskEnded
         waiter.is_free = False
         return True
 
@@ -108,7 +108,7 @@ class Waiting(Turns):
                 self.note(f"thread {thread.name!r} was not started by the invocation")
         open_gate(self._called)
 
-    def offer_turn(self, task: Task, *, takes_up: bool) -> None:
+    def offer_turn(self, task: ThreadTask, *, takes_up: bool) -> None:
         """Let another thread than the current one go first, where the order preempts. `takes_up`:
         it has taken up a new piece of work."""
         if self._is_over or task.is_detached:
@@ -121,7 +121,7 @@ class Waiting(Turns):
             self._end_turn_of(task)
 
     @contextmanager
-    def preferring(self, *tasks: Task) -> Iterator[None]:
+    def preferring(self, *tasks: ThreadTask) -> Iterator[None]:
         """Let these threads go first, in this order, whenever they can."""
         before = self._order
 
@@ -164,13 +164,13 @@ class Waiting(Turns):
                 if task.timed_out:
                     break
             if self._is_given_up:
-                raise Ended
+                raise TaskEnded
         finally:
             self._forget_wait(task)
             self._selecting.pop(task, None)
             self._outside.pop(task, None)
 
-    def _come_back(self, task: Task) -> None:
+    def _come_back(self, task: ThreadTask) -> None:
         """Let a thread whose turn was cut short wait for its next one."""
         task.is_detached = False
         self._outside.pop(task, None)

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from durable_core.sandbox.set_orders import WalkedSet, varies
+from durable_core.sandbox.set_orders import OrderedSet, varies
 from durable_core.sandbox.sources import Source
 from durable_core.sandbox.user_code import is_users
 
 if TYPE_CHECKING:
-    from durable_core.sandbox.readings import Readings
+    from durable_core.sandbox.controlled_sources import ControlledSources
 
 _MANY: Final = 2_520
 """Divisible by every number to 10: it and the one before leave other remainders by all of them."""
@@ -31,7 +31,7 @@ _FIRST_PROCESS: Final = 400_000 * _MANY
 _FIRST_ADDRESS: Final = 140_000_000_000_000 - 140_000_000_000_000 % _MANY
 
 
-def install(readings: Readings) -> None:
+def install(readings: ControlledSources) -> None:
     """Change Python's modules. Can't be undone."""
     _install_hash_and_id(readings)
     _install_process(readings)
@@ -39,7 +39,7 @@ def install(readings: Readings) -> None:
     _install_tasks(readings)
 
 
-def _install_hash_and_id(readings: Readings) -> None:
+def _install_hash_and_id(readings: ControlledSources) -> None:
     real_hash, real_id = builtins.hash, builtins.id
 
     def chosen_hash(thing: object, /) -> int:
@@ -51,7 +51,7 @@ def _install_hash_and_id(readings: Readings) -> None:
         real = _settled(thing, real)
         even = real - real % _MANY
         # The same in bodies: what is equal there has one hash.
-        return ~even if readings.is_turned(Source.HASH_SEED, in_bodies=True) else even
+        return ~even if readings.reversed_order(Source.HASH_SEED, in_bodies=True) else even
 
     def chosen_id(thing: object, /) -> int:
         if not is_users(sys._getframe(1).f_code.co_filename):
@@ -59,8 +59,8 @@ def _install_hash_and_id(readings: Readings) -> None:
         if not readings.note(Source.PROCESS, "id", directly=True):
             return real_id(thing)
         number = readings.number(thing) * 16
-        is_turned = readings.is_turned(Source.PROCESS, in_bodies=True)
-        return _FIRST_ADDRESS + (-number if is_turned else number)
+        reversed_order = readings.reversed_order(Source.PROCESS, in_bodies=True)
+        return _FIRST_ADDRESS + (-number if reversed_order else number)
 
     vars(builtins).update(hash=chosen_hash, id=chosen_id)
 
@@ -76,7 +76,7 @@ def _settled(thing: object, real: int) -> int:
     return int.from_bytes(blake2b(text, digest_size=7).digest())
 
 
-def _install_process(readings: Readings) -> None:
+def _install_process(readings: ControlledSources) -> None:
     def chosen(module: Any, name: str, values: tuple[Any, Any]) -> None:
         real = getattr(module, name, None)
         if real is None:
@@ -86,7 +86,7 @@ def _install_process(readings: Readings) -> None:
             said = f"{module.__name__}.{name}"
             if not readings.note(Source.PROCESS, said, directly=True):
                 return real(*args)
-            return values[readings.is_turned(Source.PROCESS)]
+            return values[readings.reversed_order(Source.PROCESS)]
 
         setattr(module, name, read)
 
@@ -107,7 +107,7 @@ def _install_process(readings: Readings) -> None:
         chosen(module, name, ("host-1", "worker-2"))
 
 
-def _install_files(readings: Readings) -> None:
+def _install_files(readings: ControlledSources) -> None:
     """A folder lists what is in it in any order; here forwards or backwards."""
     real_list, real_scan = os.listdir, os.scandir
 
@@ -115,7 +115,7 @@ def _install_files(readings: Readings) -> None:
         is_noted = readings.note(Source.FILES, function, by_users=True)
         if not is_noted:
             return list(found)
-        return sorted(found, key=key, reverse=readings.is_turned(Source.FILES))
+        return sorted(found, key=key, reverse=readings.reversed_order(Source.FILES))
 
     def listdir(*path: Any) -> list[Any]:
         return chosen("os.listdir", real_list(*path), lambda name: name)
@@ -145,7 +145,7 @@ def _install_files(readings: Readings) -> None:
     vars(os).update(listdir=listdir, scandir=lambda *path: Scanned(real_scan(*path)))
 
 
-def _install_tasks(readings: Readings) -> None:
+def _install_tasks(readings: ControlledSources) -> None:
     """`asyncio.wait` returns sets, and `as_completed` starts what is in a set."""
     real_wait, real_as_completed = asyncio.wait, asyncio.as_completed
 
@@ -154,13 +154,13 @@ def _install_tasks(readings: Readings) -> None:
         for each in fs:
             readings.number(each)
         done, pending = await real_wait(fs, **given)
-        return WalkedSet(done), WalkedSet(pending)
+        return OrderedSet(done), OrderedSet(pending)
 
     def as_completed(fs: Any, **given: Any) -> Any:
         fs = list(fs)
         if not readings.note(Source.PROCESS, "asyncio.as_completed", by_users=True):
             return real_as_completed(fs, **given)
-        if readings.is_turned(Source.PROCESS):
+        if readings.reversed_order(Source.PROCESS):
             fs.reverse()
         return real_as_completed([asyncio.ensure_future(each) for each in fs], **given)
 

@@ -19,7 +19,7 @@ from durable_core.sandbox.sources import Source
 from durable_core.sandbox.step_bodies import running_body
 
 if TYPE_CHECKING:
-    from durable_core.sandbox.readings import Readings
+    from durable_core.sandbox.controlled_sources import ControlledSources
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _LARGEST_MEMORY: Final = "10240"
 _WHOLE_CONTEXT: Final = "all of the context"
 
 
-def install(readings: Readings) -> None:
+def install(readings: ControlledSources) -> None:
     """Change what handlers are handed. Can't be undone."""
     global _handed
     _handed = _Handed(readings)
@@ -44,7 +44,7 @@ class _Handed:
     What an id is drawn for has another in each run; of the rest every other run has another value.
     """
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: ControlledSources) -> None:
         self.readings = readings
 
     def request_id(self, real: object) -> str:
@@ -101,7 +101,7 @@ class _Handed:
         return self.readings.octets_of(what, count, source)
 
     def _other(self, real: T, other: T, source: Source = Source.ENVIRONMENT) -> T:
-        return other if self.readings.is_turned(source) else real
+        return other if self.readings.reversed_order(source) else real
 
 
 _handed: _Handed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from durable_core.decide import Decision, Verb, decide_unit
+from durable_core.decide import ReplayDecision, Verb, decide_unit
 from durable_core.events import format_timestamp
 from durable_core.explaining.report import Replay
 from durable_core.fold import Recorded
@@ -40,7 +40,7 @@ def unit_sentence(run: UnitRun | None, *, hidden: str | None, rebuilt: bool) -> 
     return Replay.RE_EXECUTED, "re-executed to rebuild its value"
 
 
-def left_open(decision: Decision) -> str:
+def left_open(decision: ReplayDecision) -> str:
     """Say what of an ended execution is unfinished."""
     if decision.verb is Verb.SUSPEND:
         return "still open when the execution ended; a replay that awaits it suspends there"
@@ -48,7 +48,7 @@ def left_open(decision: Decision) -> str:
 
 
 def sentence(
-    each: Recorded, decision: Decision, fact: ReplayChildrenFact | None, *, is_unit: bool
+    each: Recorded, decision: ReplayDecision, fact: ReplayChildrenFact | None, *, is_unit: bool
 ) -> tuple[Replay, str]:
     """Say what a replay does with an operation, as a kind and as a sentence.
 
@@ -82,7 +82,7 @@ def _re_executed(fact: ReplayChildrenFact | None) -> str:
     return f"{text} (inferred: {fact.reason})" if fact.inferred else text
 
 
-def _runs_again(operation: Operation, decision: Decision) -> str:
+def _runs_again(operation: Operation, decision: ReplayDecision) -> str:
     if operation.type is OperationType.CONTEXT:
         return "runs again; what is recorded inside answers"
     return (

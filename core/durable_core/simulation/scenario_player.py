@@ -23,10 +23,10 @@ from durable_core.model import (
     PauseDetails,
     SubType,
 )
-from durable_core.native.invocation import InvocationOptions, Lost
+from durable_core.native.invocation import InvocationOptions, LostInvocation
 from durable_core.service.answers import STOPPED
 from durable_core.service.clock import VirtualClock
-from durable_core.service.made_ids import made_uuid
+from durable_core.service.deterministic_ids import made_uuid
 from durable_core.service.simulated import SimulatedService
 from durable_core.service.validation import too_large
 from durable_core.service.values import (
@@ -49,6 +49,7 @@ from durable_core.service.values import (
     target_of,
 )
 from durable_core.simulation.link import ServiceLink
+from durable_core.simulation.messages import label_of
 from durable_core.simulation.outcome import Simulation, Stopped
 from durable_core.simulation.runner import Runner, crash_of
 from durable_core.simulation.scenario import (
@@ -60,7 +61,6 @@ from durable_core.simulation.scenario import (
     pause_text,
 )
 from durable_core.simulation.script import Script
-from durable_core.simulation.words import label_of
 from durable_core.sizes import utf8_bytes
 
 DEEPEST_CHAIN: Final = 16
@@ -81,7 +81,7 @@ Targets = Mapping[str, Runner]
 """What runs the handlers that a scenario names for chained invokes."""
 
 
-class Outside:
+class ScenarioPlayer:
     """What one execution sees of the world.
 
     `children` are the executions that it started, by operation id; `unanswered` the ids of those
@@ -232,7 +232,7 @@ def _run_plain(
     link = cast(ServiceLink, _PlainLink(invocation, moment))
     invoked = runner.invoke(invocation.input, link, InvocationOptions())
     outcome, key = invoked.outcome, effect.operation_id
-    if isinstance(outcome, Lost):
+    if isinstance(outcome, LostInvocation):
         if outcome.interrupted:
             raise KeyboardInterrupt
         outcome = InvocationOutput(

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from durable_core.sandbox.sources import Source
 
 if TYPE_CHECKING:
-    from durable_core.sandbox.readings import Readings
+    from durable_core.sandbox.controlled_sources import ControlledSources
 
 
-def install(readings: Readings) -> None:
+def install(readings: ControlledSources) -> None:
     """Change Python's modules. Can't be undone."""
     _install_random(readings)
     _install_uuid(readings)
 
 
-def _install_random(readings: Readings) -> None:
+def _install_random(readings: ControlledSources) -> None:
     Random = _random_class(readings)
     shared: Any = Random()
     for name in dir(shared):
@@ -31,13 +31,13 @@ def _install_random(readings: Readings) -> None:
     random.__dict__["_inst"] = shared
 
 
-def _install_uuid(readings: Readings) -> None:
+def _install_uuid(readings: ControlledSources) -> None:
     real_urandom = os.urandom
 
     def urandom(count: int, /) -> bytes:
         if not readings.note(Source.URANDOM, "os.urandom"):
             return real_urandom(count)
-        return readings.octets(count, Source.URANDOM)
+        return readings.random_bytes(count, Source.URANDOM)
 
     def drawn(name: str, version: int) -> None:
         real = getattr(uuid, name, None)
@@ -48,7 +48,7 @@ def _install_uuid(readings: Readings) -> None:
             if not readings.note(Source.UUID, f"uuid.{name}"):
                 made: uuid.UUID = real(*args, **keywords)
                 return made
-            return uuid.UUID(bytes=readings.octets(16, Source.UUID), version=version)
+            return uuid.UUID(bytes=readings.random_bytes(16, Source.UUID), version=version)
 
         setattr(uuid, name, read)
 
@@ -57,7 +57,7 @@ def _install_uuid(readings: Readings) -> None:
     def below(system: random.SystemRandom, n: int) -> int:
         if not readings.note(Source.URANDOM, "os.urandom"):
             return int(real_below(system, n))
-        return int.from_bytes(readings.octets(8, Source.URANDOM)) * n >> 64
+        return int.from_bytes(readings.random_bytes(8, Source.URANDOM)) * n >> 64
 
     random.SystemRandom._randbelow = below  # type: ignore[attr-defined]
     os.urandom = urandom
@@ -66,7 +66,7 @@ def _install_uuid(readings: Readings) -> None:
         drawn(name, version)
 
 
-def _random_class(readings: Readings) -> Any:
+def _random_class(readings: ControlledSources) -> Any:
     """Return the class that takes the place of `random.Random`."""
 
     class Random(_RealRandom):

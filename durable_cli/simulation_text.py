@@ -15,42 +15,42 @@ from durable_core.native.checkpointer import SentRequest
 from durable_core.native.journal import Note
 from durable_core.simulation.findings import SdkFinding
 from durable_core.simulation.report import (
-    Doing,
+    ActivityNote,
     InvocationBlock,
+    OperationTimeline,
     SimulationReport,
     SimulationTotals,
-    Story,
 )
 
 VERBS: Final = {
-    Doing.RETURNED: "returned",
-    Doing.RAISED: "raised",
-    Doing.RE_EXECUTED: "re-executed",
-    Doing.SKIPPED: "skipped",
-    Doing.WENT_ON: "went on in",
-    Doing.RAN: "ran",
-    Doing.BEGAN: "began",
-    Doing.STOPPED: "stopped",
-    Doing.STRIPPED: "stripped",
+    ActivityNote.RETURNED: "returned",
+    ActivityNote.RAISED: "raised",
+    ActivityNote.RE_EXECUTED: "re-executed",
+    ActivityNote.SKIPPED: "skipped",
+    ActivityNote.WENT_ON: "went on in",
+    ActivityNote.RAN: "ran",
+    ActivityNote.BEGAN: "began",
+    ActivityNote.STOPPED: "stopped",
+    ActivityNote.STRIPPED: "stripped",
 }
 """The keys of an invocation's lines, in their order."""
 
 _IN_STORIES: Final = {
-    Doing.WENT_ON: "went on",
-    Doing.SKIPPED: "skipped as Started",
-    Doing.RETURNED: "from checkpoint",
-    Doing.RAISED: "raised from checkpoint",
+    ActivityNote.WENT_ON: "went on",
+    ActivityNote.SKIPPED: "skipped as Started",
+    ActivityNote.RETURNED: "from checkpoint",
+    ActivityNote.RAISED: "raised from checkpoint",
 }
 _MOST_NAMES: Final = 4
 _MOST_REQUESTS: Final = 6
 
 
-def did_text(doing: Doing, notes: Sequence[Note], report: SimulationReport) -> str:
+def did_text(doing: ActivityNote, notes: Sequence[Note], report: SimulationReport) -> str:
     """Return what was done as one text: `Parallel "parts" (1); 3 units (1.1 .. 1.3)`."""
-    if doing is Doing.STRIPPED:
+    if doing is ActivityNote.STRIPPED:
         return "; ".join(_stripped(note, report) for note in notes)
     text = "; ".join(_gathered(notes, report))
-    return f"{text}, frozen as STARTED" if doing is Doing.SKIPPED else text
+    return f"{text}, frozen as STARTED" if doing is ActivityNote.SKIPPED else text
 
 
 def _stripped(note: Note, report: SimulationReport) -> str:
@@ -107,12 +107,12 @@ def sent_text(requests: Sequence[SentRequest]) -> str:
     return counts if len(each) == 1 else f"{counts}: {', '.join(each)}"
 
 
-def story_row(story: Story) -> Row:
+def story_row(story: OperationTimeline) -> Row:
     """Return the row of an operation or unit, with what happened to it as its sentence."""
     return replace(story.row, why=story_text(story))
 
 
-def story_text(story: Story) -> str:
+def story_text(story: OperationTimeline) -> str:
     """Return in which invocations what happened: `ran 1, went on 2, re-executed 3`."""
     parts = [
         f"{_IN_STORIES.get(doing, doing.value)} {ranges(numbers)}"
@@ -124,8 +124,8 @@ def story_text(story: Story) -> str:
     return "not dispatched" if story.row.replay is Replay.NOT_DISPATCHED else "-"
 
 
-def _is_sized(doing: Doing, story: Story) -> bool:
-    return doing is Doing.STRIPPED and story.stripped_bytes is not None
+def _is_sized(doing: ActivityNote, story: OperationTimeline) -> bool:
+    return doing is ActivityNote.STRIPPED and story.stripped_bytes is not None
 
 
 def ranges(numbers: Iterable[int]) -> str:
@@ -199,6 +199,6 @@ def _shape(block: InvocationBlock) -> tuple[object, ...]:
     did = tuple(
         (doing, tuple(sorted({note.sub_type or note.type for note in notes})))
         for doing, notes in block.did.items()
-        if doing not in (Doing.RETURNED, Doing.RAISED)
+        if doing not in (ActivityNote.RETURNED, ActivityNote.RAISED)
     )
     return block.record.end, len(block.record.requests), did

@@ -28,7 +28,7 @@ from durable_core.model import (
     is_batch,
 )
 from durable_core.native.checkpointer import SentRequest
-from durable_core.native.journal import Did, Note, Whole
+from durable_core.native.journal import Activity, Note, Whole
 from durable_core.safe_text import shown
 from durable_core.sdks import SDKS, Sdk
 from durable_core.summaries.reading import read_summary
@@ -36,7 +36,7 @@ from durable_core.transitions import MUST_START
 
 _STEPS = frozenset({SubType.STEP, SubType.WAIT_FOR_CONDITION})
 
-Seen = tuple[Did, str, str, str | None, str | None, str | None, int | None]
+Seen = tuple[Activity, str, str, str | None, str | None, str | None, int | None]
 """What happened to which operation: id, type, sub-type, name, parent's id, attempt."""
 
 
@@ -113,7 +113,7 @@ MOST_AHEAD: Final = 10_000
 """How far ahead of what was seen so far an operation is looked for."""
 
 
-class Observed:
+class InvocationObserver:
     """What one invocation was seen to do. Called from the threads in which it happens."""
 
     def __init__(
@@ -154,7 +154,7 @@ class Observed:
         above = self._handed.get(parent or "")
         # A FLAT unit has no operation of its own: its map or parallel says whether it is replayed.
         again = replays_children or (not is_step and above is not None and above.is_terminal)
-        did = Did.RE_EXECUTED if again else Did.RAN
+        did = Activity.RE_EXECUTED if again else Activity.RAN
         self._ran[key] = None
         tried = attempt if is_step else None
         self._positions.enter(key, parent)
@@ -174,7 +174,7 @@ class Observed:
         if units is not None:
             self._units[key] = tuple((each.index, str(each.status.value)) for each in units)
         if rebuilt and key in self._handed:
-            self._note(Did.REBUILT, self._handed[key])
+            self._note(Activity.REBUILT, self._handed[key])
 
     def serialized(self, operation_id: str, text: str) -> None:
         """Take in the whole result of a context, of those that may be stripped or rebuilt."""
@@ -200,7 +200,7 @@ class Observed:
         if not operation.is_terminal or operation.replay_children:
             return
         succeeded = operation.status is OperationStatus.SUCCEEDED
-        self._note(Did.RETURNED if succeeded else Did.RAISED, operation)
+        self._note(Activity.RETURNED if succeeded else Activity.RAISED, operation)
 
     def sent(
         self, updates: tuple[OperationUpdate, ...], sends: int, refused: str | None = None
@@ -216,11 +216,11 @@ class Observed:
         self._requests.append(SentRequest(len(updates), estimated, cut, sends, updates, refused))
         for update in updates:
             if update.type in MUST_START and update.action is OperationAction.START:
-                self._note(Did.BEGAN, update)
+                self._note(Activity.BEGAN, update)
             elif update.replay_children:
-                self._note(Did.STRIPPED, update)
+                self._note(Activity.STRIPPED, update)
 
-    def _note(self, did: Did, of: Operation | OperationUpdate) -> None:
+    def _note(self, did: Activity, of: Operation | OperationUpdate) -> None:
         self._add((did, of.id, of.type, of.sub_type, of.name, of.parent_id, None))
 
     def _add(self, seen: Seen) -> None:
@@ -233,7 +233,7 @@ class Observed:
     def _noted(self, seen: Seen) -> Note:
         did, key, kind, sub_type, name, parent, attempt = seen
         path = self._positions.paths.get(key, ())
-        whole = self._whole(key) if did in (Did.STRIPPED, Did.REBUILT) else None
+        whole = self._whole(key) if did in (Activity.STRIPPED, Activity.REBUILT) else None
         return Note(
             did,
             key,
@@ -274,7 +274,7 @@ class Observed:
         batches = {
             key: sub_type
             for did, key, kind, sub_type, *_ in self._seen
-            if did is Did.RE_EXECUTED and is_batch(kind, sub_type)
+            if did is Activity.RE_EXECUTED and is_batch(kind, sub_type)
         }
         if not batches:
             return
@@ -292,7 +292,7 @@ class Observed:
                 unit_type = SubType.MAP_ITERATION if is_map else SubType.PARALLEL_BRANCH
                 known = self._handed.get(unit)
                 name = known.name if known else None
-                yield (Did.SKIPPED, unit, OperationType.CONTEXT, unit_type, name, key, None)
+                yield (Activity.SKIPPED, unit, OperationType.CONTEXT, unit_type, name, key, None)
 
     def _frozen_as_started(self, key: str) -> Iterator[tuple[str, str]]:
         recorded = self._handed.get(key)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from durable_cli.escapes import clean
 from durable_cli.figures import metered_text, plural, size_text
-from durable_cli.outline import Line
+from durable_cli.outline import OutlineLine
 from durable_core.events import format_timestamp
 from durable_core.excerpts import labelled
+from durable_core.explaining.messages import duration_text
 from durable_core.explaining.report import LimitUse, PauseRow, Report, Row
-from durable_core.explaining.sentences import duration_text
 from durable_core.positions import label_of
 from durable_core.sdks import ALL_SDKS
 
@@ -30,7 +30,7 @@ def label(row: Row) -> str:
     return f"{unit}{' (FLAT)' if row.is_flat_unit else ''}"
 
 
-def line_label(line: Line) -> str:
+def line_label(line: OutlineLine) -> str:
     """Return the label of a line, which may stand for many rows."""
     row, last = line.row, line.last
     if not line.is_folded:
@@ -43,13 +43,13 @@ def line_label(line: Line) -> str:
     return f"{line.count:,} of {clean(labelled(row.sub_type or row.type, same))}"
 
 
-def line_position(line: Line) -> str:
+def line_position(line: OutlineLine) -> str:
     """Return the position of a line; a range where it stands for several operations."""
     first, last = clean(line.row.position), clean(line.last.position)
     return first if first == last else f"{first}..{last}"
 
 
-def line_why(line: Line) -> str:
+def line_why(line: OutlineLine) -> str:
     """Return what a replay does with what the line stands for."""
     return clean(line.row.why) + (" (the first of them)" if line.is_first_of_several else "")
 

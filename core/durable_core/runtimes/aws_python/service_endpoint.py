@@ -10,10 +10,10 @@ from typing import Final
 
 from durable_core.model import OperationUpdate
 from durable_core.native.checkpointer import RefusedCheckpoint, TransientFailure
-from durable_core.runtimes.aws_python.observed import Observed
+from durable_core.runtimes.aws_python.invocation_observer import InvocationObserver
 from durable_core.sandbox.threads.scheduler import Scheduler
 from durable_core.sandbox.threads.tasks import SECOND, current_task
-from durable_core.service.made_ids import made_uuid
+from durable_core.service.deterministic_ids import made_uuid
 from durable_core.service.values import THROTTLED, CheckpointAnswer, StatePage
 from durable_core.signals import ProcessDied
 from durable_core.simulation.link import ServiceLink
@@ -45,14 +45,16 @@ class ServiceError(Exception):
         }
 
 
-class Desk:
+class ServiceEndpoint:
     """Where the calls of one invocation arrive, on the virtual time of its threads.
 
     That stands still while any of them works, and while botocore would send a request; it passes
     while botocore would wait to send one again.
     """
 
-    def __init__(self, link: ServiceLink, observed: Observed, scheduler: Scheduler) -> None:
+    def __init__(
+        self, link: ServiceLink, observed: InvocationObserver, scheduler: Scheduler
+    ) -> None:
         self._link = link
         self._observed = observed
         self._scheduler = scheduler

@@ -13,7 +13,7 @@ _AGO: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def parse_moment(text: str, now: datetime) -> datetime:
+def parse_time(text: str, now: datetime) -> datetime:
     """Return the moment: `2h` or `7d` before `now`, a date, a time, or epoch seconds; in UTC.
 
     What has no zone is UTC, as every moment that `durable` prints. Raises UsageError.

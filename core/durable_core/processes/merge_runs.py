@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from durable_core.errors import DurableError, SourceDefect
 from durable_core.given import OPERATION, Given, given_difference
-from durable_core.processes.worker import Lost
-from durable_core.sandbox.sources import ORDERS, Read
+from durable_core.processes.worker import LostRun
+from durable_core.sandbox.sources import ORDERS, NondeterministicRead
 from durable_core.sandbox.user_code import CodeLine, is_installed, shown
 from durable_core.verifying.verification import (
     Cause,
     Divergence,
-    Doubt,
     Fate,
+    Inconclusive,
     Verdict,
     Verification,
 )
@@ -27,9 +27,9 @@ Outcome = Verification | DurableError | None
 """A verification; why there is none; None: a history of another function."""
 
 
-def combined(
-    answers: Mapping[int, Outcome | Lost],
-    reads: Sequence[Read],
+def merge_runs(
+    answers: Mapping[int, Outcome | LostRun],
+    reads: Sequence[NondeterministicRead],
     base: Verification | None = None,
     given: Mapping[int, Given] | None = None,
 ) -> Outcome:
@@ -42,10 +42,10 @@ def combined(
     base = base or next(iter(verifications), None)
     for number in sorted(answers):
         answer = answers[number]
-        if isinstance(answer, Lost):
+        if isinstance(answer, LostRun):
             if base is None:
-                return next(each for each in answers.values() if not isinstance(each, Lost))
-            doubt = Doubt(f"{answer.what}: {answer.why}", answer.remedy)
+                return next(each for each in answers.values() if not isinstance(each, LostRun))
+            doubt = Inconclusive(f"{answer.what}: {answer.why}", answer.remedy)
             return replace(
                 base,
                 verdict=_CANNOT,
@@ -57,7 +57,7 @@ def combined(
             )
     first = answers[0]
     if not isinstance(first, Verification):
-        return None if isinstance(first, Lost) else first
+        return None if isinstance(first, LostRun) else first
     if any(each.is_partial for each in verifications):
         return _joined(verifications)
     refused = next(filter(_is_refused, verifications), None)
@@ -73,7 +73,7 @@ def combined(
     return _with_all_given(first, given, reads) if first and given else first
 
 
-def are_to_be_whole(answers: Mapping[int, Outcome | Lost], *, reads: bool) -> bool:
+def are_to_be_whole(answers: Mapping[int, Outcome | LostRun], *, reads: bool) -> bool:
     """Return True where runs that verified parts of a history show anything, or read (`reads`) what
     may have led them elsewhere: then each has to verify all of it."""
     outcomes = [each for each in answers.values() if isinstance(each, Verification)]
@@ -116,7 +116,9 @@ def _differ(first: Verification, other: Verification) -> bool:
     return any(first.by_run[kind].told != other.by_run[kind].told for kind in same)
 
 
-def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) -> Verification:
+def _with_note(
+    first: Verification, other: Verification, reads: Sequence[NondeterministicRead]
+) -> Verification:
     """Say what isn't the same in each run although the operations are: no replay stumbles over
     it, but it may not be what was meant."""
     same = first.by_run.keys() & other.by_run.keys()
@@ -136,7 +138,7 @@ def _with_note(first: Verification, other: Verification, reads: Sequence[Read]) 
 
 
 def _with_all_given(
-    first: Verification, given: Mapping[int, Given], reads: Sequence[Read]
+    first: Verification, given: Mapping[int, Given], reads: Sequence[NondeterministicRead]
 ) -> Verification:
     """Return the verification with its worst note on values given to operations."""
     outcome = first
@@ -149,7 +151,7 @@ def _with_all_given(
 
 
 def _with_given(
-    first: Verification, one: Given, other: Given, reads: Sequence[Read]
+    first: Verification, one: Given, other: Given, reads: Sequence[NondeterministicRead]
 ) -> Verification:
     """Return the verification, with what is said of operations given other values in another run.
 
@@ -190,7 +192,7 @@ def _with_given(
 
 
 def _non_deterministic(
-    first: Verification, other: Verification, number: int, reads: Sequence[Read]
+    first: Verification, other: Verification, number: int, reads: Sequence[NondeterministicRead]
 ) -> Verification:
     diverged = [each for each in (first, other) if each.verdict is Verdict.DIVERGED]
     outcome = min(diverged, key=_place, default=other)
@@ -225,7 +227,7 @@ def _place(outcome: Verification) -> tuple[int, ...]:
     return tuple(int(each) for each in position.split(".") if each.isdecimal())
 
 
-def _read(reads: Sequence[Read]) -> str:
+def _read(reads: Sequence[NondeterministicRead]) -> str:
     """Say what was read outside of steps, and where: by the user's code, if any of it was."""
     reads = _own(reads)
     if not reads:
@@ -240,15 +242,15 @@ def _read(reads: Sequence[Read]) -> str:
     return f"the code outside of steps reads {', '.join(told)}{more}"
 
 
-def _own(reads: Sequence[Read]) -> Sequence[Read]:
+def _own(reads: Sequence[NondeterministicRead]) -> Sequence[NondeterministicRead]:
     return [each for each in reads if not is_installed(each.file)] or reads
 
 
-def _line_of(read: Read) -> CodeLine | None:
+def _line_of(read: NondeterministicRead) -> CodeLine | None:
     return shown(CodeLine(read.file, read.line))
 
 
-def _place_of(read: Read) -> str:
+def _place_of(read: NondeterministicRead) -> str:
     line = _line_of(read)
     return f"{line} ({line.text})" if line is not None and line.text else str(line)
 

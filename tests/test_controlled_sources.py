@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from durable_core.sandbox.readings import Readings, readings_of_verification
+from durable_core.sandbox.controlled_sources import ControlledSources, readings_of_verification
 from durable_core.sandbox.sources import Source
 
 
-def runs() -> tuple[Readings, Readings]:
+def runs() -> tuple[ControlledSources, ControlledSources]:
     return readings_of_verification(0), readings_of_verification(1)
 
 
@@ -84,7 +84,7 @@ def drawn_in(run: int, codes: Sequence[str] = CHOICES) -> list[str]:
     """Return what the expressions come to in a process of one of the runs."""
     script = (
         "import os, random, secrets, uuid\n"
-        "from durable_core.sandbox.readings import readings_of_verification\n"
+        "from durable_core.sandbox.controlled_sources import readings_of_verification\n"
         f"readings_of_verification({run}).install()\n"
         f"for code in {list(codes)!r}:\n"
         "    print(repr(eval(code)))\n"
@@ -116,11 +116,11 @@ def test_what_is_asked_of_a_later_time_has_another_answer_too(question: str) -> 
 def test_every_random_bit_is_the_other_one_in_the_second_run() -> None:
     first, second = runs()
     for source in (Source.UUID, Source.URANDOM):
-        pairs = zip(first.octets(16, source), second.octets(16, source), strict=True)
+        pairs = zip(first.random_bytes(16, source), second.random_bytes(16, source), strict=True)
         assert all(one + other == 255 for one, other in pairs)
 
 
 def test_numbers_stay_in_their_range_however_many_are_drawn() -> None:
     for variation in range(12):
-        readings = Readings(variation, tuple(Source))
+        readings = ControlledSources(variation, tuple(Source))
         assert all(0 <= readings.fraction() < 1 for _ in range(1_000))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from durable_core.explaining.sentences import describe_error, duration_text
+from durable_core.explaining.messages import describe_error, duration_text
 from durable_core.model import ErrorObject
 
 

@@ -17,16 +17,13 @@ from random import Random as _RealRandom
 from types import FrameType
 from typing import Final
 
-from durable_core.sandbox import (
-    chance_readings,
-    lambda_context,
-    lambda_readings,
-    process_readings,
-    set_orders,
-)
+from durable_core.sandbox import chance_sources as chance_readings
+from durable_core.sandbox import lambda_context, set_orders
+from durable_core.sandbox import lambda_sources as lambda_readings
+from durable_core.sandbox import process_sources as process_readings
 from durable_core.sandbox.handler_clock import HandlerClock, monotonic_of
 from durable_core.sandbox.process_clocks import clock_of_thread, serve_all
-from durable_core.sandbox.sources import Read, Source
+from durable_core.sandbox.sources import NondeterministicRead, Source
 from durable_core.sandbox.step_bodies import running_body
 from durable_core.sandbox.user_code import is_installed, is_users
 
@@ -68,23 +65,25 @@ _TURNED: Final = (1, 2)
 """Of four variations, those in which orders are turned round."""
 
 
-def readings_of_verification(run: int) -> Readings:
+def readings_of_verification(run: int) -> ControlledSources:
     """Return the readings of a verification's run, from 0, which vary everything.
 
     The first and the second draw opposite numbers and walk in opposite orders, and time goes by in
     one of them only.
     """
-    return Readings(2 * (run ^ 1) + 1, tuple(Source), ambles=run % 2 == 0)
+    return ControlledSources(2 * (run ^ 1) + 1, tuple(Source), slow_clock=run % 2 == 0)
 
 
-class Readings:
+class ControlledSources:
     """The values of one run. `variation` numbers the run, `varied` are the sources to vary.
 
-    `ambles`: next to no time goes by between two readings of it; else it is days.
+    `slow_clock`: next to no time goes by between two readings of it; else it is days.
     """
 
-    def __init__(self, variation: int, varied: Collection[Source], *, ambles: bool = False) -> None:
-        self._ambles = ambles
+    def __init__(
+        self, variation: int, varied: Collection[Source], *, slow_clock: bool = False
+    ) -> None:
+        self._ambles = slow_clock
         self._variation = variation
         self._varied = frozenset(varied)
         self._counts: Counter[object] = Counter()
@@ -97,10 +96,10 @@ class Readings:
         """True once something is read that may tell two runs apart; while modules are imported,
         once one of the user's own project does."""
         self._is_read_by_import = False
-        self._reads: dict[Read, None] = {}
+        self._reads: dict[NondeterministicRead, None] = {}
 
     @property
-    def reads(self) -> tuple[Read, ...]:
+    def reads(self) -> tuple[NondeterministicRead, ...]:
         """The places outside of steps that read something, in the order of their first time."""
         return tuple(self._reads)
 
@@ -127,7 +126,7 @@ class Readings:
         if self.invocation == 0:
             self._is_read_by_import = self.is_read
 
-    def forget_reads(self) -> tuple[Read, ...]:
+    def forget_reads(self) -> tuple[NondeterministicRead, ...]:
         """Return the places noted so far, to note none of them from now on but those read again."""
         reads = self.reads
         self._reads.clear()
@@ -189,14 +188,14 @@ class Readings:
         low = (0.015 + 0.131 * pair + (0.3 if kind == 2 else 0.0) + spread) % 1.0
         return min(1.0 - low, 1.0 - 2**-53) if kind == _MIRRORED else low
 
-    def octets(self, count: int, source: Source) -> bytes:
+    def random_bytes(self, count: int, source: Source) -> bytes:
         """Return random bytes; in the next run of a verification every bit is the other one."""
         series, number = self._number(source)
         return self._bytes(count, source, series, str(number))
 
     def octets_of(self, what: str, count: int, source: Source) -> bytes:
         """Return random bytes that stand for something which is the same as long as an invocation
-        takes, or an environment lives; mirrored like `octets`."""
+        takes, or an environment lives; mirrored like `random_bytes`."""
         is_varied = source in self._varied
         number = self.invocation if is_varied and source is Source.INVOCATION else 0
         series = str(self._variation) if is_varied else "held"
@@ -244,8 +243,8 @@ class Readings:
         if running_body.get() is None:
             line = reader.f_lineno
             self.is_read |= self.invocation > 0 or not is_installed(file)
-            if not unless or Read(source, unless, file, line) not in self._reads:
-                self._reads.setdefault(Read(source, function, file, line))
+            if not unless or NondeterministicRead(source, unless, file, line) not in self._reads:
+                self._reads.setdefault(NondeterministicRead(source, function, file, line))
         return True
 
     @staticmethod
@@ -255,11 +254,11 @@ class Readings:
 
     # -- in which order ------------------------------------------------------------------------
 
-    def is_turned(self, source: Source, *, in_bodies: bool = False) -> bool:
+    def reversed_order(self, source: Source, *, in_bodies: bool = False) -> bool:
         """Return True in a run in which orders are the other way round: every other one of them,
         not where the source is held, nor in the body of a step unless `in_bodies`."""
-        is_turned = source in self._varied and self._variation % 4 in _TURNED
-        return is_turned and (in_bodies or running_body.get() is None)
+        reversed_order = source in self._varied and self._variation % 4 in _TURNED
+        return reversed_order and (in_bodies or running_body.get() is None)
 
     def number(self, thing: object) -> int:
         """Return a number for an object: in the order in which they are first asked about.
@@ -285,7 +284,7 @@ class Readings:
 class _ReadTime:
     """Serves a process with the time of its readings: Python's clocks ask it."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: ControlledSources) -> None:
         self._readings = readings
 
     def seconds(self, function: str) -> float | None:
