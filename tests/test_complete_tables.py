@@ -13,7 +13,7 @@ import pytest
 import durable_cli
 import durable_core
 from durable_core.events import EVENTS
-from durable_core.metering import METERING, MeteredKind
+from durable_core.metering import MeteredKind
 from durable_core.model import OperationStatus, OperationType
 from durable_core.sdks import ALL_SDKS
 from durable_core.service.faults import Fault, FaultKind, Faults
@@ -92,7 +92,7 @@ def test_a_type_of_operation_begins_ends_is_recorded_and_metered(kind: Operation
         f"events.EVENTS has no end of {kind}"
     )
     assert any(of is kind for of, *_ in [*MOVES, *BACKEND]), f"transitions.MOVES has no {kind}"
-    assert MeteredKind[kind.name] in METERING, f"metering.METERING has no {kind}"
+    assert kind.name in MeteredKind.__members__, f"metering.MeteredKind has no {kind}"
 
 
 @pytest.mark.parametrize("status", OperationStatus)
