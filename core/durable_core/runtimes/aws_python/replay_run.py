@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from durable_core.ids import Path
 from durable_core.model import (
@@ -57,6 +57,8 @@ from durable_core.verifying.units import (
     plan_units,
     rebuilt_units,
 )
+
+_NOT_RUN: Final = BodyOutcome(BodyEnd.NOT_RUN)
 
 
 class ReplayRun:
@@ -393,7 +395,7 @@ class ReplayRun:
         self, concurrent: Any, context: Any, executable: Any, unit: UnitPlan
     ) -> BodyOutcome:
         if not unit.runs:
-            return BodyOutcome(BodyEnd.NOT_RUN)
+            return _NOT_RUN
         unit_id = context._create_step_id_for_logical_step(executable.index)
         self._units[unit_id] = unit
         self._traces[unit_id] = unit.trace
@@ -403,9 +405,7 @@ class ReplayRun:
     def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitPlan) -> Any:
         """Run a unit's body; return what it is recorded to have come to, where it is."""
         plan = plan_unit(self.session, unit)
-        ended = (
-            self.look(unit.trace, executor.func) if plan.runs_body else BodyOutcome(BodyEnd.NOT_RUN)
-        )
+        ended = self.look(unit.trace, executor.func) if plan.runs_body else _NOT_RUN
         if plan.answer_from is AnswerFrom.BODY:
             if ended.outcome is BodyEnd.SUSPENDED:
                 raise self.parts.suspend("not recorded any further")
