@@ -58,6 +58,8 @@ from durable_core.verifying.units import (
     rebuilt_units,
 )
 
+Original = Callable[[Any], Any]
+"""What the SDK would do with an operation."""
 _NOT_RUN: Final = BodyOutcome(BodyEnd.NOT_RUN)
 
 
@@ -93,7 +95,7 @@ class ReplayRun:
 
     # -- operations ----------------------------------------------------------------------------
 
-    def process(self, executor: Any, original: Callable[[Any], Any]) -> Any:
+    def process(self, executor: Any, original: Original) -> Any:
         """Do in an operation's place what a replay does with it."""
         if threading.get_ident() != self.thread:
             self.session.has_threads = True
@@ -121,7 +123,7 @@ class ReplayRun:
             raise self.parts.suspend("not recorded any further")
         return self._take(executor, original, operation, answer)
 
-    def callback_result(self, callback: Any, original: Callable[[Any], Any]) -> Any:
+    def callback_result(self, callback: Any, original: Original) -> Any:
         """Return what a callback was answered, or raise it."""
         answer = self._answers.get(callback.operation_id)
         if answer is None or not answer.is_terminal:
@@ -133,11 +135,7 @@ class ReplayRun:
             return original(callback)
 
     def _take(
-        self,
-        executor: Any,
-        original: Callable[[Any], Any],
-        operation: Operation,
-        answer: Resolution,
+        self, executor: Any, original: Original, operation: Operation, answer: Resolution
     ) -> Any:
         """Return what is recorded, or what stands for it, or raise it."""
         unknown = self.session.take_payload(answer)
@@ -145,9 +143,7 @@ class ReplayRun:
             self._from_record(executor, original, operation, answer) if unknown is None else unknown
         )
 
-    def _write_payload(
-        self, executor: Any, original: Callable[[Any], Any], trace: ContextTrace
-    ) -> None:
+    def _write_payload(self, executor: Any, original: Original, trace: ContextTrace) -> None:
         """Let the SDK serialize the payload of an invoke that isn't recorded; raise what it raises.
 
         It does so before anything is written: where it can't, the history has no trace of it.
@@ -158,11 +154,7 @@ class ReplayRun:
             original(executor)
 
     def _from_record(
-        self,
-        executor: Any,
-        original: Callable[[Any], Any],
-        operation: Operation,
-        answer: Resolution,
+        self, executor: Any, original: Original, operation: Operation, answer: Resolution
     ) -> Any:
         """Let the SDK return what is recorded, or raise it."""
         self._plant(executor, operation)
@@ -255,11 +247,7 @@ class ReplayRun:
     # -- contexts ------------------------------------------------------------------------------
 
     def _context(
-        self,
-        executor: Any,
-        original: Callable[[Any], Any],
-        answer: Resolution,
-        operation: Operation | None,
+        self, executor: Any, original: Original, answer: Resolution, operation: Operation | None
     ) -> Any:
         session = self.session
         operation_id = executor.operation_identifier.operation_id
@@ -289,11 +277,7 @@ class ReplayRun:
         return settled(session, answer, value, ended)
 
     def _is_unread(
-        self,
-        executor: Any,
-        original: Callable[[Any], Any],
-        operation: Operation,
-        answer: Resolution,
+        self, executor: Any, original: Original, operation: Operation, answer: Resolution
     ) -> bool:
         """Return True for a completed map or parallel whose result can't be had."""
         recorded = answer.recorded
@@ -342,11 +326,7 @@ class ReplayRun:
             compare_flat_results(self.session, answer, was, now)
 
     def _from_body(
-        self,
-        executor: Any,
-        original: Callable[[Any], Any],
-        operation: Operation | None,
-        ended: BodyOutcome,
+        self, executor: Any, original: Original, operation: Operation | None, ended: BodyOutcome
     ) -> Any:
         """Let the SDK return what the body came to, as for a context whose value isn't stored."""
 
@@ -402,7 +382,7 @@ class ReplayRun:
         run = concurrent._execute_item_in_child_context
         return self._ended(partial(run, context, executable))
 
-    def _unit(self, executor: Any, original: Callable[[Any], Any], unit: UnitPlan) -> Any:
+    def _unit(self, executor: Any, original: Original, unit: UnitPlan) -> Any:
         """Run a unit's body; return what it is recorded to have come to, where it is."""
         plan = plan_unit(self.session, unit)
         ended = self.look(unit.trace, executor.func) if plan.runs_body else _NOT_RUN
@@ -426,7 +406,7 @@ class ReplayRun:
             ended = self.look(unit.trace, executor.func)
         return settled_unit(self.session, unit, value, ended)
 
-    def _unit_value(self, executor: Any, original: Callable[[Any], Any], unit: UnitPlan) -> Any:
+    def _unit_value(self, executor: Any, original: Original, unit: UnitPlan) -> Any:
         try:
             return original(executor)
         except self.parts.serdes_errors as error:
