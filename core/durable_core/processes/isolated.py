@@ -17,6 +17,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
@@ -301,8 +302,20 @@ class _Host:
         return 1 if self._process.exitcode is None else self._process.exitcode
 
     def lost(self, lost: LostInvocation) -> Invoked:
-        """Return what is known of an invocation that gave no answer."""
+        """Return what is known of an invocation that gave no answer: also what it noted last, where
+        nobody came to read that before it ended."""
+        with suppress(Garbled, EOFError, OSError):
+            for _ in range(_MOST_UNREAD):
+                if not self._pipe.poll():
+                    break
+                kind, _, content = self._pipe.recv()
+                if kind == "note":
+                    self._notes.append(content)
         return Invoked(lost, tuple(self._notes), self._observed.requests(), self._elapsed)
+
+
+_MOST_UNREAD: Final = 100
+"""So many messages are read after the end: the process may go on sending."""
 
 
 class _RemoteLink:
