@@ -35,12 +35,12 @@ PARTIAL = {
     "service.changes._CHANGES": "EXECUTION",  # its updates change no operation
     "service.ledger._END_EVENTS": "RUNNING DELETING PAUSING PAUSED",  # no ends
     "simulation.report._DOING": "REBUILT SUSPENDED",  # not shown
-    "simulation.words._WOKEN": "STARTED PENDING CANCELLED",  # wake nobody
+    "simulation.messages._WOKEN": "STARTED PENDING CANCELLED",  # wake nobody
     "adapters.shapes._NAMES": "EXECUTION",  # told by other fields
     "render_batch._GROUP_HEADS": "UPDATES",  # one group needs no head
     "render_simulation._DID_STYLES": "RAN BEGAN WENT_ON STOPPED",  # plain
     "render_simulation._END_STYLES": "PENDING INTERRUPTED",
-    "simulation_words._IN_STORIES": "RAN BEGAN STOPPED STRIPPED RE_EXECUTED",  # said otherwise
+    "simulation_text._IN_STORIES": "RAN BEGAN STOPPED STRIPPED RE_EXECUTED",  # said otherwise
 }
 
 

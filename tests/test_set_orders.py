@@ -132,9 +132,9 @@ def test_sets_of_the_users_modules_are_those_of_python_but_for_their_order(
     plain = run(str(tmp_path / "module.py"))
     script = (
         "import sys\n"
-        "from durable_core.sandbox.controlled_sources import Readings\n"
+        "from durable_core.sandbox.controlled_sources import ControlledSources\n"
         "from durable_core.sandbox.sources import Source\n"
-        f"Readings({variation}, tuple(Source)).install()\n"
+        f"ControlledSources({variation}, tuple(Source)).install()\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "import module\n"
     )
@@ -150,8 +150,8 @@ def test_a_line_that_raises_is_where_it_was(tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text("names = {\n  'a',\n}\nx = names - 1\n")
     script = (
         "import sys\n"
-        "from durable_core.sandbox.controlled_sources import Readings\n"
-        "Readings(1, ()).install()\n"
+        "from durable_core.sandbox.controlled_sources import ControlledSources\n"
+        "ControlledSources(1, ()).install()\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "import module\n"
     )

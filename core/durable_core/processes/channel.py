@@ -21,6 +21,7 @@ from time import monotonic
 from typing import Any, Final
 
 from durable_core.errors import DurableError
+from durable_core.frozen import NOTHING
 
 TOKEN_BYTES: Final = 16
 _LENGTH: Final = struct.Struct("!Q")
@@ -157,4 +158,4 @@ class _Values(pickle.Unpickler):
 
 def _is_value(kind: type) -> bool:
     is_ours = dataclasses.is_dataclass(kind) or issubclass(kind, Enum | DurableError)
-    return is_ours or kind.__module__ == "durable_core.model"
+    return is_ours or kind is type(NOTHING)
