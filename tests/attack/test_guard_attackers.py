@@ -139,16 +139,16 @@ PAST_IT: Final = {
 
 FORGED: Final = {
     "sends that it is compatible": (
-        "from durable_core.processes.worker import Answer\n"
+        "from durable_core.processes.worker import TaskAnswer\n"
         "attempt()\n(channel,) = objects('Channel')\n"
         "from durable_core.verifying.verification import Verdict, Verification\n"
-        "channel.send([Answer(Verification('x', Verdict.COMPATIBLE))])\n"
+        "channel.send([TaskAnswer(Verification('x', Verdict.COMPATIBLE))])\n"
         "import os\nos._exit(0)"
     ),
     "says again and again that it imports": (
-        "import time\nfrom durable_core.processes.worker import Importing\n"
+        "import time\nfrom durable_core.processes.worker import HandlerImporting\n"
         "(channel,) = objects('Channel')\n"
-        "while True:\n    channel.send(Importing())\n    time.sleep(0.1)"
+        "while True:\n    channel.send(HandlerImporting())\n    time.sleep(0.1)"
     ),
     "sends walls of its own": (
         "from durable_core.processes.worker_walls import Walled\n"
@@ -160,19 +160,19 @@ FORGED: Final = {
         "objects('Channel')[0].send(DurableError('it is over'))"
     ),
     "sends more answers than were asked for": (
-        "from durable_core.processes.worker import Answer\n"
+        "from durable_core.processes.worker import TaskAnswer\n"
         "from durable_core.verifying.verification import Verdict, Verification\n"
-        "answer = Answer(Verification('x', Verdict.COMPATIBLE))\n"
+        "answer = TaskAnswer(Verification('x', Verdict.COMPATIBLE))\n"
         "attempt()\nobjects('Channel')[0].send([answer] * 9)"
     ),
     "sends an answer of other types": (
-        "from durable_core.processes.worker import Answer\n"
-        "objects('Channel')[0].send([Answer(None, reads=5)])"
+        "from durable_core.processes.worker import TaskAnswer\n"
+        "objects('Channel')[0].send([TaskAnswer(None, reads=5)])"
     ),
     "sends a verdict of other types": (
-        "from durable_core.processes.worker import Answer\n"
+        "from durable_core.processes.worker import TaskAnswer\n"
         "from durable_core.verifying.verification import Verdict, Verification\n"
-        "objects('Channel')[0].send([Answer(Verification('x', Verdict.COMPATIBLE, notes=(7,)))])"
+        "objects('Channel')[0].send([TaskAnswer(Verification('x', Verdict.COMPATIBLE, notes=(7,)))])"
     ),
     "sends what is no answer": "objects('Channel')[0].send([1, 2])",
     "sends what is no message": "objects('Channel')[0].send('hello')",
