@@ -172,7 +172,8 @@ FORGED: Final = {
     "sends a verdict of other types": (
         "from durable_core.processes.worker import TaskAnswer\n"
         "from durable_core.verifying.verification import Verdict, Verification\n"
-        "objects('Channel')[0].send([TaskAnswer(Verification('x', Verdict.COMPATIBLE, notes=(7,)))])"
+        "verdict = Verification('x', Verdict.COMPATIBLE, notes=(7,))\n"
+        "objects('Channel')[0].send([TaskAnswer(verdict)])"
     ),
     "sends what is no answer": "objects('Channel')[0].send([1, 2])",
     "sends what is no message": "objects('Channel')[0].send('hello')",
