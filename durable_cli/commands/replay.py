@@ -174,7 +174,7 @@ def command(
         typer.Option(
             "--max-bytes",
             metavar="SIZE",
-            help="Most text of a source, unpacked: 512M, 2G. Reading takes up to 4 times as much.",
+            help="Most text of a source, unpacked: 512M, 2G. Reading takes 4 to 8 times as much.",
         ),
     ] = "2G",
     profile: Profile = None,

@@ -2,7 +2,7 @@
 started it, and what the two tell each other.
 
 Whatever the handler does to it, its own histories have an outcome: the process says what it can of
-its end (`verify_process`), and the pool sees the rest from outside.
+its end (`worker_process`), and the pool sees the rest from outside.
 """
 
 from __future__ import annotations

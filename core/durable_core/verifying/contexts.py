@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from durable_core.frozen import dataclass
+from durable_core.ids import Path
 from durable_core.limits import LIMITS
 from durable_core.model import OperationStatus, OperationType
 from durable_core.sizes import utf8_bytes
@@ -87,7 +88,7 @@ def plan_context(
 
 def needs_body(session: ReplaySession, answer: Resolution, value: object) -> bool:
     """Return True where the body has to run since the recorded value isn't to be had."""
-    return is_unknown(value) and can_look_inside(session, answer)
+    return is_unknown(value) and _can_look_inside(session, answer)
 
 
 def after_body(
@@ -117,13 +118,13 @@ def after_body(
 
 
 def settled(
-    session: ReplaySession, answer: Resolution, value: object, ended: BodyOutcome
+    session: ReplaySession, path: Path, identity: object, value: object, ended: BodyOutcome
 ) -> object:
-    """Return the value of a context that its record answers: from its body where it isn't to be
-    had otherwise."""
+    """Return the value of a context or unit that its record answers: from its body where it isn't
+    to be had otherwise."""
     if not is_unknown(value) or ended.outcome is not BodyEnd.RETURNED:
         return value
-    session.missing.rebuilt(answer.path, answer.identity, ended.value)
+    session.missing.rebuilt(path, identity, ended.value)
     return ended.value
 
 
@@ -155,16 +156,6 @@ def compare_unit(
         payload = written()
         if not isinstance(payload, NotDone):
             compare_unit_result(session, unit, payload)
-
-
-def settled_unit(
-    session: ReplaySession, unit: UnitPlan, value: object, ended: BodyOutcome
-) -> object:
-    """Return the value of a unit, as `settled` does that of a context."""
-    if not is_unknown(value) or ended.outcome is not BodyEnd.RETURNED:
-        return value
-    session.missing.rebuilt(unit.trace.path, unit.trace.identity, ended.value)
-    return ended.value
 
 
 def _is_summarized(session: ReplaySession, answer: Resolution, payload: str | None) -> bool:
@@ -214,7 +205,7 @@ def _trace_of(session: ReplaySession, answer: Resolution) -> ContextTrace:
     )
 
 
-def can_look_inside(session: ReplaySession, answer: Resolution) -> bool:
+def _can_look_inside(session: ReplaySession, answer: Resolution) -> bool:
     """Return True where the operations of a completed context are in the source: from a state
     the service leaves them out."""
     return not session.is_pruned or answer.node is None or bool(answer.node.children)
@@ -230,7 +221,7 @@ def _looks_inside(session: ReplaySession, answer: Resolution, *, summarizes: boo
     node, recorded = answer.node, answer.recorded
     if session.is_stripped(recorded):
         return True
-    if not can_look_inside(session, answer):
+    if not _can_look_inside(session, answer):
         session.unlooked += 1
         return False
     if node is None or recorded is None:

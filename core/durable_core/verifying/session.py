@@ -79,7 +79,7 @@ class ReplaySession:
     runs the bodies of the others. `bodies` are the completed contexts, by operation id, whose
     bodies run all the same. `answered` are those that the run answered, `entered` the moments at
     which it entered others. `is_unclear_doubted`: what diverges inside of a context of which
-    isn't known what the service would do (see `looks_inside`) is a reason for doubt. `stored` are
+    isn't known what the service would do (see `contexts`) is a reason for doubt. `stored` are
     those, by operation id, that are known by now to hold their results: they are answered.
     `substitutes`: an operation that isn't recorded is followed as a change of the recorded one, not
     as a new one; `matched` counts the operations that are as recorded, which tells how well that

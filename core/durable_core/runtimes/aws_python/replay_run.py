@@ -42,7 +42,6 @@ from durable_core.verifying.contexts import (
     plan_context,
     plan_unit,
     settled,
-    settled_unit,
 )
 from durable_core.verifying.differences import compare_flat_results, note_end
 from durable_core.verifying.leaks import running_body
@@ -274,7 +273,7 @@ class ReplayRun:
         value = self._take(executor, original, operation, answer)
         if is_batch and not is_unknown(value) and ended.outcome is BodyEnd.RETURNED:
             self._compare_flat(answer, value, ended.value)
-        return settled(session, answer, value, ended)
+        return settled(session, answer.path, answer.identity, value, ended)
 
     def _is_unread(
         self, executor: Any, original: Original, operation: Operation, answer: Resolution
@@ -404,7 +403,7 @@ class ReplayRun:
             value = self._unit_value(executor, original, unit)
         if is_unknown(value) and not plan.runs_body:
             ended = self.look(unit.trace, executor.func)
-        return settled_unit(self.session, unit, value, ended)
+        return settled(self.session, unit.trace.path, unit.trace.identity, value, ended)
 
     def _unit_value(self, executor: Any, original: Original, unit: UnitPlan) -> Any:
         try:

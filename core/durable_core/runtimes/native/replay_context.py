@@ -59,7 +59,6 @@ from durable_core.verifying.contexts import (
     plan_unit,
     runs_units,
     settled,
-    settled_unit,
 )
 from durable_core.verifying.differences import note_end
 from durable_core.verifying.leaks import running_body
@@ -234,7 +233,7 @@ class VerifyingContext(DurableContext):
         match after_body(session, answer, plan, ended, written):
             case AnswerFrom.RECORD:
                 value = self._outcome(call, config.serdes)
-                return settled(session, answer, value, ended)
+                return settled(session, answer.path, answer.identity, value, ended)
             case AnswerFrom.BODY:
                 return self._value(call, ended, config.serdes)
         return await self._forever(call)
@@ -354,7 +353,9 @@ class VerifyingContext(DurableContext):
         value = call.read(serdes, operation.result, *where) if value is None else value
         if is_unknown(value) and not plan.runs_body:
             ended = await look()
-        return BodyOutcome(BodyEnd.RETURNED, settled_unit(session, answer, value, ended))
+        trace = answer.trace
+        value = settled(session, trace.path, trace.identity, value, ended)
+        return BodyOutcome(BodyEnd.RETURNED, value)
 
 
 _NOT_RUN = BodyOutcome(BodyEnd.NOT_RUN)
